@@ -1,0 +1,47 @@
+"""Reading a cache without leaving a trace in it.
+
+The access time of a cache file is the only evidence of its last use, so files are opened with O_NOATIME
+where the kernel allows it (own files, or CAP_FOWNER). Nothing here follows a symlink in the last path
+component, and every read is bounded.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+_NOATIME = getattr(os, "O_NOATIME", 0)
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def open_quietly(path: str | bytes, dir_fd: int | None = None) -> int:
+    """Open a file for reading without moving its access time where allowed; returns the descriptor.
+
+    Raises OSError; ELOOP when `path` is a symlink. The caller closes the descriptor. Opening never
+    blocks, so a fifo in a cache cannot hang a scan.
+    """
+    if _NOATIME:
+        try:
+            return os.open(path, _FLAGS | _NOATIME, dir_fd=dir_fd)
+        except PermissionError:
+            pass  # not the owner: read it with the ordinary flags, if those are allowed
+    return os.open(path, _FLAGS, dir_fd=dir_fd)
+
+
+def read_bounded(path: str | bytes, limit: int, dir_fd: int | None = None) -> bytes:
+    """At most `limit` first bytes of a regular file. Raises OSError (EINVAL-like ValueError for others).
+
+    Raises ValueError when `path` is no regular file.
+    """
+    fd = open_quietly(path, dir_fd)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ValueError(f"{os.fsdecode(path)} is not a regular file")
+        chunks = []
+        while limit > 0 and (chunk := os.read(fd, min(limit, 1 << 20))):
+            chunks.append(chunk)
+            limit -= len(chunk)
+        return b"".join(chunks)
+    finally:
+        os.close(fd)

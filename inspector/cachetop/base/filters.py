@@ -1,0 +1,84 @@
+"""Filter expressions: `size>1GB`, `accessed>7d`, `type=model`, the grammar of `hf cache ls --filter`.
+
+An expression is `key op value`. Sizes are decimal (`1GB` = 10^9). An age `accessed>7d` means longer ago than
+seven days, and an unknown time never matches. Texts compare by `=` and `!=`, `*` standing for anything.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import operator
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from cachetop.base import units
+
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    ">=": operator.ge, "<=": operator.le, "!=": operator.ne, ">": operator.gt, "<": operator.lt, "=": operator.eq,
+}  # fmt: skip
+_SHAPE = re.compile(r"\s*([a-z_]+)\s*(>=|<=|!=|>|<|=)\s*(.+?)\s*\Z")
+
+Getter = Callable[[Any], Any]
+Predicate = Callable[[Any], bool]
+
+
+def compile_filters(
+    expressions: Iterable[str], keys: Mapping[str, tuple[str, Getter]], now: float | None = None
+) -> Predicate:
+    """One predicate out of several expressions, joined with AND.
+
+    `keys` maps a key to ("size" | "age" | "number" | "text", getter). A text getter may return a string or
+    several; several match when one of them does. Raises ValueError with a sentence that names the keys.
+    """
+    moment = time.time() if now is None else now
+    tests = [_one(expression, keys, moment) for expression in expressions]
+    return lambda subject: all(test(subject) for test in tests)
+
+
+def _one(expression: str, keys: Mapping[str, tuple[str, Getter]], now: float) -> Predicate:
+    found = _SHAPE.match(expression)
+    if not found:
+        raise ValueError(
+            f"{expression!r} is not a filter; write for example size>1GB (keys: {', '.join(sorted(keys))})"
+        )
+    key, sign, value = found.groups()
+    if key not in keys:
+        raise ValueError(f"{key!r} is not a filter key here; there are {', '.join(sorted(keys))}")
+    kind, getter = keys[key]
+    compare = _OPERATORS[sign]
+    if kind == "text":
+        return _text(getter, sign, value, key)
+    limit: float
+    if kind == "size":
+        limit = units.parse_size(value)
+    elif kind == "age":
+        limit = units.parse_span(value)
+    else:
+        try:
+            limit = float(value)
+        except ValueError:
+            raise ValueError(f"{value!r} in the filter {expression!r} is not a number") from None
+
+    def test(subject: Any) -> bool:
+        got = getter(subject)
+        if got is None:
+            return False
+        return compare(now - got if kind == "age" else got, limit)
+
+    return test
+
+
+def _text(getter: Getter, sign: str, value: str, key: str) -> Predicate:
+    if sign not in ("=", "!="):
+        raise ValueError(f"the filter key {key!r} is a text: only = and != compare it")
+    pattern = re.compile(fnmatch.translate(value))
+
+    def test(subject: Any) -> bool:
+        got = getter(subject)
+        several = () if got is None else (got,) if isinstance(got, str) else got
+        hit = any(pattern.match(one) for one in several)
+        return hit if sign == "=" else not hit
+
+    return test

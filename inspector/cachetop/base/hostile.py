@@ -1,0 +1,62 @@
+"""Make untrusted text safe to show.
+
+File names, repo names, kernel names, command lines and error messages come from disks, processes and
+the network. Before any of them reaches a terminal, JSON or HTML it passes `clean`; whatever may carry a
+credential passes `mask` as well. Neither ever raises.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+
+_CONTROL = dict.fromkeys((*range(32), *range(127, 160)), "�")
+_PLAIN = re.compile(r"[\x20-\x7e]*\Z")
+# Format characters that reorder or hide text (bidi controls, zero-width, tags): category Cf, plus line separators.
+_INVISIBLE = {"Cf", "Zl", "Zp", "Cs", "Co", "Cn"}
+
+_MASK = "****"
+_TOKENS = re.compile(
+    r"\b(hf_[A-Za-z0-9]{8,}|sk-[A-Za-z0-9_-]{12,}|gh[pousr]_[A-Za-z0-9]{16,}|AKIA[0-9A-Z]{12,}"
+    r"|xox[abpr]-[A-Za-z0-9-]{8,}|eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)?)"
+)
+_ASSIGNED = re.compile(
+    r"(?i)([\w-]*(?:token|secret|passw(?:or)?d|passwd|api[_-]?key|access[_-]?key|private[_-]?key|credential|authorization)[\w-]*"
+    r"|(?<![\w-])-*key)(\s*[=:]\s*|\s+(?!-))(\"[^\"]*\"|'[^']*'|(?:bearer\s+|basic\s+)?[^\s,;&]+)"
+)
+_USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@]+@")
+
+
+def clean(text: str | bytes | os.PathLike[str], limit: int = 4096) -> str:
+    """Return `text` on one line without control, escape, bidi or zero-width characters.
+
+    Each such character becomes U+FFFD, so that two names which differ only there still look odd rather
+    than equal. Bytes are decoded as UTF-8, undecodable ones replaced. At most `limit` characters are kept.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    elif not isinstance(text, str):
+        text = os.fspath(text)
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    if _PLAIN.match(text):
+        return text
+    text = text.translate(_CONTROL)
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in _INVISIBLE else c for c in text)
+
+
+def mask(text: str) -> str:
+    """Return `text` with whatever looks like a credential replaced by `****`.
+
+    Covers the well-known token shapes (hf_, sk-, gh*_, AWS, Slack, JWT), the value after a name that
+    contains token, secret, password, api key, or after `key`, and the user-info part of a URL.
+    """
+    text = _USERINFO.sub(rf"\g<1>{_MASK}@", text)
+    text = _TOKENS.sub(_MASK, text)
+    return _ASSIGNED.sub(lambda m: f"{m[1]}{m[2]}{_MASK}", text)
+
+
+def show(text: str | bytes | os.PathLike[str], limit: int = 4096) -> str:
+    """`clean` and `mask` together, for command lines, environment values and error messages."""
+    return mask(clean(text, limit))

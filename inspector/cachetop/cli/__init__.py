@@ -1,0 +1,65 @@
+"""The headless twin of the app: every verb, with `--json`.
+
+Data goes to stdout, narration to stderr. Each verb is a module with `add(verbs)`, which defines its
+arguments, and a `run(args)` set as its default, which returns the exit code and imports what it needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from cachetop._version import __version__
+from cachetop.cli.exits import INTERRUPTED, USAGE, Refused
+
+VERBS = ("status", "models", "kernels", "gpus", "convert", "jobs", "watch", "doctor", "explain", "demo")
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with this program's exit code for usage errors (2) and no abbreviation of options."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line. Completion and the man page are generated from it."""
+    from importlib import import_module
+
+    top = _Parser(
+        prog="cachetop",
+        description="What is in the model caches, the kernel caches and VRAM, live; and why a conversion was slow "
+        "or fast. Without a verb it opens the app.",
+        epilog="`cachetop VERB --help` says more about a verb. `python -m cachetop` runs the verbs without the app.",
+    )
+    top.add_argument("--version", action="version", version=f"cachetop {__version__}")
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
+    for name in VERBS:
+        import_module(f"cachetop.cli.{name}").add(verbs)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code (see `cachetop.cli.exits`)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words == ["--version"]:
+        print(f"cachetop {__version__}")
+        return 0
+    try:
+        args = parser().parse_args(words or ["status"])
+        code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except Refused as refused:
+        print(f"cachetop: {refused}", file=sys.stderr)
+        return refused.code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader left: nothing more to say, and no traceback at exit
+        return 0
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else USAGE

@@ -1,0 +1,164 @@
+"""Jobs, workers and runs, as frozen records (`cachetop.jobs/1`, `cachetop.job/1`).
+
+A job is a folder; its events are `events.jsonl` in it. `Run` is those events folded into one picture that
+grows while the job runs and that the app, `jobs show` and the notebook all draw. Times are epoch seconds,
+durations seconds, sizes bytes, pages count from 1.
+"""
+
+from __future__ import annotations
+
+from cachetop.base.record import Record
+
+JOBS_SCHEMA = "cachetop.jobs/1"
+JOB_SCHEMA = "cachetop.job/1"
+STATES = ("queued", "running", "done", "failed", "cancelled", "lost")
+PHASES = ("import", "load", "compile", "convert", "export")
+PIPELINES = ("auto", "standard", "vlm", "native", "offline")
+STARTS = ("cold", "disk-warm", "resident")
+
+
+class Job(Record, frozen=True):
+    """One conversion job, as listed."""
+
+    id: str
+    state: str
+    files: tuple[str, ...]
+    pipeline: str
+    device: str
+    started: float
+    seconds: float | None
+    folder: str
+    pid: int | None = None
+
+
+class Worker(Record, frozen=True):
+    """A resident worker: a process that keeps its pipeline built between jobs."""
+
+    id: str
+    pid: int
+    python: str
+    device: str
+    models: tuple[str, ...]
+    idle_seconds: float | None
+    memory: int | None
+    pipeline: str = ""
+
+
+class Jobs(Record, frozen=True):
+    """All jobs, newest first, and the resident workers."""
+
+    schema: str = JOBS_SCHEMA
+    jobs: tuple[Job, ...] = ()
+    workers: tuple[Worker, ...] = ()
+
+
+class Phase(Record, frozen=True):
+    """One phase of a run: its stretches of time as (start, end or None while open) pairs."""
+
+    name: str
+    spans: tuple[tuple[float, float | None], ...] = ()
+    seconds: float | None = None
+    """From `phase-finished`, summed; None while nothing of it has finished."""
+
+    @property
+    def open(self) -> bool:
+        """Whether the phase is running now."""
+        return bool(self.spans) and self.spans[-1][1] is None
+
+
+class Load(Record, frozen=True):
+    """One model load: reading (disk to RAM), moving (RAM to VRAM) and the whole."""
+
+    repo: str | None
+    path: str | None
+    revision: str | None
+    bytes: int
+    resident_before: int | None
+    started: float
+    read_seconds: float | None = None
+    read_bytes: int | None = None
+    moved_seconds: float | None = None
+    moved_bytes: int | None = None
+    seconds: float | None = None
+    parameters: int | None = None
+    device: str | None = None
+    vram: int | None = None
+
+
+class KernelSeen(Record, frozen=True):
+    """One kernel that was compiled or taken from a cache during the run."""
+
+    cache: str
+    key: str | None
+    name: str | None
+    sm: str | None
+    milliseconds: float | None
+    hit: bool
+    time: float
+
+
+class Stage(Record, frozen=True):
+    """One stage of one page: layout, ocr, table, ... `end` in epoch seconds."""
+
+    stage: str
+    page: int | None
+    end: float
+    seconds: float
+
+
+class Document(Record, frozen=True):
+    """One input file of a run: how far it is, and its outputs once written."""
+
+    file: str
+    status: str | None = None
+    pages: int | None = None
+    pages_done: int = 0
+    outputs: tuple[str, ...] = ()
+    seconds: float | None = None
+
+
+class Notice(Record, frozen=True):
+    """A warning or an error of a run, with what to do about it."""
+
+    level: str
+    message: str
+    hint: str | None
+    time: float
+
+
+class Download(Record, frozen=True):
+    """A file being fetched by the run."""
+
+    repo: str
+    file: str
+    bytes: int
+    total: int | None
+
+
+class Run(Record, frozen=True):
+    """A job's events folded into one picture; grows while the job runs."""
+
+    job: Job
+    start: str | None = None
+    start_reason: str | None = None
+    status: str | None = None
+    """success, partial, failed or cancelled once it has finished."""
+    python: str | None = None
+    versions: dict[str, str] = {}
+    phases: tuple[Phase, ...] = ()
+    progress: dict[str, tuple[int, int | None, str]] = {}
+    """Phase -> (done, total, unit) of its latest `progress` event."""
+    documents: tuple[Document, ...] = ()
+    loads: tuple[Load, ...] = ()
+    kernels: tuple[KernelSeen, ...] = ()
+    downloads: tuple[Download, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    pages: tuple[tuple[int, float, bool], ...] = ()
+    """Finished pages as (page, time, success), in the order they came."""
+    vram: tuple[tuple[float, int, int], ...] = ()
+    """(time, gpu, used) samples."""
+    hooks_inactive: tuple[tuple[str, str], ...] = ()
+    notices: tuple[Notice, ...] = ()
+    compile_note: str | None = None
+    """Why nothing was compiled, derived from what was watched; None while unknown."""
+    finished: float | None = None

@@ -1,0 +1,76 @@
+"""What the GPUs report, as frozen records (`cachetop.gpus/1`).
+
+Memory in bytes, utilization in %, temperature in C, power in W. `memory.used` is NVML v2's: without
+`reserved`. A value that could not be read is None and its reason stands in `unavailable` under its name.
+"""
+
+from __future__ import annotations
+
+from cachetop.base.record import Record
+
+SCHEMA = "cachetop.gpus/1"
+EVIDENCE = ("reported", "mapped", "seen-loading", "command-line")
+
+
+class Memory(Record, frozen=True):
+    """Device memory in bytes."""
+
+    total: int
+    used: int
+    free: int
+    reserved: int | None
+
+
+class HeldModel(Record, frozen=True):
+    """A model that a process holds, on which evidence, and when that was last seen (epoch seconds)."""
+
+    repo: str
+    revision: str | None
+    bytes: int | None
+    evidence: str
+    seen: float
+
+
+class Process(Record, frozen=True):
+    """One process on one GPU. `memory` is its bytes there, None where the driver does not say."""
+
+    pid: int
+    user: str | None
+    command: str | None
+    memory: int | None
+    models: tuple[HeldModel, ...] = ()
+    inspectable: bool = True
+    """False: its maps could not be read, so `models` may be short of what it holds."""
+    note: str | None = None
+
+
+class Gpu(Record, frozen=True):
+    """One GPU. `unattributed` is used memory minus that of all listed processes."""
+
+    index: int
+    uuid: str | None
+    name: str
+    sm: str | None
+    memory: Memory | None
+    utilization: int | None
+    temperature: int | None
+    power: float | None
+    processes: tuple[Process, ...]
+    unattributed: int | None
+    unavailable: dict[str, str] = {}
+    """Field name -> why it has no value."""
+    problem: str | None = None
+    """Why the whole device does not answer (lost, needs a reset), with its last values kept above."""
+    simulated: bool = False
+
+
+class Gpus(Record, frozen=True):
+    """One sample of all GPUs. `waiting` is for how many seconds the driver has not answered."""
+
+    schema: str = SCHEMA
+    available: bool = False
+    reason: str | None = None
+    driver: str | None = None
+    gpus: tuple[Gpu, ...] = ()
+    time: float = 0.0
+    waiting: float | None = None

@@ -1,0 +1,86 @@
+"""What the Hugging Face cache holds, as frozen records (`cachetop.models/1`).
+
+`size` is apparent bytes (st_size) and equals huggingface_hub's `size_on_disk`; `size_on_disk` is allocated
+bytes (st_blocks x 512). Both count regular files only, each inode once. Times are epoch seconds.
+"""
+
+from __future__ import annotations
+
+from cachetop.base.record import Problem, Record
+
+SCHEMA = "cachetop.models/1"
+
+
+class File(Record, frozen=True, gc=False):
+    """One file of a revision. `blob` is the blob's name, None for a real file kept in the snapshot."""
+
+    name: str
+    size: int
+    size_on_disk: int
+    blob: str | None
+    resident: int | None = None
+    """Bytes of it in the page cache; None where that was not measured or cannot be."""
+
+
+class Revision(Record, frozen=True):
+    """One commit of a repo. `detached`: no ref points to it. `complete`: None until the second pass."""
+
+    commit: str
+    refs: tuple[str, ...]
+    size: int
+    size_on_disk: int
+    reclaimable: int
+    """Allocated bytes of the inodes that only this revision names: what deleting it alone gives back."""
+    detached: bool
+    complete: bool | None
+    files: tuple[File, ...]
+    missing: tuple[str, ...] = ()
+    """Names in the revision's stored file list that are not there."""
+
+
+class Partial(Record, frozen=True):
+    """A download that is running or was cut off."""
+
+    file: str | None
+    blob: str
+    bytes: int
+    expected: int | None
+    pid: int | None
+    live: bool | None
+    """True: a process holds its lock. False: nobody does. None: could not be told."""
+
+
+class Repo(Record, frozen=True):
+    """One repo folder of a hub cache."""
+
+    id: str
+    type: str
+    root: str
+    size: int
+    size_on_disk: int
+    reclaimable: int
+    last_used: float | None
+    last_modified: float
+    problems: tuple[Problem, ...]
+    revisions: tuple[Revision, ...]
+    partials: tuple[Partial, ...]
+
+
+class Root(Record, frozen=True):
+    """A hub cache folder that was scanned, and which variable or default decided on it."""
+
+    path: str
+    reason: str
+    exists: bool = True
+    problem: str | None = None
+
+
+class Models(Record, frozen=True):
+    """The whole picture: every repo of every root. Sizes count each inode once over all repos."""
+
+    schema: str = SCHEMA
+    roots: tuple[Root, ...] = ()
+    size: int = 0
+    size_on_disk: int = 0
+    repos: tuple[Repo, ...] = ()
+    problems: tuple[Problem, ...] = ()

@@ -1,0 +1,72 @@
+"""What the kernel caches hold, as frozen records (`cachetop.kernels/1`).
+
+An entry is one logical unit with all files that belong to it. `size_on_disk` is allocated bytes, each inode
+once. Times are epoch seconds. An SM is written `sm_90`, `sm_90a`.
+"""
+
+from __future__ import annotations
+
+from cachetop.base.record import Problem, Record
+
+SCHEMA = "cachetop.kernels/1"
+STATES = ("complete", "compiling", "orphan", "relocated", "helper", "autotune", "opaque")
+
+
+class Cache(Record, frozen=True):
+    """One cache folder: `id` is its kind, with `:2`, `:3` when a kind has several roots."""
+
+    id: str
+    kind: str
+    path: str
+    reason: str
+    exists: bool
+    size_on_disk: int
+    filesystem: str | None
+    problem: str | None = None
+
+
+class Producer(Record, frozen=True):
+    """Who made an entry, as far as its files say. `environment` is the prefix of the Python environment."""
+
+    triton: str | None = None
+    torch: str | None = None
+    cuda: str | None = None
+    environment: str | None = None
+
+
+class Stale(Record, frozen=True):
+    """A rule that says an entry is of no use here any more, and the evidence for it."""
+
+    rule: str
+    evidence: str
+
+
+class Entry(Record, frozen=True):
+    """One kernel-cache entry. `key` is its own name on disk, `name` the kernel's."""
+
+    cache: str
+    kind: str
+    key: str
+    name: str | None
+    sm: tuple[str, ...]
+    size_on_disk: int
+    files: int
+    created: float
+    last_used: float | None
+    state: str
+    producer: Producer
+    stale: tuple[Stale, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    stage: str | None = None
+    """The newest stage file of an entry in flight: source, ttir, ttgir, llir, ptx, cubin, json."""
+    build_milliseconds: float | None = None
+    """From the first to the last file of the entry, where those times mean that."""
+
+
+class Kernels(Record, frozen=True):
+    """The whole picture: every cache that was looked for, and the entries of those that exist."""
+
+    schema: str = SCHEMA
+    caches: tuple[Cache, ...] = ()
+    size_on_disk: int = 0
+    entries: tuple[Entry, ...] = ()
