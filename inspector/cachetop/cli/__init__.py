@@ -25,8 +25,8 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line. Completion and the man page are generated from it."""
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The whole command line, or that of one verb: loading the others' modules would slow its start."""
     from importlib import import_module
 
     top = _Parser(
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"cachetop {__version__}")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
-    for name in VERBS:
+    for name in (only,) if only else VERBS:
         import_module(f"cachetop.cli.{name}").add(verbs)
     return top
 
@@ -49,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"cachetop {__version__}")
         return 0
     try:
-        args = parser().parse_args(words or ["status"])
+        words = words or ["status"]
+        args = parser(words[0] if words[0] in VERBS else None).parse_args(words)
         code: int = args.run(args)
         sys.stdout.flush()
         return code

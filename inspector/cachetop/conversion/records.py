@@ -29,6 +29,8 @@ class Job(Record, frozen=True):
     seconds: float | None
     folder: str
     pid: int | None = None
+    status: str | None = None
+    """success, partial, failed or cancelled once it has finished; a partial job is in the state `failed`."""
 
 
 class Worker(Record, frozen=True):
@@ -41,7 +43,11 @@ class Worker(Record, frozen=True):
     models: tuple[str, ...]
     idle_seconds: float | None
     memory: int | None
+    """Bytes of the worker's own memory (RSS), not VRAM."""
     pipeline: str = ""
+    busy: bool = False
+    job: str | None = None
+    """The id of the job it works on now."""
 
 
 class Jobs(Record, frozen=True):
@@ -135,6 +141,14 @@ class Download(Record, frozen=True):
     total: int | None
 
 
+class Check(Record, frozen=True):
+    """One thing that was looked at to choose the device, with its sentence."""
+
+    check: str
+    ok: bool
+    message: str
+
+
 class Run(Record, frozen=True):
     """A job's events folded into one picture; grows while the job runs."""
 
@@ -162,3 +176,62 @@ class Run(Record, frozen=True):
     compile_note: str | None = None
     """Why nothing was compiled, derived from what was watched; None while unknown."""
     finished: float | None = None
+    device: str | None = None
+    """The device that was chosen; None until the worker has told."""
+    checks: tuple[Check, ...] = ()
+    pipeline: str | None = None
+    """The pipeline that was chosen, and why; None until the worker has told."""
+    pipeline_reason: str | None = None
+    reason: str | None = None
+    """Why it did not succeed, in one word: no-gpu, worker-died, ..."""
+
+
+class Verdict(Record, frozen=True):
+    """One cause of what a run took: what it was, its seconds where they were measured, and a sentence."""
+
+    cause: str
+    seconds: float | None
+    message: str
+
+
+class Advice(Record, frozen=True):
+    """What would make the next run faster; `saves` in seconds where this run's own numbers tell."""
+
+    saves: float | None
+    message: str
+
+
+class Comparison(Record, frozen=True):
+    """Two runs side by side: phase -> (seconds of this run, seconds of the other); None where one has none."""
+
+    against: str
+    phases: dict[str, tuple[float | None, float | None]]
+
+
+class JobReport(Record, frozen=True, kw_only=True):
+    """One job in depth: what its time went into, and why (`cachetop.job/1`)."""
+
+    schema: str = JOB_SCHEMA
+    id: str
+    state: str
+    status: str | None
+    files: tuple[str, ...]
+    pipeline: str
+    device: str
+    started: float
+    seconds: float | None
+    folder: str
+    start: str | None
+    start_reason: str | None
+    phases: dict[str, float]
+    """Phase -> seconds; a phase that did not happen is not in it."""
+    stages: dict[str, float]
+    """Stage -> seconds summed over the pages. Stages of different pages overlap, so their sum may exceed `convert`."""
+    models: tuple[Load, ...]
+    kernels: tuple[KernelSeen, ...]
+    pages: int
+    documents: tuple[Document, ...]
+    notices: tuple[Notice, ...]
+    verdict: tuple[Verdict, ...]
+    advice: tuple[Advice, ...]
+    comparison: Comparison | None

@@ -42,6 +42,14 @@ class Process(Record, frozen=True):
     inspectable: bool = True
     """False: its maps could not be read, so `models` may be short of what it holds."""
     note: str | None = None
+    started: float | None = None
+    """When the process started, epoch seconds."""
+    ticks: int | None = None
+    """The same in clock ticks since boot: with the pid it names a process for good."""
+    container: str | None = None
+    """First 12 characters of its container's id, or its Slurm job."""
+    host_pid: bool = False
+    """The pid is of the host, seen from inside a container: it means nothing here and is never signalled."""
 
 
 class Gpu(Record, frozen=True):
@@ -62,6 +70,10 @@ class Gpu(Record, frozen=True):
     problem: str | None = None
     """Why the whole device does not answer (lost, needs a reset), with its last values kept above."""
     simulated: bool = False
+    power_limit: float | None = None
+    """The power limit in force, in W."""
+    shared: Memory | None = None
+    """System RAM, where the GPU has no memory of its own: `used` is what all programs use of it."""
 
 
 class Gpus(Record, frozen=True):

@@ -1,7 +1,10 @@
 """What the kernel caches hold, as frozen records (`cachetop.kernels/1`).
 
 An entry is one logical unit with all files that belong to it. `size_on_disk` is allocated bytes, each inode
-once. Times are epoch seconds. An SM is written `sm_90`, `sm_90a`.
+once. Times are epoch seconds. An SM is written `sm_90`, `sm_90a`. Texts that come from a disk are cleaned.
+
+The records hold no cycles, so they are kept out of the garbage collector's sight (`gc=False`): a cache of
+100,000 entries would otherwise be walked again and again.
 """
 
 from __future__ import annotations
@@ -23,9 +26,11 @@ class Cache(Record, frozen=True):
     size_on_disk: int
     filesystem: str | None
     problem: str | None = None
+    """What could not be read: the folder itself when not `readable`, else something in it."""
+    readable: bool = True
 
 
-class Producer(Record, frozen=True):
+class Producer(Record, frozen=True, gc=False):
     """Who made an entry, as far as its files say. `environment` is the prefix of the Python environment."""
 
     triton: str | None = None
@@ -34,15 +39,20 @@ class Producer(Record, frozen=True):
     environment: str | None = None
 
 
-class Stale(Record, frozen=True):
+class Stale(Record, frozen=True, gc=False):
     """A rule that says an entry is of no use here any more, and the evidence for it."""
 
     rule: str
     evidence: str
 
 
-class Entry(Record, frozen=True):
-    """One kernel-cache entry. `key` is its own name on disk, `name` the kernel's."""
+class Entry(Record, frozen=True, gc=False):
+    """One kernel-cache entry. `key` is its own name on disk, `name` the kernel's.
+
+    (`cache`, `path`) identifies it: an Inductor cache can hold one key under two devices. `last_used` is the
+    last use of the files on disk that is on record: None where there is none since the entry was made, or
+    where the file system keeps no access times; `reused` tells the two apart.
+    """
 
     cache: str
     kind: str
@@ -61,6 +71,14 @@ class Entry(Record, frozen=True):
     """The newest stage file of an entry in flight: source, ttir, ttgir, llir, ptx, cubin, json."""
     build_milliseconds: float | None = None
     """From the first to the last file of the entry, where those times mean that."""
+    path: str = ""
+    """Where it is below its cache's folder; for Triton the same as `key`."""
+    part: str | None = None
+    """What it is within its cache, where a cache holds several sorts: triton, wrapper, fxgraph, cpp, ..."""
+    target: str | None = None
+    """The SM in the header of its machine code, with the variant: `sm_90a` where `sm` says `sm_90`."""
+    reused: bool | None = None
+    """Whether it was read from disk after it was made; None where access times do not tell."""
 
 
 class Kernels(Record, frozen=True):

@@ -1,0 +1,105 @@
+"""The public functions of `import cachetop`: each looks afresh and returns frozen objects; `--json` encodes these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cachetop import locations
+
+if TYPE_CHECKING:
+    from cachetop.conversion.launch import JobHandle
+    from cachetop.conversion.records import Jobs
+    from cachetop.gpu.records import Gpus
+    from cachetop.hub.records import Models
+    from cachetop.kernelcache.records import Kernels
+    from cachetop.status import Status
+
+
+def models(*, detail: bool = False) -> Models:
+    """The Hugging Face cache: repos, revisions, refs, files, partial downloads.
+
+    `detail` adds the second pass: completeness, residency in RAM, the expected size of partials.
+    Never raises for what is on disk: a folder that cannot be read is a root with a `problem`.
+    """
+    from cachetop.hub.detail import with_detail
+    from cachetop.hub.scan import Scanner
+
+    scanner = Scanner([locations.hub()])
+    graph = scanner.scan()
+    return with_detail(graph, scanner) if detail else graph
+
+
+def kernels(*, detail: bool = False, sms: Sequence[str] | None = None) -> Kernels:
+    """The kernel caches: entries with name, SM, size and state.
+
+    `detail` adds the second pass: producer, last use, build time, and the stale rules. `sms` are the SMs this
+    machine has (`("sm_90",)`); without them nothing is called foreign.
+    """
+    from cachetop.kernelcache.detail import with_detail
+    from cachetop.kernelcache.scan import Scanner
+
+    scanner = Scanner(locations.kernel_roots())
+    graph = scanner.scan()
+    return with_detail(graph, scanner, sms) if detail else graph
+
+
+def gpus() -> Gpus:
+    """The GPUs, their memory, processes and the models these hold. `available` is False, with a reason, without one."""
+    from cachetop.gpu.attribution import Attribution
+    from cachetop.gpu.sampler import sample_once
+    from cachetop.gpu.source import NvmlSource
+    from cachetop.hub.scan import Scanner
+
+    scanner = Scanner([locations.hub()])
+    scanner.scan()
+    return sample_once(NvmlSource(Attribution(scanner.inodes)))
+
+
+def jobs() -> Jobs:
+    """All conversion jobs, newest first, and the resident workers."""
+    from cachetop.conversion.folder import Listing
+    from cachetop.conversion.records import Jobs
+    from cachetop.conversion.workers import workers
+
+    return Jobs(jobs=Listing().jobs(), workers=workers())
+
+
+def status() -> Status:
+    """One snapshot of models, kernels, GPUs and running jobs, with what needs attention."""
+    from cachetop.status import summarize
+
+    sample = gpus()
+    here = tuple(sorted({gpu.sm for gpu in sample.gpus if gpu.sm})) or None
+    return summarize(models(detail=True), kernels(detail=True, sms=here), sample, jobs())
+
+
+def convert(
+    files: Sequence[str | Path],
+    *,
+    pipeline: str = "auto",
+    device: str = "auto",
+    to: Sequence[str] = ("md",),
+    output: str | Path | None = None,
+    force: bool = False,
+    python: str | None = None,
+    keep_warm: float = 0,
+) -> JobHandle:
+    """Start a Docling conversion in a worker process and return its handle at once.
+
+    `handle.wait()` waits for its end, `handle.run()` is its picture so far, `handle.cancel()` asks it to stop.
+    The job goes on when this process ends. Raises ValueError with a sentence when it cannot be started.
+    """
+    from cachetop.conversion import launch
+
+    return launch.convert(
+        [str(file) for file in files],
+        pipeline=pipeline,
+        device=device,
+        to=tuple(to),
+        output=None if output is None else str(output),
+        force=force,
+        python=python,
+        keep_warm=keep_warm,
+    )

@@ -1,0 +1,161 @@
+"""Following a job in a terminal: its events as narration on stderr, its outputs' paths on stdout."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from cachetop.base import units
+from cachetop.base.hostile import clean, show
+from cachetop.cli.exits import DONE, FAILED, INTERRUPTED, NO_GPU
+from cachetop.cli.table import say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cachetop.conversion.events import Event
+    from cachetop.conversion.launch import JobHandle
+
+
+def follow(handle: JobHandle, as_json: bool, cancels: bool) -> int:
+    """Show a job to its end; returns the exit code.
+
+    Ctrl-C cancels the job with `cancels`, else only stops following. With `as_json` every event is one line
+    on stdout, up to and with `job-finished` even then.
+    """
+    from cachetop.conversion.cancel import CannotCancel
+    from cachetop.conversion.events import public
+
+    narrator = None if as_json else _Narrator()
+    seen = 0
+    end: Event = {}
+
+    def take(events: Iterator[Event]) -> None:
+        nonlocal seen, end
+        for number, event in enumerate(events, 1):
+            if number <= seen:
+                continue
+            seen = number
+            end = event
+            if narrator is None:
+                print(public(event), flush=True)
+            else:
+                narrator.tell(event)
+
+    try:
+        take(handle.events())
+    except KeyboardInterrupt:
+        if narrator is not None:
+            narrator.clear()
+        if not cancels:
+            say(f"cachetop: job {handle.id} goes on; `cachetop jobs attach {handle.id}` follows it again")
+            return INTERRUPTED
+        say(f"cachetop: cancelling job {handle.id}")
+        try:
+            handle.cancel()
+            take(handle.events(timeout=5))
+        except (CannotCancel, TimeoutError) as error:
+            say(f"cachetop: {error}")
+        return INTERRUPTED
+    return _code(end)
+
+
+def _code(end: Event) -> int:
+    if end.get("event") == "job-finished" and end.get("status") == "success":
+        return DONE
+    return NO_GPU if end.get("reason") == "no-gpu" else FAILED
+
+
+class _Narrator:
+    """One plain line per event of note; a line that is rewritten in place only on a terminal."""
+
+    def __init__(self) -> None:
+        self._lively = sys.stderr.isatty()
+        self._shown = False
+
+    def clear(self) -> None:
+        """Take away the line that is being rewritten."""
+        if self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            self._shown = False
+
+    def tell(self, event: Event) -> None:
+        """Say what is worth saying of one event."""
+        passing = self._passing(event)
+        if passing is not None:
+            if self._lively:
+                print(f"\r\x1b[K{passing[:79]}", end="", file=sys.stderr, flush=True)
+                self._shown = True
+            return
+        lines = list(_lines(event))
+        outputs = event.get("outputs") if event["event"] == "document-finished" else None
+        if lines or outputs:
+            self.clear()
+        for line in lines:
+            say(line)
+        if isinstance(outputs, list):
+            for path in outputs:
+                # programs get the path as it is, a terminal gets no control characters from a file's name
+                print(clean(str(path)) if sys.stdout.isatty() else path, flush=True)
+
+    def _passing(self, event: Event) -> str | None:
+        """What is true only for now."""
+        match event["event"]:
+            case "phase-started":
+                return f"{clean(str(event.get('phase')))} ..."
+            case "progress":
+                total = event.get("total")
+                of = f" of {clean(str(total))}" if total is not None else ""
+                done, unit = clean(str(event.get("done"))), clean(str(event.get("unit", "")))
+                return f"{clean(str(event.get('phase')))}: {done}{of} {unit}"
+            case "page-finished":
+                return f"page {clean(str(event.get('page')))} of {clean(str(event.get('pages', '?')))}"
+            case "download":
+                return (
+                    f"downloading {clean(str(event.get('repo')))} {clean(str(event.get('file')))}: "
+                    f"{units.size(_number(event.get('bytes')))} of {units.size(_number(event.get('total')))}"
+                )
+        return None
+
+
+def _lines(event: Event) -> Iterator[str]:
+    name = event["event"]
+    if name == "job-started":
+        versions = event.get("versions")
+        docling = versions.get("docling") or versions.get("docling-slim") if isinstance(versions, dict) else None
+        with_docling = f" with docling {clean(str(docling))}" if docling else ""
+        yield f"job {clean(str(event.get('job')))}{with_docling} under {clean(str(event.get('python')))}"
+    elif name in ("device", "pipeline"):
+        reason = event.get("reason") or "; ".join(
+            str(check.get("message")) for check in event.get("checks") or [] if isinstance(check, dict)
+        )
+        yield f"{name} {clean(str(event.get('chosen')))}" + (f": {show(str(reason))}" if reason else "")
+    elif name == "phase-finished":
+        yield f"{clean(str(event.get('phase'))):<8}{units.duration(_number(event.get('seconds')))}"
+    elif name == "model-loaded":
+        what = clean(str(event.get("repo") or event.get("path") or "a model"))
+        size, took = units.size(_number(event.get("bytes"))), units.duration(_number(event.get("seconds")))
+        yield f"        {what}, {size}, on {clean(str(event.get('device')))} in {took}"
+    elif name == "compile-note":
+        yield f"compile {show(str(event.get('message')))}"
+    elif name == "kernel-compiled":
+        kernel = clean(str(event.get("name") or event.get("key") or "a kernel"))
+        milliseconds = _number(event.get("milliseconds"))
+        took = units.duration(None if milliseconds is None else milliseconds / 1000)
+        yield f"        compiled {kernel} for {clean(str(event.get('sm') or '?'))} in {took}"
+    elif name in ("warning", "error"):
+        yield f"{name}: {show(str(event.get('message')))}"
+        if event.get("hint"):
+            yield f"        {show(str(event['hint']))}"
+    elif name == "document-finished":
+        took = units.duration(_number(event.get("seconds")))
+        pages = event.get("pages")
+        counted = f", {clean(str(pages))} page{'' if pages == 1 else 's'}" if pages else ""
+        yield f"{clean(str(event.get('file')))}: {clean(str(event.get('status')))}{counted}, {took}"
+    elif name == "job-finished":
+        start = f", start {clean(str(event['start']))}" if event.get("start") else ""
+        yield f"{clean(str(event.get('status')))} in {units.duration(_number(event.get('seconds')))}{start}"
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

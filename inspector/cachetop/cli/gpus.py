@@ -1,0 +1,134 @@
+"""`cachetop gpus`: memory, load and processes of every GPU, and the models they hold with the evidence."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from cachetop.cli.exits import DONE
+
+if TYPE_CHECKING:
+    from cachetop.gpu.records import Gpu, Gpus, HeldModel, Process
+
+TIMEOUT = 10.0
+"""Seconds to wait for a driver that does not answer."""
+
+
+def add(verbs: Any) -> None:
+    """Define the verb and its arguments."""
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "gpus",
+        help="GPUs, VRAM, the processes on them, and which models those hold",
+        description="Shows every GPU with its memory, load and processes, and which cached models those hold. "
+        "`mapped`: the process has the weights mapped or open now; `seen-loading`: it had; `reported`: it is a worker "
+        "of cachetop and said so; `command-line`: the model is named there. Without a driver it says why and exits 0.",
+    )
+    parser.add_argument("--json", action="store_true", help="print one cachetop.gpus/1 object")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one sample; the exit code is 0 with a driver or without."""
+    from cachetop.cli.table import emit, say
+    from cachetop.gpu.attribution import Attribution
+    from cachetop.gpu.sampler import sample_once
+    from cachetop.gpu.source import NvmlSource
+
+    gpus = Attribution(_index).attach(sample_once(NvmlSource(), TIMEOUT))
+    if args.json:
+        emit(gpus)
+        return DONE
+    if not gpus.available:
+        say(gpus.reason or "The GPUs cannot be read.")
+        return DONE
+    print("\n".join(_report(gpus)))
+    return DONE
+
+
+def _index() -> Mapping[tuple[int, int], Any]:
+    """The inodes of the hub cache; only asked for when a GPU has processes."""
+    from cachetop import locations
+    from cachetop.hub.scan import Scanner
+
+    scanner = Scanner([locations.hub()])
+    scanner.scan()
+    return scanner.inodes()
+
+
+def _report(gpus: Gpus) -> Iterator[str]:
+    yield f"driver {gpus.driver or '?'}"
+    for gpu in gpus.gpus:
+        yield ""
+        yield from _gpu(gpu)
+    hidden = {p.pid for gpu in gpus.gpus for p in gpu.processes if not p.inspectable}
+    if hidden:
+        some = "1 process" if len(hidden) == 1 else f"{len(hidden)} processes"
+        yield ""
+        yield f"{some} not inspectable: other models than those shown may be held. Their owner or root sees more."
+
+
+def _gpu(gpu: Gpu) -> Iterator[str]:
+    from cachetop.base import units
+    from cachetop.base.hostile import clean
+    from cachetop.cli.table import table
+
+    label = f"GPU {gpu.index}"
+    yield "  ".join(filter(None, (label, clean(gpu.name) if gpu.name != label else "", gpu.sm)))
+    if gpu.problem:
+        yield f"  problem      {gpu.problem}"
+        if gpu.uuid is None:  # it never answered: there are no values, not even old ones
+            return
+    memory = gpu.memory
+    if memory:
+        kept = f", {units.memory(memory.reserved)} reserved" if memory.reserved is not None else ""
+        yield (
+            f"  memory       {units.memory(memory.used)} of {units.memory(memory.total)} used, "
+            f"{units.memory(memory.free)} free{kept}"
+        )
+    else:
+        yield f"  memory       ? ({gpu.unavailable.get('memory', 'not read')})"
+    yield f"  utilization  {_number(gpu, 'utilization', '%')}"
+    yield f"  temperature  {_number(gpu, 'temperature', 'C')}"
+    limit = f" of {gpu.power_limit:.0f} W" if gpu.power_limit is not None else ""
+    yield f"  power        {_number(gpu, 'power', 'W')}{limit if gpu.power is not None else ''}"
+    if "processes" in gpu.unavailable:
+        yield f"  processes    ? ({gpu.unavailable['processes']})"
+    elif not gpu.processes:
+        yield "  processes    none"
+    else:
+        head = ("COMMAND", "PID", "USER", "MEMORY", "MODELS")
+        yield from ("  " + line for line in table(head, map(_row, gpu.processes), "<><><"))
+    if gpu.unattributed is None:
+        yield f"  other        ? ({gpu.unavailable.get('unattributed', 'not read')})"
+    else:
+        yield f"  other        {units.memory(gpu.unattributed)} in use that no listed process accounts for"
+
+
+def _number(gpu: Gpu, name: str, unit: str) -> str:
+    value = getattr(gpu, name)
+    return f"? ({gpu.unavailable.get(name, 'not read')})" if value is None else f"{value:.0f} {unit}"
+
+
+def _row(process: Process) -> tuple[str, ...]:
+    from cachetop.base import units
+
+    about = ", ".join(filter(None, (process.note, process.container and f"container {process.container}")))
+    command = process.command or "?"
+    models = "; ".join(map(_model, process.models)) or ("none seen" if process.inspectable else "?")
+    return (
+        f"{command} ({about})" if about else command,
+        str(process.pid),
+        process.user or "?",
+        units.memory(process.memory),
+        models,
+    )
+
+
+def _model(model: HeldModel) -> str:
+    from cachetop.base import units
+
+    revision = f"@{model.revision[:8]}" if model.revision else ""
+    size = f" {units.size(model.bytes)}" if model.bytes is not None else ""
+    when = f" {units.age(model.seen)} ago" if model.evidence == "seen-loading" else ""
+    return f"{model.repo}{revision}{size} ({model.evidence}{when})"

@@ -1,0 +1,204 @@
+"""`cachetop kernels`: what the kernel caches hold, by cache, SM and kernel."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from cachetop.cli.exits import DONE, FAILED, Refused
+
+if TYPE_CHECKING:
+    from cachetop.kernelcache.records import Cache, Entry, Kernels
+
+_KEY_SHOWN = 12
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Define the verb and its arguments."""
+    parser = verbs.add_parser(
+        "kernels",
+        help="kernel caches by SM and kernel: sizes, states, what is stale and why",
+        description="What the Triton, Inductor, NVRTC, CUDA driver and torch extension caches hold.",
+    )
+    parser.add_argument("action", nargs="?", choices=("ls",), default="ls", metavar="ls", help="list (the default)")
+    parser.add_argument("--json", action="store_true", help="print one cachetop.kernels/1 object")
+    parser.add_argument("--sm", metavar="SM", help="only entries for this SM: 90, 9.0, sm_90 or sm_90a")
+    parser.add_argument(
+        "--cache", metavar="KIND", help="only this kind of cache (nvrtc), or one id (inductor:2)"
+    )
+    parser.add_argument("--stale", action="store_true", help="only entries with a rule that says they are of no use")
+    parser.add_argument(
+        "--assume-sm",
+        metavar="SM",
+        action="append",
+        help="judge as if the GPU were this SM (may be given several times)",
+    )
+    parser.add_argument(
+        "--filter",
+        metavar="EXPR",
+        action="append",
+        default=[],
+        help="size>1MB, created>30d, accessed>7d, name=add_*, state=orphan, rule=foreign-sm, ... (joined with AND)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """List the caches; 1 when one of them could not be read."""
+    from cachetop import locations
+    from cachetop.base.filters import compile_filters
+    from cachetop.cli.table import emit, say
+    from cachetop.kernelcache import sm
+    from cachetop.kernelcache.detail import with_detail
+    from cachetop.kernelcache.scan import Scanner
+
+    try:
+        keep = compile_filters(args.filter, _filter_keys())
+        wanted = sm.normalize(args.sm) if args.sm else None
+        assumed = tuple(sm.normalize(one) for one in args.assume_sm or ())
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    roots = locations.kernel_roots()
+    if args.cache and args.cache.partition(":")[0] not in {root.kind for root in roots}:
+        kinds = ", ".join(dict.fromkeys(root.kind for root in roots))
+        raise Refused(f"{args.cache!r} is no kind of kernel cache; there are {kinds}")
+    scanner = Scanner(roots)
+    here = assumed or _present()
+    found = with_detail(scanner.scan(), scanner, here)
+
+    def meant(entry: Entry) -> bool:
+        return (
+            (wanted is None or any(sm.asked(one, wanted) for one in (*entry.sm, entry.target or "")))
+            and (not args.cache or _is_cache(args.cache, entry.kind, entry.cache))
+            and (not args.stale or bool(entry.stale))
+            and keep(entry)
+        )
+
+    shown = _narrowed(found, args.cache, meant)
+    if args.json:
+        emit(shown)
+    else:
+        _print(shown, filtered=bool(wanted or args.stale or args.filter))
+    if not here and (args.stale or not args.json):
+        say("No GPU is known here, so no entry is called foreign to it; --assume-sm SM says which to judge by.")
+    return FAILED if any(not cache.readable for cache in shown.caches) else DONE
+
+
+def _present() -> tuple[str, ...] | None:
+    """The SMs of this machine's GPUs; None where that is not known."""
+    try:
+        from cachetop.gpu.present import sms
+    except ImportError:
+        return None
+    return sms()
+
+
+def _is_cache(asked: str, kind: str, cache_id: str) -> bool:
+    return asked in (kind, cache_id)
+
+
+def _narrowed(found: Kernels, cache: str | None, meant: Callable[[Entry], bool]) -> Kernels:
+    """`found` with the entries and caches asked for; a cache's own size stays that of all it holds."""
+    import msgspec
+
+    caches = tuple(one for one in found.caches if not cache or _is_cache(cache, one.kind, one.id))
+    return msgspec.structs.replace(
+        found,
+        caches=caches,
+        size_on_disk=sum(one.size_on_disk for one in caches),
+        entries=tuple(entry for entry in found.entries if meant(entry)),
+    )
+
+
+def _filter_keys() -> dict[str, tuple[str, Callable[[Any], Any]]]:
+    def sms(entry: Entry) -> list[str]:
+        bare = [one.removeprefix("sm_") for one in entry.sm]
+        return [*entry.sm, *bare]
+
+    return {
+        "size": ("size", lambda entry: entry.size_on_disk),
+        "created": ("age", lambda entry: entry.created),
+        "accessed": ("age", lambda entry: entry.last_used),
+        "files": ("number", lambda entry: entry.files),
+        "name": ("text", lambda entry: entry.name),
+        "key": ("text", lambda entry: entry.key),
+        "kind": ("text", lambda entry: entry.kind),
+        "cache": ("text", lambda entry: entry.cache),
+        "part": ("text", lambda entry: entry.part),
+        "sm": ("text", sms),
+        "state": ("text", lambda entry: entry.state),
+        "rule": ("text", lambda entry: [one.rule for one in entry.stale]),
+        "triton": ("text", lambda entry: entry.producer.triton),
+    }
+
+
+def _print(shown: Kernels, filtered: bool) -> None:
+    from cachetop.base import units
+
+    there = [cache for cache in shown.caches if cache.exists]
+    entries = {cache.id: [entry for entry in shown.entries if entry.cache == cache.id] for cache in there}
+    for cache in there:
+        print("\n".join(_cache_lines(cache, entries[cache.id], filtered)))
+        print()
+    for cache in shown.caches:
+        if not cache.exists:
+            print(f"{cache.id}: nothing at {cache.path} ({cache.reason})")
+    total = sum(entry.size_on_disk for entry in shown.entries)
+    print(f"{len(shown.entries)} entries, {units.size(total)}" + (" match" if filtered else ""))
+
+
+def _cache_lines(cache: Cache, entries: list[Entry], filtered: bool) -> list[str]:
+    from cachetop.base import units
+
+    about = f"{cache.id}: {cache.path} ({cache.reason}"
+    about += f", on {cache.filesystem}), " if cache.filesystem else "), "
+    lines = [about + (units.size(cache.size_on_disk) if cache.readable else units.UNKNOWN)]
+    if cache.problem:
+        lines.append(f"  problem: {cache.problem}")
+    if not entries:
+        return [*lines, "  no entry matches" if filtered else "  no entries"] if cache.readable else lines
+    return lines + _entry_lines(entries)
+
+
+def _entry_lines(entries: list[Entry]) -> list[str]:
+    """One aligned table, a heading line before each SM."""
+    import sys
+
+    from cachetop.base import units
+    from cachetop.cli.table import shorten, table
+    from cachetop.kernelcache import sm
+
+    ordered = sorted(entries, key=lambda entry: ([sm.order(one) for one in entry.sm] or [(99_999, "")], _label(entry)))
+    cut = _KEY_SHOWN if sys.stdout.isatty() else 10_000
+    rows = [
+        (
+            _label(entry),
+            units.size(entry.size_on_disk),
+            units.age(entry.created),
+            units.age(entry.last_used) if entry.last_used is not None else "-" if entry.reused is False else "?",
+            f"{entry.state} ({entry.stage})" if entry.stage else entry.state,
+            entry.key[: cut - 1] + "…" if len(entry.key) > cut else entry.key,
+            "; ".join(f"{one.rule}: {one.evidence}" for one in entry.stale)
+            or "; ".join(problem.message for problem in entry.problems),
+        )
+        for entry in ordered
+    ]
+    head, *body = table(("KERNEL", "SIZE", "MADE", "REUSED", "STATE", "KEY", "VERDICT"), rows, " >>>")
+    lines = ["    " + head]
+    place = 0
+    for sms, group in groupby(ordered, key=lambda entry: entry.sm):
+        members = list(group)
+        size = units.size(sum(entry.size_on_disk for entry in members))
+        title = " ".join(sms) or "no SM"
+        lines.append(f"  {shorten(title, 60)}: {len(members)} {'entry' if len(members) == 1 else 'entries'}, {size}")
+        lines += ["    " + line for line in body[place : place + len(members)]]
+        place += len(members)
+    return lines
+
+
+def _label(entry: Entry) -> str:
+    if entry.name:
+        return entry.name
+    return f"({entry.part})" if entry.part and entry.kind != "nvrtc" else "?"

@@ -1,0 +1,391 @@
+"""A job's events folded into one picture, event by event.
+
+Feeding an event costs the same whether it is the first or the ten-thousandth, and `run` reuses every part
+that has not changed since the last call, so that a view may ask ten times a second. Events come from a file
+that another program wrote: what is missing or of the wrong type counts as unknown, and an event that makes
+no sense is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from cachetop.base.hostile import clean
+from cachetop.conversion.events import Event
+from cachetop.conversion.records import (
+    PHASES,
+    STARTS,
+    Check,
+    Document,
+    Download,
+    Job,
+    KernelSeen,
+    Load,
+    Notice,
+    Phase,
+    Run,
+    Stage,
+)
+from cachetop.conversion.values import STATES, count, mapping, number, sentence, sequence, text
+
+_MOST_SAMPLES = 4096
+
+T = TypeVar("T")
+
+
+class _Grown(Generic[T]):
+    """A list with its tuple, which is built again only after a change."""
+
+    def __init__(self) -> None:
+        self.items: list[T] = []
+        self._frozen: tuple[T, ...] | None = ()
+
+    def append(self, item: T) -> None:
+        self.items.append(item)
+        self._frozen = None
+
+    def replace(self, index: int, item: T) -> None:
+        self.items[index] = item
+        self._frozen = None
+
+    def frozen(self) -> tuple[T, ...]:
+        if self._frozen is None:
+            self._frozen = tuple(self.items)
+        return self._frozen
+
+
+class Fold:
+    """One job's picture. `job` may be replaced by a newer listing of the same job at any time."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._run: Run | None = None
+        self._last = job.started
+        self._facts: dict[str, Any] = {}
+        self._spans: dict[str, list[tuple[float, float | None]]] = {}
+        self._seconds: dict[str, float] = {}
+        self._progress: dict[str, tuple[int, int | None, str]] = {}
+        self._documents: _Grown[Document] = _Grown()
+        self._index: dict[str, int] = {}
+        self._loads: _Grown[Load] = _Grown()
+        self._kernels: _Grown[KernelSeen] = _Grown()
+        self._downloads: _Grown[Download] = _Grown()
+        self._fetched: dict[tuple[str, str], int] = {}
+        self._stages: _Grown[Stage] = _Grown()
+        self._pages: _Grown[tuple[int, float, bool]] = _Grown()
+        self._vram: _Grown[tuple[float, int, int]] = _Grown()
+        self._inactive: _Grown[tuple[str, str]] = _Grown()
+        self._notices: _Grown[Notice] = _Grown()
+        for file in job.files:
+            self._document(file)
+
+    @property
+    def job(self) -> Job:
+        """The job this is the picture of."""
+        return self._job
+
+    @job.setter
+    def job(self, job: Job) -> None:
+        if job != self._job:
+            self._job, self._run = job, None
+
+    @property
+    def ended(self) -> bool:
+        """Whether `job-finished` has come."""
+        return "status" in self._facts
+
+    def feed(self, event: Event) -> None:
+        """Take in one event. Never raises for what is in it."""
+        take = _TAKERS.get(str(event.get("event")))
+        if take is None:
+            return
+        moment = number(event.get("time"))
+        self._last = moment = self._last if moment is None else moment
+        take(self, event, moment)
+        self._run = None
+
+    def run(self) -> Run:
+        """The picture as it stands now."""
+        if self._run is None:
+            self._run = self._build()
+        return self._run
+
+    def _build(self) -> Run:
+        facts = self._facts
+        job = self._job
+        if "status" in facts:
+            job = msgspec.structs.replace(
+                job, state=STATES[facts["status"]], status=facts["status"], seconds=facts["seconds"]
+            )
+        over = job.state not in ("queued", "running")
+        return Run(
+            job=job,
+            start=facts.get("start"),
+            start_reason=facts.get("start_reason"),
+            status=facts.get("status"),
+            python=facts.get("python"),
+            versions=facts.get("versions", {}),
+            phases=tuple(self._phase(name, over) for name in PHASES if name in self._spans or name in self._seconds),
+            progress=dict(self._progress),
+            documents=self._documents.frozen(),
+            loads=self._loads.frozen(),
+            kernels=self._kernels.frozen(),
+            downloads=self._downloads.frozen(),
+            stages=self._stages.frozen(),
+            pages=self._pages.frozen(),
+            vram=self._vram.frozen(),
+            hooks_inactive=self._inactive.frozen(),
+            notices=self._notices.frozen(),
+            compile_note=facts.get("compile_note"),
+            finished=facts.get("finished"),
+            device=facts.get("device"),
+            checks=facts.get("checks", ()),
+            pipeline=facts.get("pipeline"),
+            pipeline_reason=facts.get("pipeline_reason"),
+            reason=facts.get("reason"),
+        )
+
+    def _phase(self, name: str, over: bool) -> Phase:
+        spans = tuple(self._spans.get(name, ()))
+        if over and spans and spans[-1][1] is None:  # whoever would have closed it has ended
+            spans = (*spans[:-1], (spans[-1][0], max(spans[-1][0], self._last)))
+        return Phase(name=name, spans=spans, seconds=self._seconds.get(name))
+
+    def _document(self, file: str) -> int:
+        if file not in self._index:
+            self._index[file] = len(self._documents.items)
+            self._documents.append(Document(file=file))
+        return self._index[file]
+
+    def _update(self, file: Any, change: Callable[[Document], Document]) -> None:
+        name = text(file)
+        if name:
+            index = self._document(name)
+            self._documents.replace(index, change(self._documents.items[index]))
+
+    def _started(self, event: Event, moment: float) -> None:
+        self._facts["python"] = text(event.get("python"))
+        self._facts["versions"] = {clean(str(k)): clean(str(v)) for k, v in mapping(event.get("versions")).items()}
+        self._start(event)
+        files = [clean(str(file)) for file in sequence(event.get("files"))]
+        if files and not any(document.pages_done or document.status for document in self._documents.items):
+            self._documents, self._index = _Grown(), {}  # the worker's own spelling: its events use it
+        for file in files:
+            self._document(file)
+
+    def _start(self, event: Event) -> None:
+        if event.get("start") in STARTS:
+            self._facts["start"] = event["start"]
+        if event.get("start_reason"):
+            self._facts["start_reason"] = sentence(event["start_reason"])
+
+    def _finished(self, event: Event, moment: float) -> None:
+        status = text(event.get("status"))
+        self._facts["status"] = status if status in STATES else "failed"
+        self._facts["seconds"] = number(event.get("seconds"))
+        self._facts["finished"] = moment
+        self._facts["reason"] = text(event.get("reason"))
+        self._start(event)
+        for name, seconds in mapping(event.get("phases")).items():
+            if name in PHASES and (known := number(seconds)) is not None and (known > 0 or name in self._spans):
+                self._seconds[name] = known
+
+    def _phase_started(self, event: Event, moment: float) -> None:
+        name = event.get("phase")
+        if name in PHASES:
+            spans = self._spans.setdefault(name, [])
+            if not spans or spans[-1][1] is not None:
+                spans.append((moment, None))
+
+    def _phase_finished(self, event: Event, moment: float) -> None:
+        name, seconds = event.get("phase"), number(event.get("seconds"))
+        if name not in PHASES:
+            return
+        spans = self._spans.setdefault(name, [])
+        if spans and spans[-1][1] is None:
+            spans[-1] = (spans[-1][0], max(moment, spans[-1][0]))
+        else:
+            spans.append((moment - (seconds or 0.0), moment))
+        if seconds is not None:
+            self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+
+    def _progressed(self, event: Event, moment: float) -> None:
+        done = count(event.get("done"))
+        if event.get("phase") in PHASES and done is not None:
+            total = count(event.get("total"))
+            self._progress[event["phase"]] = (done, total, text(event.get("unit")) or "")
+
+    def _downloaded(self, event: Event, moment: float) -> None:
+        key = (text(event.get("repo")) or "?", text(event.get("file")) or "?")
+        now = Download(repo=key[0], file=key[1], bytes=count(event.get("bytes")) or 0, total=count(event.get("total")))
+        if key in self._fetched:
+            self._downloads.replace(self._fetched[key], now)
+        else:
+            self._fetched[key] = len(self._downloads.items)
+            self._downloads.append(now)
+
+    def _load(self, event: Event) -> int | None:
+        """The newest load that is not finished and that this event belongs to."""
+        repo, path = text(event.get("repo")), text(event.get("path"))
+        for index in range(len(self._loads.items) - 1, -1, -1):
+            load = self._loads.items[index]
+            fits = (load.repo == repo or repo is None) and (load.path == path or path is None)
+            if load.seconds is None and fits:
+                return index
+        return None
+
+    def _loading(self, event: Event, moment: float) -> None:
+        self._loads.append(
+            Load(
+                repo=text(event.get("repo")),
+                path=text(event.get("path")),
+                revision=text(event.get("revision")),
+                bytes=count(event.get("bytes")) or 0,
+                resident_before=count(event.get("resident_before")),
+                started=moment,
+            )
+        )
+
+    def _part(self, event: Event, part: str) -> None:
+        index = self._load(event)
+        if index is None:
+            return
+        load = self._loads.items[index]
+        seconds, size = number(event.get("seconds")), count(event.get("bytes"))
+        changes: dict[str, Any] = {}
+        if seconds is not None:
+            changes[f"{part}_seconds"] = (getattr(load, f"{part}_seconds") or 0.0) + seconds
+        if size is not None:
+            changes[f"{part}_bytes"] = (getattr(load, f"{part}_bytes") or 0) + size
+        self._loads.replace(index, msgspec.structs.replace(load, **changes))
+
+    def _loaded(self, event: Event, moment: float) -> None:
+        index, seconds = self._load(event), number(event.get("seconds"))
+        if index is None:
+            self._loading(event, moment - (seconds or 0.0))
+            index = len(self._loads.items) - 1
+        load = self._loads.items[index]
+        self._loads.replace(
+            index,
+            msgspec.structs.replace(
+                load,
+                revision=text(event.get("revision")) or load.revision,
+                bytes=count(event.get("bytes")) or load.bytes,
+                seconds=seconds if seconds is not None else max(0.0, moment - load.started),
+                parameters=count(event.get("parameters")),
+                device=text(event.get("device")),
+                vram=count(event.get("vram")),
+            ),
+        )
+
+    def _kernel(self, event: Event, moment: float) -> None:
+        self._kernels.append(
+            KernelSeen(
+                cache=text(event.get("cache")) or "?",
+                key=text(event.get("key")),
+                name=text(event.get("name")),
+                sm=text(event.get("sm")),
+                milliseconds=number(event.get("milliseconds")),
+                hit=event["event"] == "kernel-hit",
+                time=moment,
+            )
+        )
+
+    def _stage(self, event: Event, moment: float) -> None:
+        seconds = number(event.get("seconds"))
+        if seconds is not None:
+            stage = text(event.get("stage")) or "?"
+            self._stages.append(Stage(stage=stage, page=count(event.get("page")), end=moment, seconds=seconds))
+
+    def _page(self, event: Event, moment: float) -> None:
+        page = count(event.get("page"))
+        if page is not None:
+            self._pages.append((page, moment, event.get("success") is not False))
+        total = count(event.get("pages"))
+        self._update(
+            event.get("file"),
+            lambda document: msgspec.structs.replace(
+                document,
+                pages_done=document.pages_done + 1,
+                pages=document.pages if total is None else total,
+            ),
+        )
+
+    def _document_done(self, event: Event, moment: float) -> None:
+        pages = count(event.get("pages"))
+        self._update(
+            event.get("file"),
+            lambda document: msgspec.structs.replace(
+                document,
+                status=text(event.get("status")) or "?",
+                pages=document.pages if pages is None else pages,
+                seconds=number(event.get("seconds")),
+                outputs=tuple(clean(str(path)) for path in sequence(event.get("outputs"))),
+            ),
+        )
+
+    def _used(self, event: Event, moment: float) -> None:
+        gpu, used = count(event.get("gpu")), count(event.get("used"))
+        if gpu is not None and used is not None:
+            if len(self._vram.items) >= _MOST_SAMPLES:
+                del self._vram.items[1::2]
+            self._vram.append((moment, gpu, used))
+
+    def _notice(self, event: Event, moment: float) -> None:
+        message = sentence(event.get("message")) or "an error without a message"
+        self._notices.append(
+            Notice(level=event["event"], message=message, hint=sentence(event.get("hint")), time=moment)
+        )
+
+    def _hooks(self, event: Event, moment: float) -> None:
+        for hook in sequence(event.get("inactive")):
+            found = mapping(hook)
+            self._inactive.append((text(found.get("name")) or "?", sentence(found.get("reason")) or ""))
+
+    def _device(self, event: Event, moment: float) -> None:
+        self._facts["device"] = text(event.get("chosen"))
+        checks = [mapping(check) for check in sequence(event.get("checks"))]
+        self._facts["checks"] = tuple(
+            Check(
+                check=text(check.get("check")) or "?",
+                ok=check.get("ok") is True,
+                message=sentence(check.get("message")) or "",
+            )
+            for check in checks
+        )
+
+    def _pipeline(self, event: Event, moment: float) -> None:
+        self._facts["pipeline"] = text(event.get("chosen"))
+        self._facts["pipeline_reason"] = sentence(event.get("reason"))
+
+    def _compile_note(self, event: Event, moment: float) -> None:
+        self._facts["compile_note"] = sentence(event.get("message"))
+
+
+_TAKERS: dict[str, Callable[[Fold, Event, float], None]] = {
+    "job-started": Fold._started,
+    "job-finished": Fold._finished,
+    "hooks": Fold._hooks,
+    "phase-started": Fold._phase_started,
+    "phase-finished": Fold._phase_finished,
+    "progress": Fold._progressed,
+    "download": Fold._downloaded,
+    "model-loading": Fold._loading,
+    "model-read": lambda fold, event, moment: fold._part(event, "read"),
+    "model-moved": lambda fold, event, moment: fold._part(event, "moved"),
+    "model-loaded": Fold._loaded,
+    "kernel-compiled": Fold._kernel,
+    "kernel-hit": Fold._kernel,
+    "stage-finished": Fold._stage,
+    "page-finished": Fold._page,
+    "document-finished": Fold._document_done,
+    "vram": Fold._used,
+    "warning": Fold._notice,
+    "error": Fold._notice,
+    "device": Fold._device,
+    "pipeline": Fold._pipeline,
+    "compile-note": Fold._compile_note,
+}

@@ -1,0 +1,103 @@
+"""What is wrong with a document or with the machine, as sentences with a way out."""
+
+import importlib
+import os
+import stat
+
+IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+MEMORY_HINT = "Free memory or give the job more; fewer pages at a time or a smaller pipeline (native) need less."
+_MEMORY = (
+    "can't allocate memory", "cannot allocate memory", "out of memory", "std::bad_alloc", "bad allocation",
+    "unable to allocate", "failed to allocate", "can't start new thread", "memoryerror",
+)  # fmt: skip
+_FORMATS = (
+    "docling reads PDF, office files, HTML, Markdown, CSV, EPUB and more; the pipelines with models read images too."
+)
+
+Complaint = tuple[str, str | None]
+
+
+def out_of_memory(error: object) -> bool:
+    """Whether an error, or docling's text of one, means that memory ran out."""
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    return any(said in text for said in _MEMORY)
+
+
+def problem(path: str) -> str | None:
+    """Why a file cannot be converted at all, as a sentence; None when it can be tried."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return f"{path} does not exist."
+    except (OSError, ValueError) as error:
+        return f"{path} cannot be read: {getattr(error, 'strerror', None) or error}."
+    if stat.S_ISDIR(status.st_mode):
+        return f"{path} is a folder; name the files in it."
+    if not stat.S_ISREG(status.st_mode):
+        return f"{path} is no regular file."
+    if not status.st_size:
+        return f"{path} is empty."
+    if not os.access(path, os.R_OK):
+        return f"{path} cannot be read: permission denied."
+    return None
+
+
+def starts_as_pdf(path: str) -> bool:
+    """Whether the first kilobyte has the mark of a PDF."""
+    try:
+        with open(path, "rb") as file:
+            return b"%PDF-" in file.read(1024)
+    except OSError:
+        return False
+
+
+def paged(path: str) -> bool:
+    """Whether a file goes through the page pipeline, whose models must be loaded."""
+    return path.lower().endswith((".pdf", *IMAGES)) or starts_as_pdf(path)
+
+
+def count_pages(path: str) -> int | None:
+    """Pages of a PDF, from its page tree; None where it cannot be told."""
+    return _open_pdf(path)[0]
+
+
+def _open_pdf(path: str) -> tuple[int | None, str]:
+    """(pages, '') or (None, what PDFium says)."""
+    try:
+        pypdfium2 = importlib.import_module("pypdfium2")
+    except ImportError:
+        return None, ""
+    try:
+        document = pypdfium2.PdfDocument(path)
+    except Exception as error:
+        return None, str(error)
+    try:
+        return len(document), ""
+    finally:
+        document.close()
+
+
+def refused(path: str, pipeline: str) -> Complaint:
+    """docling takes no file of this format with this pipeline."""
+    if path.lower().endswith(IMAGES) and pipeline == "native":
+        return f"{path} is an image, and the native pipeline cannot read images.", "Use --pipeline standard."
+    return f"{path} is in no format that can be converted here.", _FORMATS
+
+
+def unreadable(path: str, said: str) -> Complaint:
+    """docling could not open or read the document; `said` is its own text."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    reason = lines[0][:1000] if lines else "docling gave no reason"
+    if out_of_memory(said):
+        return f"Memory ran out while {path} was converted: {reason}", MEMORY_HINT
+    if path.lower().endswith(".pdf"):
+        if not starts_as_pdf(path):
+            return f"{path} has the name of a PDF, but is none.", "Check where the file comes from."
+        if "password" in _open_pdf(path)[1].lower():
+            return (
+                f"{path} is encrypted and needs a password.",
+                "Decrypt it first: qpdf --decrypt --password=... IN OUT",
+            )
+    return f"{path} could not be converted: {reason}", "The file may be damaged; open it in another program to see."

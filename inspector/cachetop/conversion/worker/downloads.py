@@ -1,0 +1,71 @@
+"""See models being fetched: `snapshot_download` with a progress bar that reports instead of drawing."""
+
+import functools
+import importlib
+import threading
+import time
+from typing import Any
+
+from .record import Recorder
+
+_TICK = 0.2
+
+
+class NotFetched(Exception):
+    """A repo is neither in the cache nor to be had; the message names it, `hint` says what to do."""
+
+    def __init__(self, repo: str, where: str, why: str) -> None:
+        super().__init__(f"The model {repo} is not complete in {where} and cannot be downloaded: {why}")
+        self.hint = (
+            f"Where the hub can be reached, run: hf download {repo}; then copy the cache here. "
+            "Or use --pipeline native, which needs no model."
+        )
+
+
+def watch_downloads(recorder: Recorder) -> None:
+    """Wrap `huggingface_hub.snapshot_download`, which docling looks up when it calls it. Raises ImportError."""
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    tqdm: Any = importlib.import_module("tqdm.auto").tqdm
+    original = huggingface_hub.snapshot_download
+
+    @functools.wraps(original)
+    def snapshot_download(repo_id: str, *args: Any, **options: Any) -> Any:
+        class Bar(tqdm):  # type: ignore[misc]
+            """Counts without drawing; the bar of bytes reports."""
+
+            def __init__(self, *args: Any, **told: Any) -> None:
+                self.reports = told.pop("name", None) == "huggingface_hub.snapshot_download"
+                self.reports = self.reports and told.get("unit") == "B"
+                told["disable"] = True
+                super().__init__(*args, **told)
+                self.got, self.last, self.guard = int(told.get("initial") or 0), 0.0, threading.Lock()
+
+            def update(self, n: float | None = 1) -> bool | None:
+                if not self.reports:
+                    return None
+                with self.guard:
+                    self.got += int(n or 0)
+                    now = time.monotonic()
+                    if now - self.last >= _TICK or (self.total and self.got >= self.total):
+                        self.last = now
+                        recorder.emit(
+                            "download", repo=repo_id, file="*", bytes=self.got, total=int(self.total or 0) or None
+                        )
+                return None
+
+        options.setdefault("tqdm_class", Bar)
+        try:
+            return original(repo_id, *args, **options)
+        except Exception as error:
+            raise NotFetched(repo_id, constants.HF_HUB_CACHE, _sentence(error)) from error
+
+    huggingface_hub.snapshot_download = snapshot_download
+
+
+def _sentence(error: BaseException) -> str:
+    """The first line of an error, ended like a sentence."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    return text if text.endswith(".") else text + "."

@@ -1,0 +1,318 @@
+"""The life of a worker: one job, then, if it is to stay warm, one after the other until nobody asks.
+
+Per job: hold the lock, record, choose pipeline and device, import, load, convert, export; whatever
+happens, the last event is `job-finished`. Exit codes: 0 success, 1 failed or partial, 3 the GPU asked for
+is missing, 130 cancelled, 2 the folder holds no job or another worker has it.
+"""
+
+import fcntl
+import os
+import queue
+import stat
+import sys
+import threading
+import time
+import traceback
+from typing import Any
+
+from . import choose, device, pipelines, vram
+from .complaints import MEMORY_HINT, out_of_memory, paged, problem
+from .control import Cancelled, Control
+from .convert import Conversion
+from .downloads import NotFetched
+from .hooks import ModelWatch
+from .job import Job, load
+from .kernels import KernelWatch
+from .record import Recorder
+from .serve import Server
+from .stages import StageWatch
+
+_CODES = {"success": 0, "partial": 1, "failed": 1, "cancelled": 130}
+
+
+def main(folder: str) -> int:
+    """Run the job in `folder`, and those that follow; returns the exit code of the last one."""
+    folder = os.path.abspath(folder)
+    worker = Worker()
+    code = worker.run(folder)
+    worker.close()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # docling's and torch's threads and destructors have nothing left to do, and take their time for it
+    os._exit(code)
+
+
+class Worker:
+    """What outlives a job: the hooks, the converter and the socket."""
+
+    def __init__(self) -> None:
+        self.recorder = Recorder()
+        self.watches = pipelines.Watches(
+            self.recorder, ModelWatch(self.recorder), StageWatch(self.recorder), KernelWatch(self.recorder)
+        )
+        self.control = Control(self.recorder, self.close)
+        self.engine: pipelines.Engine | None = None
+        self.options: dict[str, Any] = {}
+        self._queue: queue.Queue[Job | None] = queue.Queue()
+        self._server: Server | None = None
+        self._accepting = threading.Lock()
+        self._closed = False
+        self._busy: Job | None = None
+        self._first: Job | None = None
+        self._keep_warm = 0.0
+        self._idle_since = time.monotonic()
+        self._memory = bytearray(1 << 20)
+        self._start: str | None = None
+
+    def close(self) -> None:
+        """Remove the socket."""
+        if self._server is not None:
+            self._server.close()
+
+    def run(self, folder: str) -> int:
+        """The first job, then the socket's."""
+        try:
+            job = load(folder)
+        except (OSError, ValueError) as error:
+            print(error, file=sys.stderr)
+            return 2
+        self._first, self._busy = job, job
+        self._keep_warm = job.keep_warm
+        self.options = job.options
+        self.control.listen(lambda: self._queue.put(None))
+        code = 0
+        following: Job | None = job
+        while following is not None:
+            code = self._job(following)
+            if self._keep_warm <= 0 or self.engine is None or self._closed or self.control.leaving.is_set():
+                break
+            following = self._next()
+        return code
+
+    def _next(self) -> Job | None:
+        """Wait for a job until the worker has been idle too long; None when it shall end."""
+        try:
+            return self._queue.get(timeout=self._keep_warm)
+        except queue.Empty:
+            pass
+        with self._accepting:
+            self._closed = True
+        try:
+            return self._queue.get_nowait()  # one that was accepted at the last moment
+        except queue.Empty:
+            return None
+
+    # what the socket asks
+
+    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Answer one request; runs on the socket's threads."""
+        command = asked.get("cmd")
+        if command == "status":
+            return self._status()
+        if command == "convert":
+            return self._accept(asked.get("job"))
+        if command == "cancel":
+            busy = self._busy
+            if busy is None or asked.get("job") not in (None, busy.id):
+                return {"ok": False, "reason": "this worker does not run that job"}
+            self.control.cancel()
+            return {"ok": True}
+        if command == "unload":
+            self.control.leaving.set()
+            if self._busy is not None:
+                self.control.cancel()
+            self._queue.put(None)
+            return {"ok": True}
+        return {"ok": False, "reason": f"unknown command {command!r}"}
+
+    def _status(self) -> dict[str, Any]:
+        busy, engine, first = self._busy, self.engine, self._first
+        return {
+            "ok": True,
+            "id": first.worker if first else None,
+            "pid": os.getpid(),
+            "python": sys.executable,
+            "device": engine.device.chosen if engine else None,
+            "pipeline": engine.pipeline if engine else None,
+            "models": list(dict.fromkeys(self.watches.models.names)),
+            "idle_seconds": None if busy else round(time.monotonic() - self._idle_since, 3),
+            "busy": busy is not None,
+            "job": busy.id if busy else None,
+            "options": self.options,
+        }
+
+    def _accept(self, folder: Any) -> dict[str, Any]:
+        if not isinstance(folder, str) or not os.path.isabs(folder):
+            return {"ok": False, "reason": "the job is no absolute path"}
+        status = os.lstat(folder)
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+            return {"ok": False, "reason": "the job is no folder of this user"}
+        job = load(folder)
+        if job.options != self.options:
+            return {"ok": False, "reason": "the job has other options than this worker", "options": self.options}
+        with self._accepting:
+            if self._closed or self._keep_warm <= 0 or self.control.leaving.is_set():
+                return {"ok": False, "reason": "the worker is ending"}
+            if self._busy is not None:
+                return {"ok": False, "busy": True, "reason": "the worker runs another job"}
+            self._busy = job
+            self._keep_warm = job.keep_warm or self._keep_warm
+            self._queue.put(job)
+        return {"ok": True}
+
+    # one job
+
+    def _job(self, job: Job) -> int:
+        try:
+            lock = os.open(os.path.join(job.folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            print(f"The job {job.id} cannot be locked, another worker may run it: {error}", file=sys.stderr)
+            return 2
+        try:
+            os.ftruncate(lock, 0)
+            os.write(lock, f"{os.getpid()}\n".encode())
+            self.control.begin()
+            self.recorder.open(os.path.join(job.folder, "events.jsonl"), job.id)
+            _send_output_to(os.path.join(job.folder, "stderr.log"))
+            return self._recorded(job)
+        finally:
+            os.close(lock)
+
+    def _recorded(self, job: Job) -> int:
+        self._start = None
+        status, reason, code = "failed", None, None
+        models = self.watches.models
+        models.forget()
+        try:
+            status = self._work(job)
+        except Cancelled:
+            status = "cancelled"
+        except device.NoDevice as error:
+            self._error(str(error), "Use --device cpu, or auto to take what there is.")
+            reason, code = "no-gpu", 3
+        except choose.CannotRun as error:
+            self._error(str(error), error.hint)
+        except BaseException as error:
+            self._memory.clear()
+            self._explain(error)
+        finally:
+            start, why = (self._start, None) if self._start else models.start()
+            try:
+                if status in ("success", "partial"):
+                    self._note(job)
+            finally:
+                # free before the last event: whoever has read it may hand over the next job
+                self._idle_since, self._busy = time.monotonic(), None
+                self.recorder.finish(status, start, why, reason)
+        return _CODES[status] if code is None else code
+
+    def _work(self, job: Job) -> str:
+        sound = {path: problem(path) for path in job.files}
+        needs_models = any(not trouble and paged(path) for path, trouble in sound.items())
+        engine = self.engine
+        if engine is not None and (engine.ready or not needs_models):
+            self._start = "resident"
+        self.recorder.emit(
+            "job-started", files=list(job.files), pipeline=job.pipeline, device=job.device, python=sys.executable,
+            versions=choose.versions(), start=self._start,
+        )  # fmt: skip
+        self.watches.kernels.open(job.roots)
+        if self._server is None and job.socket:
+            self._server = Server(job.socket, self.answer)
+        if engine is None:
+            engine = self._build(job)
+        else:
+            self._say(engine)
+        sampler = vram.sample(self.recorder) if engine.device.cuda else None
+        try:
+            if needs_models and not engine.ready and engine.formats:
+                self._load(engine)
+            self.control.check()
+            conversion = Conversion(job, engine, self.watches, self.control)
+            status = conversion.run(sound)
+        finally:
+            if sampler is not None:
+                sampler.set()
+        if conversion.exhausted:
+            self.engine = None
+        return status
+
+    def _build(self, job: Job) -> pipelines.Engine:
+        choose.check_docling()
+        # a GPU asked for by name and missing is the answer, whatever else is
+        if job.device not in ("auto", "cpu"):
+            device.quick(job.device)
+        picked = choose.pick(job.pipeline)
+        self.recorder.emit("pipeline", asked=picked.asked, chosen=picked.chosen, reason=picked.reason)
+        with self.recorder.phase("import"):
+            chosen = device.choose(job.device, picked.weights, picked.chosen != "native")
+            self.control.check()
+            engine = pipelines.build(picked, chosen, job.compile, self.watches)
+        self._say(engine)
+        self.engine = engine
+        self.control.check()
+        return engine
+
+    def _say(self, engine: pipelines.Engine) -> None:
+        """Every job tells its device and its hooks, a resident worker's too."""
+        chosen = engine.device
+        self.recorder.emit("device", asked=chosen.asked, chosen=chosen.chosen, checks=chosen.checks, sm=chosen.sm)
+        models = self.watches.models
+        stages = [] if any(entry["name"] == "stages" for entry in engine.inactive) else ["stages"]
+        self.recorder.emit(
+            "hooks", active=["progress", *stages, *models.active], inactive=[*engine.inactive, *models.inactive]
+        )
+
+    def _load(self, engine: pipelines.Engine) -> None:
+        from docling.datamodel.base_models import InputFormat
+
+        with self.recorder.phase("load"):
+            try:
+                engine.converter.initialize_pipeline(InputFormat.PDF)
+            except BaseException:
+                self.engine = None
+                raise
+            self.watches.models.settle()
+        engine.ready = True
+
+    def _note(self, job: Job) -> None:
+        """Say why nothing was compiled, if nothing was."""
+        watch, engine = self.watches.kernels, self.engine
+        if engine is not None and not watch.seen and "compile" not in self.recorder.totals:
+            self.recorder.emit("compile-note", message=watch.roots.note(engine.device))
+
+    def _error(self, message: str, hint: str | None) -> None:
+        self.recorder.emit("error", message=message, hint=hint)
+
+    def _explain(self, error: BaseException) -> None:
+        """An exception as a sentence; its traceback goes to stderr.log."""
+        traceback.print_exception(type(error), error, error.__traceback__)
+        chain, seen = error, [error]
+        while (chain.__cause__ or chain.__context__) and len(seen) < 20:
+            chain = chain.__cause__ or chain.__context__  # type: ignore[assignment]
+            seen.append(chain)
+        missing = next((one for one in seen if isinstance(one, NotFetched)), None)
+        if missing is not None:
+            self._error(str(missing), missing.hint)
+        elif any(out_of_memory(one) for one in seen):
+            self.engine = None
+            self._error("Memory ran out; the job was given up.", MEMORY_HINT)
+        else:
+            self.engine = None
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            text = lines[0] if lines else "no message"
+            self._error(
+                f"The conversion broke off: {type(error).__name__}: {text}",
+                "The whole traceback is in stderr.log in the job's folder.",
+            )
+
+
+def _send_output_to(path: str) -> None:
+    """Let stdout and stderr be the file at `path`: docling's libraries print to both."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)

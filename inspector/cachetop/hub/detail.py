@@ -1,0 +1,140 @@
+"""The second pass: what is complete, what is warm in RAM, which downloads are alive.
+
+It opens files, which the first pass does not, by descriptors below the cache root and without moving their
+access time. What cannot be told stays None.
+"""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+
+from cachetop.base.hostile import clean
+from cachetop.hub import layout
+from cachetop.hub.folder import Blob, Snapshot
+from cachetop.hub.locks import Locks, has_open, proves_nothing
+from cachetop.hub.problems import Complaints
+from cachetop.hub.records import File, Models, Partial, Repo, Revision
+from cachetop.hub.scan import Scanner
+from cachetop.hub.tree import Tree
+from cachetop.hub.warm import Opened, opened
+
+WORTH_ASKING = 1 << 20
+"""Bytes: `residency` asks only for content of at least this size, so that it is cheap enough for each second."""
+
+
+def with_detail(models: Models, scanner: Scanner, probe: bool = True) -> Models:
+    """`models` with `complete`, `missing`, `resident` and all of `partials`, as they are now.
+
+    `models` comes from `scanner`, possibly with some repos left out. `probe` allows to try a download's lock
+    where /proc/locks does not know it. Never raises for what is on disk; a repo that vanished stays as it is.
+    """
+    locks = Locks()
+    return msgspec.structs.replace(models, repos=tuple([_repo(repo, scanner, locks, probe) for repo in models.repos]))
+
+
+def residency(repo: Repo, scanner: Scanner) -> dict[str, int | None]:
+    """Bytes in RAM now of the repo's large content, by `File.blob` (of real files: by `File.name`)."""
+    found: dict[str, int | None] = {}
+    known = scanner.find(repo)
+    if known is None:
+        return found
+    with opened(known) as hold:
+        if hold is not None:
+            for key, blob in known.contents.blobs.items():
+                if blob.size >= WORTH_ASKING:
+                    found[clean(key)] = hold.blob(key)
+            for snapshot in known.contents.snapshots:
+                for name, blob in snapshot.kept.items():
+                    if blob.size >= WORTH_ASKING:
+                        found[name] = hold.kept(snapshot.commit, name, blob)
+    return found
+
+
+def _repo(repo: Repo, scanner: Scanner, locks: Locks, probe: bool) -> Repo:
+    known = scanner.find(repo)
+    if known is None:
+        return repo
+    with opened(known) as hold:
+        if hold is None:
+            return repo
+        complaints = Complaints()
+        revisions = []
+        for revision, snapshot in zip(known.repo.revisions, known.contents.snapshots, strict=True):
+            tree = scanner.trees.get(hold.top, snapshot.commit)
+            revisions.append(_revision(revision, snapshot, tree, hold, complaints))
+        partials = _partials(hold, scanner, locks, probe) if known.contents.partials else ()
+        used = [*hold.used, known.repo.last_used or 0.0]
+    return msgspec.structs.replace(
+        known.repo,
+        revisions=tuple(revisions),
+        partials=partials,
+        last_used=None if known.frozen else max(used) or None,
+        problems=known.repo.problems + complaints.problems(),
+    )
+
+
+def _revision(
+    revision: Revision, snapshot: Snapshot, tree: Tree | None, hold: Opened, complaints: Complaints
+) -> Revision:
+    contents = hold.known.contents
+    files = []
+    for file in revision.files:
+        if file.blob is None:
+            warm = hold.kept(snapshot.commit, file.name, snapshot.kept[file.name])
+        else:
+            warm = hold.blob(contents.spelled.get(file.blob, file.blob))
+            announced = tree.sizes.get(contents.spelled.get(file.name, file.name)) if tree else None
+            if announced is not None and announced != file.size:
+                complaints.add("wrong-size", f"{file.name} of {revision.commit[:12]}")
+        files.append(
+            File(name=file.name, size=file.size, size_on_disk=file.size_on_disk, blob=file.blob, resident=warm)
+        )
+    missing = set(revision.missing)
+    if tree is not None:
+        missing.update({clean(name) for name in tree.sizes} - {file.name for file in files})
+    complete = None if tree is None else True
+    if missing:
+        complete = None if contents.complaints.blind else False
+    return msgspec.structs.replace(revision, files=tuple(files), missing=tuple(sorted(missing)), complete=complete)
+
+
+def _partials(hold: Opened, scanner: Scanner, locks: Locks, probe: bool) -> tuple[Partial, ...]:
+    known = hold.known
+    trees = scanner.trees.every(hold.top)
+    rivals: dict[str, dict[str, Blob]] = {}
+    for name, blob in sorted(known.contents.partials.items()):
+        rivals.setdefault(layout.etag(name), {})[name] = blob
+    found = []
+    for etag, group in rivals.items():
+        held, pid = locks.holder(hold.root, known.folder, etag, probe)
+        states = _alive(held, pid, group)
+        file, expected = next((tree.etags[etag] for tree in trees if etag in tree.etags), (None, None))
+        for name, blob in group.items():
+            there = min(blob.size, blob.disk)
+            live = states[name]
+            if live is False and proves_nothing(os.path.join(known.root, known.folder), blob.modified):
+                live = None
+            found.append(
+                Partial(
+                    file=clean(file) if file is not None else None,
+                    blob=clean(name),
+                    bytes=there,
+                    expected=expected if expected is not None and expected >= there else None,
+                    pid=pid if live else None,
+                    live=live,
+                )
+            )
+    return tuple(found)
+
+
+def _alive(held: bool | None, pid: int | None, group: dict[str, Blob]) -> dict[str, bool | None]:
+    """Which partials of one etag are being written. There is one lock for all of them, and one writer."""
+    if not held or len(group) == 1:
+        return dict.fromkeys(group, held)
+    inodes = {(blob.device, blob.inode) for blob in group.values()}
+    written = has_open(pid, inodes) if pid is not None else None
+    if not written:
+        return dict.fromkeys(group, None)
+    return {name: (blob.device, blob.inode) in written for name, blob in group.items()}

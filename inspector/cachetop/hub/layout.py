@@ -1,0 +1,71 @@
+"""The names in a hub cache and what a symlink in it may say.
+
+Format: huggingface_hub's file_download.py, utils/_cache_manager.py and utils/_shared_blobs.py, 1.0 to 2.4.
+A link is judged by its text alone and is never followed: it either names a blob of its own repo or a
+payload of the cache-wide shared store, or it is foreign.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from cachetop.base.hostile import clean
+
+KINDS = {"models": "model", "datasets": "dataset", "spaces": "space", "kernels": "kernel"}
+FOLDERS = {kind: folder for folder, kind in KINDS.items()}
+STORE = "blobs"
+"""The shared store, a folder directly below the cache root: `blobs/<2 hex>/<64 hex>`."""
+IGNORED = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+PARTIAL = ".incomplete"
+
+_PAYLOAD = re.compile(r"blobs/([0-9a-f]{2})/(\1[0-9a-f]{62})")
+_STORE_LINK = "../../"
+
+
+def identity(folder: str) -> tuple[str, str] | None:
+    """`models--org--name` -> ("model", "org/name"), safe to show; None when it is no repo folder's name."""
+    prefix, dashes, name = folder.partition("--")
+    kind = KINDS.get(prefix)
+    if kind is None or not dashes:
+        return None
+    return kind, clean(name.replace("--", "/")) or clean(folder)
+
+
+def own_blob(target: str, folder: str, inside: str, roots: tuple[str, ...]) -> str | None:
+    """The name of the blob that a snapshot's link names, None when it names anything but a blob of its repo.
+
+    `folder` is the repo's folder, `inside` the folder of the link below it (`snapshots/<commit>/onnx/`) and
+    `roots` the cache root's absolute spellings, for absolute links.
+    """
+    parts = _below_root(target, f"{folder}/{inside}", roots).split("/")
+    return parts[2] if len(parts) == 3 and parts[:2] == [folder, "blobs"] and parts[2] else None
+
+
+def stored_payload(target: str, folder: str, roots: tuple[str, ...]) -> str | None:
+    """`<2 hex>/<64 hex>` when the link of a blob names a payload of the shared store, else None."""
+    plain = target[len(_STORE_LINK) :] if target.startswith(_STORE_LINK) else ""
+    found = _PAYLOAD.fullmatch(plain) or _PAYLOAD.fullmatch(_below_root(target, f"{folder}/blobs", roots))
+    return f"{found[1]}/{found[2]}" if found else None
+
+
+def is_payload(prefix: str, name: str) -> bool:
+    """Whether `blobs/<prefix>/<name>` is where the shared store keeps a payload."""
+    return _PAYLOAD.fullmatch(f"{STORE}/{prefix}/{name}") is not None
+
+
+def etag(partial: str) -> str:
+    """The etag a partial download is named after: `<etag>.<8 hex>.incomplete` or `<etag>.incomplete`."""
+    return partial.partition(".")[0]
+
+
+def _below_root(target: str, inside: str, roots: tuple[str, ...]) -> str:
+    """Where a link leads, lexically and relative to the cache root; empty when that is outside."""
+    if not target.startswith("/"):
+        path = os.path.normpath(f"{inside}/{target}")
+        return "" if path == ".." or path.startswith("../") else path
+    path = os.path.normpath(target)
+    for root in roots:
+        if path.startswith(root + "/"):
+            return path[len(root) + 1 :]
+    return ""

@@ -1,0 +1,105 @@
+"""Is a download alive? huggingface_hub holds an flock on `.locks/<repo folder>/<etag>.lock` while it runs.
+
+`/proc/locks` names the holder without touching the lock. Where that shows nothing (another pid namespace,
+a file system whose device number differs there), a shared lock is tried without waiting and given back at
+once; the downloader retries for longer than that. On network file systems a lock may be granted to
+everybody, so there a free one proves nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterable
+
+from cachetop.base.files import open_quietly
+from cachetop.hub.folder import folder
+
+_LINE = re.compile(r"\d+:\s+FLOCK\s+\S+\s+\S+\s+(\d+)\s+([0-9a-f]+):([0-9a-f]+):(\d+)\s")
+_NETWORK = re.compile(r"nfs|cifs|smb|lustre|gpfs|beegfs|ceph|gluster|afs|9p|virtiofs|fuse")
+_SURELY_DEAD = 3600.0
+"""Seconds without a write after which a partial on a network file system counts as left behind."""
+
+
+class Locks:
+    """The flocks of this moment, by (major, minor, inode)."""
+
+    def __init__(self) -> None:
+        self._holders: dict[tuple[int, int, int], int] = {}
+        try:
+            with open("/proc/locks", encoding="ascii", errors="replace") as lines:
+                for line in lines:
+                    if found := _LINE.match(line):
+                        pid, major, minor, inode = found.groups()
+                        self._holders[int(major, 16), int(minor, 16), int(inode)] = int(pid)
+        except OSError:
+            pass
+
+    def holder(self, root: int, repo: str, etag: str, probe: bool = True) -> tuple[bool | None, int | None]:
+        """(held, pid) of the lock of one download in the open cache root; None for what cannot be told."""
+        try:
+            with folder(".locks", root) as locks, folder(repo, locks) as mine:
+                descriptor = open_quietly(f"{etag}.lock", mine)
+        except FileNotFoundError:
+            return False, None
+        except OSError:
+            return None, None
+        try:
+            status = os.fstat(descriptor)
+            pid = self._holders.get((os.major(status.st_dev), os.minor(status.st_dev), status.st_ino))
+            if pid is not None:
+                return True, pid if pid > 0 else None
+            return (_try(descriptor) if probe else None), None
+        except OSError:
+            return None, None
+        finally:
+            os.close(descriptor)
+
+
+def _try(descriptor: int) -> bool | None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return True if error.errno == errno.EWOULDBLOCK else None
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
+
+
+def has_open(pid: int, inodes: Iterable[tuple[int, int]]) -> set[tuple[int, int]] | None:
+    """Which of the (st_dev, st_ino) the process has open; None when it cannot be inspected."""
+    wanted, found = set(inodes), set()
+    try:
+        for number in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                status = os.stat(f"/proc/{pid}/fd/{number}")
+            except OSError:
+                continue
+            found.add((status.st_dev, status.st_ino))
+    except OSError:
+        return None
+    return wanted & found
+
+
+def proves_nothing(path: str, written: float) -> bool:
+    """Whether a free lock leaves it open if the partial at `path` is still being written (last at `written`)."""
+    return time.time() - written < _SURELY_DEAD and _NETWORK.match(_filesystem(path)) is not None
+
+
+def _filesystem(path: str) -> str:
+    """The type of the file system at `path`, such as `ext4` or `nfs4`; empty when /proc does not tell."""
+    path = os.path.realpath(path)
+    best, kind = "", ""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+            for line in lines:
+                words, _, rest = line.partition(" - ")
+                point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), words.split(" ")[4])
+                inside = path == point or path.startswith(point.rstrip("/") + "/")
+                if inside and len(point) >= len(best):
+                    best, kind = point, rest.split(" ")[0]
+    except (OSError, IndexError):
+        return ""
+    return kind

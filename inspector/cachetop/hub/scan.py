@@ -1,0 +1,289 @@
+"""The first pass over hub caches: every repo, revision, ref, file, size and partial download.
+
+`Scanner` remembers what it read. A repo none of whose folders and refs changed is the same record again,
+after a handful of stat calls; only the sizes of partial downloads, which grow without moving a folder's
+time, are looked at each time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from cachetop.base.hostile import clean
+from cachetop.base.record import Problem, why
+from cachetop.hub import layout
+from cachetop.hub.folder import Blob, Contents, inode, moved, read
+from cachetop.hub.records import Models, Repo, Root
+from cachetop.hub.store import Store
+from cachetop.hub.summary import Summary, partials, summarise
+from cachetop.hub.tree import Trees
+from cachetop.locations import Location
+
+_YOUNG = 2.0
+"""Seconds. File systems keep times in steps of up to two seconds: a folder younger than that may change
+again without its time moving, so it is read again."""
+
+
+class BlobOwner(NamedTuple):
+    """Who names an inode. `revision` and `file` are None for a partial download or a blob of no revision."""
+
+    repo: str
+    revision: str | None
+    file: str | None
+    size: int
+    path: str
+    """The inode's own path, no symlink: what /proc/PID/maps shows for it."""
+
+
+class Known(msgspec.Struct, eq=False):
+    """One repo folder as last read. `root` is the cache root's path as it was given, `folder` a plain name."""
+
+    root: str
+    folder: str
+    contents: Contents
+    summary: Summary
+    repo: Repo
+    settled: bool
+    """Nothing in it changed so recently that a change could hide behind the same times."""
+    frozen: bool
+    """Its file system keeps no access times: when it was last used cannot be told."""
+
+
+def scan(roots: Sequence[Location]) -> Models:
+    """Read hub caches once. Never raises for what is on disk: roots and repos carry their problems."""
+    return Scanner(roots).scan()
+
+
+class Scanner:
+    """Scans the same roots again and again. One thread at a time."""
+
+    def __init__(self, roots: Sequence[Location]) -> None:
+        self.trees = Trees()
+        """File lists of revisions, kept from one second pass to the next."""
+        self._roots = [_Root(location) for location in roots]
+        self._models: Models | None = None
+        self._known: dict[tuple[str, str, str], Known] = {}
+        self._owners: dict[tuple[int, int], tuple[BlobOwner, ...]] | None = None
+
+    def scan(self) -> Models:
+        """The picture now. With nothing changed it is the very object of the previous call."""
+        seen: set[tuple[int, int]] = set()
+        changed = [root.refresh(seen) for root in self._roots]
+        if self._models is not None and not any(changed):
+            return self._models
+        known = [each for root in self._roots for each in root.known()]
+        _share(known)
+        self._known = {(each.repo.root, each.repo.type, each.repo.id): each for each in known}
+        self._owners = None
+        self._models = self._total(known)
+        return self._models
+
+    def find(self, repo: Repo) -> Known | None:
+        """What lies behind a record of this scanner, also one that detail was added to."""
+        return self._known.get((repo.root, repo.type, repo.id))
+
+    def path(self, repo: Repo) -> str | None:
+        """The folder of a repo as the system spells it; None when it is gone."""
+        known = self.find(repo)
+        return os.path.join(known.root, known.folder) if known else None
+
+    def inodes(self) -> dict[tuple[int, int], tuple[BlobOwner, ...]]:
+        """Who names which (st_dev, st_ino): files of revisions, partial downloads, blobs of no revision."""
+        if self._owners is None:
+            gathered: dict[tuple[int, int], list[BlobOwner]] = {}
+            for known in self._known.values():
+                for blob, owner in _owners(known):
+                    gathered.setdefault((blob.device, blob.inode), []).append(owner)
+            self._owners = {key: tuple(owners) for key, owners in gathered.items()}
+        return self._owners
+
+    def blob_paths(self, repo: Repo) -> list[BlobOwner]:
+        """Every file and partial download of one repo with the path of its content."""
+        known = self.find(repo)
+        return [owner for _, owner in _owners(known)] if known else []
+
+    def _total(self, known: list[Known]) -> Models:
+        size = sum([each.summary.private_size for each in known])
+        disk = sum([each.summary.private_disk for each in known])
+        shared = {
+            (share.blob.device, share.blob.inode): share.blob
+            for each in known
+            for share in each.summary.shared
+            if share.counted
+        }
+        for root in self._roots:
+            for blob in root.store.payloads.values():
+                shared[blob.device, blob.inode] = blob
+        return Models(
+            roots=tuple(root.record for root in self._roots),
+            size=size + sum([blob.size for blob in shared.values()]),
+            size_on_disk=disk + sum([blob.disk for blob in shared.values()]),
+            repos=tuple(sorted((each.repo for each in known), key=lambda repo: (repo.type, repo.id, repo.root))),
+            problems=tuple(
+                Problem(rule="shared-store", message=root.store.problem) for root in self._roots if root.store.problem
+            ),
+        )
+
+
+class _Root:
+    """One cache root between scans."""
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        self.record = Root(path=clean(location.path), reason=location.reason, exists=False)
+        self.store = Store()
+        self._spellings: tuple[str, ...] = ()
+        self._listed: tuple[int, int] | None = None
+        self._folders: dict[str, Known | None] = {}
+
+    def known(self) -> Iterator[Known]:
+        return (each for each in self._folders.values() if each is not None)
+
+    def refresh(self, seen: set[tuple[int, int]]) -> bool:
+        """Bring this root up to date; returns whether anything changed. `seen`: roots done already."""
+        try:
+            descriptor = os.open(self.location.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            return self._gone(_trouble(self.location.path, error))
+        try:
+            status = os.fstat(descriptor)
+            if (status.st_dev, status.st_ino) in seen:
+                return self._gone(None, exists=True)  # two variables name one folder: it is listed once
+            seen.add((status.st_dev, status.st_ino))
+            return self._read(descriptor, status)
+        except OSError as error:
+            return self._gone(_trouble(self.location.path, error))
+        finally:
+            os.close(descriptor)
+
+    def _gone(self, problem: str | None, exists: bool = False) -> bool:
+        record = msgspec.structs.replace(self.record, exists=exists or problem is not None, problem=problem)
+        changed = bool(self._folders or self.store.payloads) or record != self.record
+        self.record, self._folders, self.store, self._listed = record, {}, Store(), None
+        return changed
+
+    def _read(self, descriptor: int, status: os.stat_result) -> bool:
+        now = time.time()
+        record = msgspec.structs.replace(self.record, exists=True, problem=None)
+        changed = record != self.record
+        self.record = record
+        if self._listed != (status.st_ino, status.st_mtime_ns):
+            self._spellings = tuple({os.path.abspath(self.location.path), os.path.realpath(self.location.path)})
+            names = [name for name in os.listdir(descriptor) if layout.identity(name)]
+            changed |= set(names) != set(self._folders)
+            self._folders = {name: self._folders.get(name) for name in sorted(names)}
+            young = abs(now - status.st_mtime) < _YOUNG
+            self._listed = None if young else (status.st_ino, status.st_mtime_ns)
+        store_changed = self.store.refresh(descriptor)
+        changed |= store_changed
+        frozen = bool(os.fstatvfs(descriptor).f_flag & (os.ST_NOATIME | os.ST_RDONLY))
+        for name, known in self._folders.items():
+            if known is not None and known.settled and not moved(descriptor, known.contents.marks):
+                stored = store_changed and any(share.blob.stored for share in known.summary.shared)
+                if not stored and not known.contents.complaints.blind:
+                    if known.contents.partials:
+                        changed |= self._grow(descriptor, name, known)
+                    continue
+            fresh = self._fresh(descriptor, name, frozen, now)
+            if fresh is not None and known is not None and fresh.summary.repo == known.summary.repo:
+                known.contents, known.summary, known.settled = fresh.contents, fresh.summary, fresh.settled
+                continue  # read again, and nothing to see: it stays the same record
+            changed |= fresh is not known
+            self._folders[name] = fresh
+        return changed
+
+    def _fresh(self, descriptor: int, name: str, frozen: bool, now: float) -> Known | None:
+        try:
+            contents = read(descriptor, name, self.store.payloads, self._spellings)
+        except FileNotFoundError:
+            return None
+        summary = summarise(name, self.record.path, contents, frozen)
+        newest = max([modified for _, _, modified in contents.marks], default=0) / 1e9
+        return Known(self.location.path, name, contents, summary, summary.repo, abs(now - newest) >= _YOUNG, frozen)
+
+    def _grow(self, descriptor: int, name: str, known: Known) -> bool:
+        """Look at the partial downloads of an otherwise unchanged repo."""
+        contents = known.contents
+        for partial in list(contents.partials):
+            try:
+                path = f"{name}/blobs/{partial}"
+                contents.partials[partial] = inode(os.stat(path, dir_fd=descriptor, follow_symlinks=False))
+            except OSError:
+                known.settled = False  # it was finished or removed a moment ago: the next scan reads the repo again
+        before = known.summary.repo
+        grown = partials(contents)
+        if grown == before.partials:
+            return False
+        known.summary = summarise(name, self.record.path, contents, known.frozen)
+        known.repo = known.summary.repo
+        return True
+
+
+def _trouble(path: str, error: OSError) -> str | None:
+    """A sentence on a root that is there and cannot be read; None when it is not there."""
+    if isinstance(error, FileNotFoundError):
+        if os.path.islink(path):
+            return f"The cache folder {clean(path)} is a symlink to {clean(os.readlink(path))}, which is not there."
+        return None
+    if isinstance(error, NotADirectoryError):
+        return f"The cache folder {clean(path)} is not a folder. Set HF_HUB_CACHE to one, or move it away."
+    return f"The cache folder {clean(path)} could not be read: {why(error)}."
+
+
+def _share(known: list[Known]) -> None:
+    """Add to each repo and revision what deleting it frees of inodes that several repos may name."""
+    referrers = Counter(
+        (share.blob.device, share.blob.inode) for each in known for share in each.summary.shared if share.blob.stored
+    )
+    for each in known:
+        repo = each.summary.repo
+        if each.summary.shared:
+            alone = [
+                share
+                for share in each.summary.shared
+                if share.all_here and referrers[share.blob.device, share.blob.inode] <= 1
+            ]
+            extra: Counter[int | None] = Counter()
+            for share in alone:
+                extra[share.revision] += share.blob.disk
+            revisions = tuple(
+                msgspec.structs.replace(revision, reclaimable=revision.reclaimable + extra[number])
+                if extra[number]
+                else revision
+                for number, revision in enumerate(repo.revisions)
+            )
+            repo = msgspec.structs.replace(
+                repo, reclaimable=repo.reclaimable + sum(extra.values()), revisions=revisions
+            )
+        if repo is not each.repo and repo != each.repo:
+            each.repo = repo
+
+
+def _owners(known: Known) -> Iterator[tuple[Blob, BlobOwner]]:
+    contents, repo = known.contents, known.repo.id
+    top = os.path.join(known.root, known.folder)
+    spelled, left = contents.spelled, set(contents.blobs)
+    paths = {
+        name: os.path.join(known.root, layout.STORE, blob.stored) if blob.stored else f"{top}/blobs/{name}"
+        for name, blob in contents.blobs.items()
+    }
+    for snapshot in contents.snapshots:
+        commit = clean(snapshot.commit)
+        for file in snapshot.files:
+            if file.blob is None:
+                path = f"{top}/snapshots/{snapshot.commit}/{spelled.get(file.name, file.name)}"
+                yield snapshot.kept[file.name], BlobOwner(repo, commit, file.name, file.size, path)
+            else:
+                key = spelled.get(file.blob, file.blob)
+                left.discard(key)
+                yield contents.blobs[key], BlobOwner(repo, commit, file.name, file.size, paths[key])
+    for key in left:
+        yield contents.blobs[key], BlobOwner(repo, None, None, contents.blobs[key].size, paths[key])
+    for key, blob in contents.partials.items():
+        yield blob, BlobOwner(repo, None, None, blob.size, f"{top}/blobs/{key}")

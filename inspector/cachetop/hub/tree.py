@@ -1,0 +1,109 @@
+"""The file list of a revision as the Hub announced it: `trees/<commit>.json`.
+
+Format: huggingface_hub/_tree_cache.py, format_version 1, written by snapshot_download since 1.18. It tells
+offline what a revision should hold, hence what is missing and how large a running download will be. It is a
+file like any other in a cache: bounded, checked, and ignored when it makes no sense.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import msgspec
+
+from cachetop.base.files import open_quietly
+from cachetop.hub.folder import folder
+
+_LIMIT = 64 << 20
+_KEPT = 20_000
+_LISTED = 1000
+
+
+class _Entry(msgspec.Struct, gc=False):
+    size: int
+    blob_id: str
+    lfs_sha256: str | None = None
+    lfs_size: int | None = None
+
+    @property
+    def expected(self) -> int | None:
+        size = self.size if self.lfs_size is None else self.lfs_size
+        return size if size >= 0 else None
+
+
+class _Tree(msgspec.Struct):
+    format_version: int
+    files: dict[str, _Entry]
+
+
+_DECODER = msgspec.json.Decoder(_Tree)
+
+
+class Tree:
+    """What one revision should hold."""
+
+    def __init__(self, raw: _Tree) -> None:
+        self.sizes: dict[str, int | None] = {name: entry.expected for name, entry in raw.files.items()}
+        """Bytes by file name; None for a size that cannot be."""
+        self.etags: dict[str, tuple[str, int | None]] = {}
+        """(file name, bytes) by the etag that a blob of it carries."""
+        for name, entry in raw.files.items():
+            self.etags.setdefault(entry.lfs_sha256 or entry.blob_id, (name, entry.expected))
+
+
+class Trees:
+    """Reads file lists and keeps them while their files do not change."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[int, int, int, int], Tree | None] = {}
+
+    def get(self, repo: int, commit: str) -> Tree | None:
+        """The list for `commit` in the open repo folder; None when there is none or it makes no sense."""
+        try:
+            with folder("trees", repo) as descriptor:
+                return self._read(descriptor, f"{commit}.json")
+        except OSError:
+            return None
+
+    def every(self, repo: int) -> list[Tree]:
+        """All lists of the open repo folder: a download may run before its revision has a folder."""
+        found = []
+        try:
+            with folder("trees", repo) as descriptor:
+                for name in sorted(os.listdir(descriptor))[:_LISTED]:
+                    if name.endswith(".json") and (tree := self._read(descriptor, name)):
+                        found.append(tree)
+        except OSError:
+            pass
+        return found
+
+    def _read(self, folder: int, name: str) -> Tree | None:
+        try:
+            descriptor = open_quietly(name, folder)
+        except OSError:
+            return None
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _LIMIT:
+                return None
+            key = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+            if key not in self._kept:
+                if len(self._kept) >= _KEPT:
+                    self._kept.clear()
+                with open(descriptor, "rb", closefd=False) as stream:
+                    self._kept[key] = parse(stream.read(_LIMIT))
+            return self._kept[key]
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+
+
+def parse(raw: bytes) -> Tree | None:
+    """A file list from its JSON; None for an unknown version or anything that does not fit the format."""
+    try:
+        tree = _DECODER.decode(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return Tree(tree) if tree.format_version == 1 else None

@@ -1,0 +1,89 @@
+"""Asks the kernel how much of a repo's content is in RAM, by descriptors below the cache root."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from cachetop.base.files import open_quietly
+from cachetop.base.residency import resident_fd
+from cachetop.hub import layout
+from cachetop.hub.folder import Blob, folder
+from cachetop.hub.scan import Known
+
+
+class Opened:
+    """A repo folder held open. Use `opened` to get one."""
+
+    def __init__(self, known: Known, root: int, top: int, blobs: int | None) -> None:
+        self.known = known
+        self.root = root
+        self.top = top
+        self.used: list[float] = []
+        """Access times that tell of a use: later than the last write."""
+        self._blobs = blobs
+        self._asked: dict[Blob, int | None] = {}
+
+    def blob(self, key: str) -> int | None:
+        """Bytes in RAM of the blob named `key` on disk; None where that cannot be told."""
+        blob = self.known.contents.blobs[key]
+        if blob not in self._asked:
+            if blob.stored:
+                self._asked[blob] = self._below(self.root, f"{layout.STORE}/{blob.stored}", blob)
+            else:
+                self._asked[blob] = self._ask(self._blobs, key, blob)
+        return self._asked[blob]
+
+    def kept(self, commit: str, name: str, blob: Blob) -> int | None:
+        """Bytes in RAM of a real file in a revision's folder; `name` as in `File.name`."""
+        if blob not in self._asked:
+            spelled = self.known.contents.spelled.get(name, name)
+            self._asked[blob] = self._below(self.top, f"snapshots/{commit}/{spelled}", blob)
+        return self._asked[blob]
+
+    def _below(self, start: int, path: str, blob: Blob) -> int | None:
+        *folders, name = path.split("/")
+        with ExitStack() as stack:
+            try:
+                for part in folders:
+                    start = stack.enter_context(folder(part, start))
+            except OSError:
+                return None
+            return self._ask(start, name, blob)
+
+    def _ask(self, at: int | None, name: str, blob: Blob) -> int | None:
+        if at is None:
+            return None
+        try:
+            descriptor = open_quietly(name, at)
+        except OSError:
+            return None
+        try:
+            status = os.fstat(descriptor)
+            if (status.st_dev, status.st_ino) != (blob.device, blob.inode):
+                return None  # replaced since the scan
+            if status.st_atime > status.st_mtime:
+                self.used.append(status.st_atime)
+            return resident_fd(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def opened(known: Known) -> Iterator[Opened | None]:
+    """Hold a repo folder open; None when it cannot be opened any more."""
+    with ExitStack() as stack:
+        blobs: int | None = None
+        try:
+            root = os.open(known.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, root)
+            top = stack.enter_context(folder(known.folder, root))
+        except OSError:
+            yield None
+            return
+        try:
+            blobs = stack.enter_context(folder("blobs", top))
+        except OSError:
+            pass  # a revision may still hold real files
+        yield Opened(known, root, top, blobs)

@@ -1,0 +1,116 @@
+"""What a cubin says about itself: its SM, the CUDA release that made it, whether it is whole.
+
+A cubin is an ELF64 file with e_machine EM_CUDA (190). Two CUDA ABIs exist, told apart by EI_ABIVERSION and
+not by SM, since CUDA 13 writes the newer one for every SM:
+
+| ABI | SM in e_flags | `a` variant |
+|---|---|---|
+| 7 and older | bits 0-7 | bit 0x800 |
+| 8 | bits 8-15 | bit 0x8 (CUDA 12.8 and 12.9 only), else `-arch` in `.note.nv.tkinfo` |
+
+Checked against ptxas 12.4 to 13.3 and NVRTC 13.0. Only `struct` is used, and nothing is trusted: every
+offset is checked against the file's size and every count is bounded.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from dataclasses import dataclass
+
+from cachetop.base.files import open_quietly
+
+_EM_CUDA = 190
+_NOBITS = 8
+_HEADER = 64
+_SECTION = struct.Struct("<IIQQQQIIQQ")
+_SECTIONS_MOST = 4096
+_NAMES_MOST = 1 << 20
+_NOTE_MOST = 1 << 14
+_TOOL = b".note.nv.tkinfo\0"
+_ARCH = re.compile(rb"-arch[= ]sm_(\d{2,3})([af]?)\b")
+_RELEASE = re.compile(rb"release (\d{1,3}\.\d{1,3})")
+
+
+class CubinError(ValueError):
+    """The bytes are no cubin, or not a whole one; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cubin:
+    """`sm` with its variant (`sm_90a`), `abi` the CUDA ABI, `cuda` the release of the tool where it says so."""
+
+    sm: str
+    abi: int
+    cuda: str | None
+
+
+def read(path: str, dir_fd: int | None = None) -> Cubin:
+    """Read the headers of the cubin at `path`. Raises OSError, and CubinError for anything but a whole cubin."""
+    fd = open_quietly(path, dir_fd)
+    try:
+        return read_fd(fd)
+    finally:
+        os.close(fd)
+
+
+def read_fd(fd: int) -> Cubin:
+    """As `read`, from an open descriptor, whose position it leaves alone."""
+    size = os.fstat(fd).st_size
+    head = os.pread(fd, _HEADER, 0)
+    if not head:
+        raise CubinError("the file is empty")
+    if head[:4] != b"\x7fELF":
+        raise CubinError("it is no ELF file")
+    if len(head) < _HEADER:
+        raise CubinError(f"it ends after {len(head)} bytes, within the ELF header")
+    if head[4] != 2 or head[5] != 1:
+        raise CubinError("it is no little-endian ELF64 file")
+    machine, version, table, flags = struct.unpack_from("<2xHI16xQI", head, 16)
+    entry_size, count, names_index = struct.unpack_from("<HHH", head, 58)
+    if machine != _EM_CUDA:
+        raise CubinError(f"it is no cubin (ELF machine {machine}, not {_EM_CUDA})")
+    if count and entry_size != _SECTION.size:
+        raise CubinError(f"its section headers are {entry_size} bytes long, not {_SECTION.size}")
+    if table + count * entry_size > size:
+        raise CubinError(f"it is {size} bytes long, its section table ends at {table + count * entry_size}")
+    sections = _sections(fd, table, min(count, _SECTIONS_MOST))
+    for section in sections:
+        if section[1] != _NOBITS and section[4] + section[5] > size:
+            raise CubinError(f"it is {size} bytes long, one of its sections ends at {section[4] + section[5]}")
+    tool = _note(fd, sections, names_index)
+    return _decode(head[8], flags, version, tool)
+
+
+def _sections(fd: int, table: int, count: int) -> list[tuple[int, ...]]:
+    raw = os.pread(fd, count * _SECTION.size, table)
+    whole = len(raw) // _SECTION.size * _SECTION.size
+    return list(_SECTION.iter_unpack(raw[:whole]))
+
+
+def _note(fd: int, sections: list[tuple[int, ...]], names_index: int) -> bytes:
+    """The bytes of `.note.nv.tkinfo`, which names the tool and its arguments; empty when there is none."""
+    if names_index >= len(sections):
+        return b""
+    names = os.pread(fd, min(sections[names_index][5], _NAMES_MOST), sections[names_index][4])
+    for section in sections:
+        if names[section[0] : section[0] + len(_TOOL)] == _TOOL:
+            return os.pread(fd, min(section[5], _NOTE_MOST), section[4])
+    return b""
+
+
+def _decode(abi: int, flags: int, version: int, tool: bytes) -> Cubin:
+    if abi >= 8:
+        number, variant = flags >> 8 & 0xFF, "a" if flags & 0x8 else ""
+        release = _RELEASE.search(tool)
+        cuda = release[1].decode() if release else None
+        said = _ARCH.search(tool)
+        if said and int(said[1]) == number:
+            variant = said[2].decode() or variant
+    else:
+        number, variant = flags & 0xFF, "a" if flags & 0x800 else ""
+        cuda = f"{version // 10}.{version % 10}" if 20 <= version < 1000 else None
+    if number < 10:
+        raise CubinError(f"its flags 0x{flags:08x} name no SM")
+    return Cubin(f"sm_{number}{variant}", abi, cuda)

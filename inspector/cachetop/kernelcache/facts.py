@@ -1,0 +1,195 @@
+"""What an entry's own files say, format by format. Everything read here is bounded and distrusted."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import stat
+
+import msgspec
+
+from cachetop.base.files import open_quietly, read_bounded
+from cachetop.base.hostile import clean
+from cachetop.base.record import why
+from cachetop.kernelcache import cubin
+from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Facts
+from cachetop.kernelcache.records import Entry, Producer
+from cachetop.kernelcache.shelves import open_folder
+from cachetop.kernelcache.stale import Ground
+from cachetop.kernelcache.triton import METADATA_MOST, STAGES
+
+_CHILDREN_MOST = 64
+_PICKLE_MOST = 1 << 19
+_PREFIX = re.compile(r"(/.+)/lib(?:64)?/python\d\.\d{1,2}/(?:site|dist)-packages/")
+_TRITON_VERSION = re.compile(rb'"triton_version": "(\d{1,3}\.\d{1,3}[0-9A-Za-z.+]{0,40})"')
+_NOTHING = Facts()
+
+
+class _Metadata(msgspec.Struct, gc=False):
+    triton_version: str | None = None
+    extern_libs: list[tuple[str, str]] | None = None
+
+
+class _Group(msgspec.Struct, gc=False):
+    child_paths: dict[str, str]
+
+
+_metadata = msgspec.json.Decoder(_Metadata).decode
+_group = msgspec.json.Decoder(_Group).decode
+_producers: dict[tuple[str | None, str | None], Producer] = {}
+
+
+def read(entry: Entry, folder: int, place: str, name: str, ground: Ground) -> Facts:
+    """The facts of the entry `name` in the open `folder`, whose path is `place`."""
+    if entry.kind == "triton" or entry.part == "triton":
+        return _triton(folder, place, name, ground)
+    if entry.kind == "nvrtc":
+        return _nvrtc(entry, folder, name)
+    if entry.part in ("fxgraph", "aotautograd"):
+        return _pickles(folder, name)
+    if entry.part in ("wrapper", "source") and entry.kind == "inductor":
+        return Facts(witness=f"{name}.py") if entry.part == "wrapper" else _NOTHING
+    return _NOTHING
+
+
+def _triton(folder: int, place: str, key: str, ground: Ground) -> Facts:
+    inner = open_folder(key, folder)
+    if inner is None:
+        return _NOTHING
+    try:
+        files = {}
+        for name in os.listdir(inner):
+            found = os.lstat(name, dir_fd=inner)
+            if stat.S_ISREG(found.st_mode):
+                files[name] = found
+        group = next((name for name in files if name.startswith("__grp__") and name.endswith(".json")), None)
+        if group is None:
+            return _NOTHING
+        producer, toolchain = _producer(inner, group[7:])
+        children, broken = _children(inner, group)
+        elsewhere = _elsewhere(children, folder, place, key, ground)
+        stem = group[7:-5]
+        code_sm = None
+        if elsewhere is None:
+            broken = broken or _missing(children, files)
+            broken, code_sm = _machine_code(inner, f"{stem}.cubin", files, broken)
+        return Facts(
+            producer=producer,
+            toolchain=toolchain,
+            elsewhere=elsewhere,
+            broken=broken,
+            code_sm=code_sm,
+            build_milliseconds=_build(files, stem, group) if elsewhere is None and broken is None else None,
+            witness=f"{key}/{group}",
+        )
+    except OSError:
+        return _NOTHING
+    finally:
+        os.close(inner)
+
+
+def _producer(inner: int, name: str) -> tuple[Producer, str | None]:
+    """The Triton release and the environment, from the metadata; and the raw path of the compiler's libdevice."""
+    try:
+        said = _metadata(read_bounded(name, METADATA_MOST, inner))
+    except (OSError, ValueError):
+        return UNKNOWN_PRODUCER, None
+    toolchain = next((path for _, path in said.extern_libs or () if path.startswith("/") and "\0" not in path), None)
+    prefix = _PREFIX.match(toolchain) if toolchain else None
+    version = clean(said.triton_version, 64) if said.triton_version else None
+    environment = clean(prefix[1], 1024) if prefix else None
+    producer = _producers.get((version, environment))
+    if producer is None:
+        if len(_producers) > 10_000:
+            _producers.clear()
+        producer = _producers[version, environment] = Producer(triton=version, environment=environment)
+    return producer, toolchain
+
+
+def _children(inner: int, group: str) -> tuple[dict[str, str], str | None]:
+    try:
+        children = _group(read_bounded(group, METADATA_MOST, inner)).child_paths
+    except (OSError, ValueError):
+        return {}, f"its group file {clean(group, 200)} cannot be read, so the entry is never loaded"
+    return (children, None) if len(children) <= _CHILDREN_MOST else ({}, "its group file names too many files")
+
+
+def _elsewhere(children: dict[str, str], folder: int, place: str, key: str, ground: Ground) -> str | None:
+    """The folder the group file points to, when that is certainly not this one."""
+    for path in children.values():
+        recorded = os.path.dirname(path)
+        if os.path.normpath(recorded) == os.path.normpath(os.path.join(place, key)):
+            continue
+        parent, base = os.path.split(recorded)
+        if base == key and ground.same_folder(parent, folder) is not False:
+            continue
+        return recorded
+    return None
+
+
+def _missing(children: dict[str, str], files: dict[str, os.stat_result]) -> str | None:
+    for name in children:
+        if name not in files:
+            return f"{clean(name, 200)}, which its group file names, is missing"
+        if files[name].st_size == 0:
+            return f"{clean(name, 200)} is empty"
+    return None
+
+
+def _machine_code(
+    inner: int, name: str, files: dict[str, os.stat_result], broken: str | None
+) -> tuple[str | None, str | None]:
+    """(why the entry is broken, the SM in its cubin's header)."""
+    if broken or name not in files:
+        return broken, None
+    try:
+        return None, cubin.read(name, inner).sm
+    except cubin.CubinError as error:
+        return f"{clean(name, 200)} cannot be loaded: {error}", None
+    except OSError:
+        return None, None
+
+
+def _build(files: dict[str, os.stat_result], stem: str, group: str) -> float | None:
+    """From the first stage file to the group file, in ms; None when the times do not follow the stages."""
+    times = [files[name].st_mtime_ns for stage in STAGES if (name := f"{stem}.{stage}") in files]
+    times.append(files[group].st_mtime_ns)
+    if len(times) < 3 or any(later < earlier for earlier, later in itertools.pairwise(times)):
+        return None
+    return (times[-1] - times[0]) / 1e6 or None
+
+
+def _nvrtc(entry: Entry, folder: int, name: str) -> Facts:
+    if entry.part != "sass" or entry.state != "complete":
+        return Facts(witness=name)
+    try:
+        handle = open_quietly(name, folder)
+    except OSError:
+        return Facts(witness=name)
+    try:
+        return Facts(witness=name, code_sm=cubin.read_fd(handle).sm)
+    except cubin.CubinError as error:
+        return Facts(witness=name, broken=f"it cannot be loaded: {error}")
+    except OSError as error:
+        return Facts(witness=name, broken=None if error.errno is None else f"it cannot be read: {why(error)}")
+    finally:
+        os.close(handle)
+
+
+def _pickles(folder: int, key: str) -> Facts:
+    """The Triton release a graph was made with: searched in its bytes, never unpickled."""
+    inner = open_folder(key, folder)
+    if inner is None:
+        return _NOTHING
+    try:
+        names = sorted(name for name in os.listdir(inner) if not name.startswith("."))
+        for name in names[:1]:
+            hit = _TRITON_VERSION.search(read_bounded(name, _PICKLE_MOST, inner))
+            producer = Producer(triton=hit[1].decode()) if hit else UNKNOWN_PRODUCER
+            return Facts(producer=producer, witness=f"{key}/{name}")
+    except (OSError, ValueError):
+        pass
+    finally:
+        os.close(inner)
+    return _NOTHING

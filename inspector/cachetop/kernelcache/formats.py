@@ -1,0 +1,95 @@
+"""The protocol every cache format implements: shelves of rows.
+
+A *shelf* is one folder whose children are entries (or pieces of them): a Triton root is one shelf, an
+Inductor root has hundreds. A *row* is one entry together with what tells, cheaply, whether it changed. A
+format lists its shelves and reads rows; `cachetop.kernelcache.shelves` decides what has to be read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from cachetop.kernelcache.records import Entry, Producer
+
+UNKNOWN_PRODUCER = Producer()
+Links = tuple[tuple[int, int, int], ...]
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an entry's files say, read once: the ground of its producer, its state and its verdicts."""
+
+    producer: Producer = UNKNOWN_PRODUCER
+    toolchain: str | None = None
+    """The compiler's own file that the entry names; raw, not cleaned."""
+    elsewhere: str | None = None
+    """The folder its group file points to when that is not the entry's own."""
+    broken: str | None = None
+    """Why the entry cannot be loaded: a file that is missing, empty or cut off."""
+    code_sm: str | None = None
+    """The SM in the header of its machine code, with the variant."""
+    build_milliseconds: float | None = None
+    witness: str | None = None
+    """The file whose access time tells of a use, below the entry's folder or beside it."""
+
+
+class Row(msgspec.Struct, gc=False):
+    """One entry as the scanner keeps it. `stamp` is the mtime (ns) of its folder or file.
+
+    `open` rows are looked at on every scan: entries in flight, and those a folder's mtime says nothing of.
+    `links` are (device, inode, bytes) of files with several names.
+    """
+
+    entry: Entry
+    stamp: int
+    open: bool
+    links: Links = ()
+    facts: Facts | None = None
+    """What the second pass read about this entry; None until it did."""
+    detailed: Entry | None = None
+    """The entry as the second pass last gave it out."""
+
+
+@dataclass(slots=True)
+class Shelf:
+    """One folder: its mtime (ns), when it was listed (ns), and its rows by their raw names on disk."""
+
+    stamp: int = -1
+    listed: int = 0
+    rows: dict[str, Row] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Context:
+    """What a scan hands to a format: the cache's id and kind, the moment (epoch seconds), what is not its own.
+
+    `elsewhere` holds (device, inode) of the roots of other caches, which a format does not enter. `errors`
+    collects a sentence for each folder that could not be read.
+    """
+
+    cache: str
+    kind: str
+    now: float
+    elsewhere: frozenset[tuple[int, int]] = frozenset()
+    errors: list[str] = field(default_factory=list)
+
+
+class Format(Protocol):
+    """One cache format. Shelves are kept by the caller, by their path below the root (`.` is the root)."""
+
+    kind: str
+
+    def scan(self, root: int, shelves: dict[str, Shelf], context: Context) -> bool:
+        """Bring `shelves` up to date with the folder open as `root`; returns whether anything changed."""
+        ...
+
+    def rescan(self, root: int, shelves: dict[str, Shelf], paths: Collection[str], context: Context) -> bool:
+        """Bring the entries at `paths` (below the root) up to date; returns whether anything changed."""
+        ...
+
+    def owner(self, path: str) -> str | None:
+        """The path of the entry a file at `path` (below the root) belongs to; None for none."""
+        ...

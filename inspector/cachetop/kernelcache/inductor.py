@@ -1,0 +1,275 @@
+"""TorchInductor's cache: wrappers, graphs, C++ kernels, and a Triton cache per device inside.
+
+Below the root (torch/_inductor/codecache.py, runtime/cache_dir_utils.py):
+
+| path | what |
+|---|---|
+| `xx/c<51>.py` | a generated wrapper, or the source of one Triton kernel; `cc=90` in it names the SM |
+| `xx/c<51>.cpp .so .so.load_ok .main.cpp .main.so` | a C++ kernel |
+| `xx/<64 hex>.best_config`, `cache/<64 hex>` | results of autotuning |
+| `fxgraph/xx/f<51>/`, `aotautograd/a<51>/` | pickled graphs, one file per set of guards; never unpickled here |
+| `triton/<device>/<key>/` | Triton entries; `tmp.<uuid>` beside them while a bundle is unpacked |
+| `precompiled_headers/`, `locks/` | helpers, one row each |
+
+Files are written as `.<pid>.<thread>.tmp` and renamed; C++ builds go through `<name>_CxxBuild/`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Collection
+
+from cachetop.base.files import read_bounded
+from cachetop.base.hostile import clean
+from cachetop.base.record import why
+from cachetop.kernelcache import triton
+from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Context, Row, Shelf
+from cachetop.kernelcache.records import Entry
+from cachetop.kernelcache.shelves import RACY, drop, drop_missing, folders, keep, open_folder, refresh
+from cachetop.kernelcache.usage import Usage, tree_row, usage, young
+
+_PAIR = re.compile(r"[a-z0-9]{2}\Z")
+_DEVICE = re.compile(r"\d{1,3}\Z")
+_HELPERS = ("precompiled_headers", "locks")
+_OTHERS = ("aoti_eager", "autoheuristic", "cutedsl_compile_cache", "dynamo", "quack")
+_SOURCE_MOST = 1 << 19
+_CC = re.compile(rb"DeviceProperties\(type='cuda'[^)]{0,200}?\bcc=(\d{2,3})\b")
+_KERNEL = re.compile(rb"'kernel_name': '([^'\\\n]{1,512})'")
+
+_Visit = Callable[[int, str, Shelf, Context], bool]
+
+
+class Inductor:
+    """An Inductor cache: a shelf for each folder that holds entries."""
+
+    kind = "inductor"
+
+    def scan(self, root: int, shelves: dict[str, Shelf], context: Context) -> bool:
+        """See `Format.scan`."""
+        changed, seen = False, ["."]
+
+        def visit(parent: int, name: str, path: str, how: _Visit) -> None:
+            nonlocal changed
+            inner = open_folder(name, parent)
+            if inner is None:
+                return
+            try:
+                about = os.fstat(inner)
+                if (about.st_dev, about.st_ino) not in context.elsewhere:
+                    changed |= how(inner, path, shelves.setdefault(path, Shelf()), context)
+                    seen.append(path)
+            except OSError as error:
+                context.errors.append(f"{clean(path)} cannot be read: {why(error)}")
+            finally:
+                os.close(inner)
+
+        def below(name: str, wanted: re.Pattern[str], how: _Visit) -> None:
+            inner = open_folder(name, root)
+            if inner is None:
+                return
+            try:
+                for one in folders(inner):
+                    if wanted.match(one):
+                        visit(inner, one, f"{name}/{one}", how)
+            except OSError as error:
+                context.errors.append(f"{name} cannot be listed: {why(error)}")
+            finally:
+                os.close(inner)
+
+        singles = shelves.setdefault(".", Shelf())
+        tops = folders(root)
+        for name in tops:
+            if _PAIR.match(name):
+                visit(root, name, name, _pieces)
+            elif name == "fxgraph":
+                below(name, _PAIR, _graphs)
+            elif name == "triton":
+                below(name, _DEVICE, _kernels)
+            elif name == "aotautograd":
+                visit(root, name, name, _graphs)
+            elif name == "cache":
+                visit(root, name, name, _pieces)
+            elif name in _HELPERS or name in _OTHERS:
+                changed |= _single(root, name, singles, context)
+        changed |= drop(singles.rows, [name for name in singles.rows if name in tops])
+        return drop_missing(shelves, seen) or changed
+
+    def rescan(self, root: int, shelves: dict[str, Shelf], paths: Collection[str], context: Context) -> bool:
+        """See `Format.rescan`. Triton entries are read alone; for others the whole cache is brought up to date."""
+        changed = False
+        for path in paths:
+            shelf, _, key = path.rpartition("/")
+            if not shelf.startswith("triton/") or shelf not in shelves or not triton.is_key(key):
+                return self.scan(root, shelves, context)
+            if (outer := open_folder("triton", root)) is None:
+                return self.scan(root, shelves, context)
+            inner = open_folder(shelf[7:], outer)
+            os.close(outer)
+            if inner is None:
+                return self.scan(root, shelves, context)
+            try:
+                changed |= triton.force(inner, key, shelves[shelf].rows, context, f"{shelf}/")
+            finally:
+                os.close(inner)
+        return changed
+
+    def owner(self, path: str) -> str | None:
+        """See `Format.owner`."""
+        parts = path.split("/")
+        top = parts[0]
+        if top in _HELPERS or top in _OTHERS:
+            return top
+        depth = {"triton": 3, "fxgraph": 3, "aotautograd": 2, "cache": 2}.get(top, 2 if _PAIR.match(top) else 0)
+        if not depth or len(parts) < depth:
+            return None
+        if _PAIR.match(top):
+            return f"{top}/{_stem(parts[1])}"
+        return "/".join(parts[:depth])
+
+
+def _single(root: int, name: str, shelf: Shelf, context: Context) -> bool:
+    """One row for a whole subtree."""
+    inner = open_folder(name, root)
+    if inner is None:
+        return shelf.rows.pop(name, None) is not None
+    try:
+        state = "helper" if name in _HELPERS else "opaque"
+        return keep(shelf.rows, name, tree_row(inner, name, context, key=name, state=state, part=name))
+    finally:
+        os.close(inner)
+
+
+def _kernels(folder: int, path: str, shelf: Shelf, context: Context) -> bool:
+    """`triton/<device>`: a Triton cache of its own."""
+
+    def read(parent: int, key: str, found: os.stat_result, context: Context) -> Row | None:
+        return triton.read_entry(parent, key, found, context, f"{path}/")
+
+    return refresh(folder, shelf, triton.is_key, read, context)
+
+
+def _graphs(folder: int, path: str, shelf: Shelf, context: Context) -> bool:
+    """`fxgraph/xx` and `aotautograd`: a folder per key, a pickle per set of guards."""
+    part = path.partition("/")[0]
+
+    def read(parent: int, key: str, found: os.stat_result, context: Context) -> Row | None:
+        inner = open_folder(key, parent)
+        if inner is None:
+            return None
+        try:
+            total = usage(inner, depth=1)
+            names = sorted(name for name in os.listdir(inner) if not name.startswith("."))
+            sm = _sms([_bytes(name, inner) for name in names[:4]])
+        except OSError:
+            return None
+        finally:
+            os.close(inner)
+        state = "complete" if names else _unfinished(total, found, context)
+        return _row(context, f"{path}/{key}", key, total, found, state, part, sm, None)
+
+    return refresh(folder, shelf, lambda name: not name.startswith("."), read, context)
+
+
+def _pieces(folder: int, path: str, shelf: Shelf, context: Context) -> bool:
+    """`xx` and `cache`: flat folders where the files of one key share its name up to the first dot."""
+    about = os.fstat(folder)
+    trusted = about.st_mtime_ns == shelf.stamp and about.st_mtime_ns < shelf.listed - RACY
+    if trusted and not any(row.open for row in shelf.rows.values()):
+        return False
+    groups: dict[str, list[str]] = {}
+    for name in os.listdir(folder):
+        groups.setdefault(_stem(name), []).append(name)
+    changed = drop(shelf.rows, groups)
+    for stem, names in groups.items():
+        changed |= keep(shelf.rows, stem, _piece(folder, path, stem, sorted(names), about, context))
+    shelf.stamp, shelf.listed = about.st_mtime_ns, int(context.now * 1e9)
+    return changed
+
+
+def _stem(name: str) -> str:
+    return name if name.startswith(".") else name.partition(".")[0].removesuffix("_CxxBuild")
+
+
+def _piece(folder: int, path: str, stem: str, names: list[str], about: os.stat_result, context: Context) -> Row:
+    total = Usage()
+    building = False
+    for name in names:
+        try:
+            found = os.lstat(name, dir_fd=folder)
+        except OSError:
+            continue
+        if stat.S_ISDIR(found.st_mode):
+            building = True
+            if (inner := open_folder(name, folder)) is not None:
+                usage(inner, total, depth=4)
+                os.close(inner)
+        else:
+            total.add(found)
+    endings = {name.rpartition(".")[2] for name in names}
+    state, part = "complete", "other"
+    sm: tuple[str, ...] = ()
+    kernel = None
+    if stem.startswith("."):
+        state, part = _unfinished(total, about, context), "temporary"
+    elif "best_config" in endings or path == "cache":
+        state, part = "autotune", "autotune"
+    elif "cpp" in endings:
+        part = "cpp"
+        if building or "so" not in endings:
+            state = _unfinished(total, about, context)
+    elif "py" in endings:
+        raw = _bytes(f"{stem}.py", folder)
+        kernels = set(_KERNEL.findall(raw))
+        part = "wrapper" if b"AsyncCompile" in raw or len(kernels) != 1 else "source"
+        sm = _sms([raw])
+        kernel = clean(kernels.pop(), 1024) if part == "source" else None
+    return _row(context, f"{path}/{stem}", stem, total, about, state, part, sm, kernel)
+
+
+def _unfinished(total: Usage, about: os.stat_result, context: Context) -> str:
+    return "compiling" if young(total.newest or about.st_mtime_ns, context.now) else "orphan"
+
+
+def _bytes(name: str, folder: int) -> bytes:
+    """The first half MB of a file, for looking for a pattern; nothing when it cannot be read."""
+    try:
+        return read_bounded(name, _SOURCE_MOST, folder)
+    except (OSError, ValueError):
+        return b""
+
+
+def _sms(texts: list[bytes]) -> tuple[str, ...]:
+    found = {int(number) for raw in texts for number in _CC.findall(raw)}
+    return tuple(f"sm_{number}" for number in sorted(found))
+
+
+def _row(
+    context: Context,
+    path: str,
+    key: str,
+    total: Usage,
+    about: os.stat_result,
+    state: str,
+    part: str,
+    sm: tuple[str, ...],
+    name: str | None,
+) -> Row:
+    entry = Entry(
+        cache=context.cache,
+        kind=context.kind,
+        key=clean(key),
+        name=name,
+        sm=sm,
+        size_on_disk=total.size_on_disk,
+        files=total.files,
+        created=(total.oldest or about.st_mtime_ns) / 1e9,
+        last_used=None,
+        state=state,
+        producer=UNKNOWN_PRODUCER,
+        path=clean(path),
+        part=part,
+    )
+    unsettled = state in ("compiling", "orphan")
+    return Row(entry, about.st_mtime_ns, unsettled, tuple(total.links))

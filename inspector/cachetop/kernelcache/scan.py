@@ -1,0 +1,218 @@
+"""The graph of all kernel caches: entries with name, SM, size, age and state, found once and then kept up.
+
+The first pass reads one small metadata file per Triton entry and nothing else. What costs more (producers,
+last use, checks of group files and cubins, verdicts) is `cachetop.kernelcache.detail`.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from cachetop.base.hostile import clean
+from cachetop.base.mounts import Mount, mount_of, mounts
+from cachetop.base.record import why
+from cachetop.kernelcache.formats import Context, Format, Row, Shelf
+from cachetop.kernelcache.inductor import Inductor
+from cachetop.kernelcache.nvrtc import Nvrtc
+from cachetop.kernelcache.opaque import Driver, Extensions
+from cachetop.kernelcache.records import Cache, Entry, Kernels
+from cachetop.kernelcache.triton import Triton
+from cachetop.locations import Location
+
+FORMATS: dict[str, Callable[[], Format]] = {one.kind: one for one in (Triton, Inductor, Nvrtc, Driver, Extensions)}
+
+
+def scan(locations: Sequence[Location]) -> Kernels:
+    """What the caches at `locations` hold now; a cache that is missing is listed as such."""
+    return Scanner(locations).scan()
+
+
+class Scanner:
+    """Keeps the picture of some caches; each scan costs what changed. One thread at a time.
+
+    An entry that did not change stays the same object from one answer to the next. A finished entry is
+    taken to be immutable: losing files is noticed when something is added to or removed from its root, by
+    `rescan`, or by a new scanner.
+    """
+
+    def __init__(self, locations: Sequence[Location]) -> None:
+        self.kept: list[Kept] = []
+        numbers: dict[str, int] = {}
+        seen: set[tuple[str, str]] = set()
+        for location in locations:
+            if location.kind not in FORMATS or (same := (location.kind, os.path.realpath(location.path))) in seen:
+                continue
+            seen.add(same)
+            number = numbers[location.kind] = numbers.get(location.kind, 0) + 1
+            self.kept.append(Kept(location, location.kind if number == 1 else f"{location.kind}:{number}"))
+
+    def scan(self) -> Kernels:
+        """Bring everything up to date."""
+        elsewhere = self._roots()
+        table = mounts()
+        with _no_collections():
+            for kept in self.kept:
+                kept.scan(elsewhere, table)
+            return self._picture()
+
+    def rescan(self, cache_id: str, keys: Iterable[str]) -> Kernels:
+        """Bring only the entries at `keys` of one cache up to date: their paths below its root, which for Triton
+        are their folders' names. Raises KeyError for an unknown cache.
+        """
+        self._of(cache_id).rescan(list(keys), self._roots())
+        return self._picture()
+
+    def in_flight(self) -> list[tuple[str, str]]:
+        """(cache id, path below its root) of every entry that was being compiled when last looked at."""
+        return [
+            (kept.id, row.entry.path) for kept in self.kept for row in kept.rows() if row.entry.state == "compiling"
+        ]
+
+    def owner(self, cache_id: str, path: str) -> str | None:
+        """The path of the entry that the file at `path` (below the root of that cache) belongs to, None for none."""
+        return self._of(cache_id).format.owner(path)
+
+    def location(self, entry: Entry) -> str:
+        """The entry's real place on disk, also where its name had to be cleaned to be shown.
+
+        Raises KeyError for an entry that is not of this scanner's newest picture.
+        """
+        kept = self._of(entry.cache)
+        for path, shelf in kept.shelves.items():
+            for name, row in shelf.rows.items():
+                if row.entry.path == entry.path and row.entry.key == entry.key:
+                    return os.path.normpath(os.path.join(kept.root, path, name))
+        raise KeyError(entry.path)
+
+    def root(self, cache_id: str) -> str:
+        """The folder of a cache as its writer names it. Raises KeyError."""
+        return self._of(cache_id).root
+
+    def _of(self, cache_id: str) -> Kept:
+        for kept in self.kept:
+            if kept.id == cache_id:
+                return kept
+        raise KeyError(cache_id)
+
+    def _roots(self) -> dict[str, tuple[int, int]]:
+        found = {}
+        for kept in self.kept:
+            try:
+                about = os.stat(kept.root)
+            except OSError:
+                continue
+            found[kept.id] = (about.st_dev, about.st_ino)
+        return found
+
+    def _picture(self) -> Kernels:
+        caches = tuple(kept.cache for kept in self.kept)
+        entries: tuple[Entry, ...] = tuple(entry for kept in self.kept for entry in kept.entries())
+        return Kernels(caches=caches, size_on_disk=sum(cache.size_on_disk for cache in caches), entries=entries)
+
+
+class Kept:
+    """One cache as it was last seen."""
+
+    def __init__(self, location: Location, cache_id: str) -> None:
+        self.id = cache_id
+        self.location = location
+        self.root = os.path.abspath(location.path)
+        self.format = FORMATS[location.kind]()
+        self.shelves: dict[str, Shelf] = {}
+        self._entries: tuple[Entry, ...] | None = ()
+        self.cache = self._describe(None, None, False, True)
+
+    def rows(self) -> Iterator[Row]:
+        for shelf in self.shelves.values():
+            yield from shelf.rows.values()
+
+    def entries(self) -> tuple[Entry, ...]:
+        if self._entries is None:
+            self._entries = tuple(row.entry for row in self.rows())
+        return self._entries
+
+    def scan(self, roots: dict[str, tuple[int, int]], table: list[Mount]) -> None:
+        self._update(roots, lambda root, context: self.format.scan(root, self.shelves, context), table)
+
+    def rescan(self, paths: list[str], roots: dict[str, tuple[int, int]]) -> None:
+        self._update(roots, lambda root, context: self.format.rescan(root, self.shelves, paths, context), None)
+
+    def _update(
+        self,
+        roots: dict[str, tuple[int, int]],
+        how: Callable[[int, Context], bool],
+        table: list[Mount] | None,
+    ) -> None:
+        elsewhere = frozenset(inode for cache_id, inode in roots.items() if cache_id != self.id)
+        context = Context(self.id, self.location.kind, time.time(), elsewhere)
+        problem, exists, readable = None, True, True
+        try:
+            root = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            exists = os.path.lexists(self.root)
+            readable = not exists
+            problem = f"{clean(self.root)} cannot be read: {why(error)}" if exists else None
+            changed = bool(self.entries())
+            self.shelves.clear()
+        else:
+            try:
+                changed = how(root, context)
+            except OSError as error:
+                changed, readable = True, False
+                context.errors.append(f"{clean(self.root)} cannot be read: {why(error)}")
+            finally:
+                os.close(root)
+        if changed:
+            self._entries = None
+        if context.errors:
+            more = f" (and {len(context.errors) - 1} more)" if len(context.errors) > 1 else ""
+            problem = context.errors[0] + more
+        filesystem = self.cache.filesystem
+        if table is not None:
+            mount = mount_of(self.root, table) if exists else None
+            filesystem = mount.kind if mount else None
+        now = (problem, filesystem, exists, readable)
+        was = self.cache
+        if changed or now != (was.problem, was.filesystem, was.exists, was.readable):
+            self.cache = self._describe(*now)
+
+    def _describe(self, problem: str | None, filesystem: str | None, exists: bool, readable: bool) -> Cache:
+        return Cache(
+            id=self.id,
+            kind=self.location.kind,
+            path=clean(self.root),
+            reason=self.location.reason,
+            exists=exists,
+            size_on_disk=self._size(),
+            filesystem=filesystem,
+            problem=problem,
+            readable=readable,
+        )
+
+    def _size(self) -> int:
+        """Every inode once, also one that several entries name."""
+        total = 0
+        seen: set[tuple[int, int]] = set()
+        for row in self.rows():
+            total += row.entry.size_on_disk
+            for device, inode, count in row.links:
+                if (device, inode) in seen:
+                    total -= count
+                seen.add((device, inode))
+        return total
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Hold the cyclic collector back while many objects without cycles are made."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

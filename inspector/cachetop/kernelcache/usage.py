@@ -1,0 +1,104 @@
+"""What a tree costs on disk, walked so that nothing in it can mislead the walker."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+
+from cachetop.base.hostile import clean
+from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Context, Row
+from cachetop.kernelcache.records import Entry, Producer
+from cachetop.kernelcache.shelves import open_folder
+
+YOUNG = 600.0
+"""Seconds for which an incomplete entry counts as being compiled."""
+
+
+@dataclass(slots=True)
+class Usage:
+    """What a tree costs: allocated bytes of regular files (each inode once), their number, their times (ns)."""
+
+    size_on_disk: int = 0
+    files: int = 0
+    oldest: int = 0
+    newest: int = 0
+    links: list[tuple[int, int, int]] = field(default_factory=list)
+    _seen: set[tuple[int, int]] = field(default_factory=set)
+
+    def add(self, found: os.stat_result) -> None:
+        """Count one regular file; anything else is ignored."""
+        if not stat.S_ISREG(found.st_mode):
+            return
+        blocks = found.st_blocks * 512
+        if found.st_nlink > 1:
+            inode = (found.st_dev, found.st_ino)
+            if inode in self._seen:
+                return
+            self._seen.add(inode)
+            self.links.append((*inode, blocks))
+        self.size_on_disk += blocks
+        self.files += 1
+        moment = found.st_mtime_ns
+        self.newest = max(self.newest, moment)
+        self.oldest = min(self.oldest or moment, moment)
+
+
+def usage(folder: int, total: Usage | None = None, depth: int = 24, device: int | None = None) -> Usage:
+    """Walk the tree open as `folder`: never through a symlink, never onto another device, `depth` levels deep."""
+    total = Usage() if total is None else total
+    try:
+        device = os.fstat(folder).st_dev if device is None else device
+        names = os.listdir(folder)
+    except OSError:
+        return total
+    for name in names:
+        try:
+            found = os.lstat(name, dir_fd=folder)
+        except OSError:
+            continue
+        if not stat.S_ISDIR(found.st_mode):
+            total.add(found)
+        elif depth > 0 and found.st_dev == device and (inner := open_folder(name, folder)) is not None:
+            try:
+                usage(inner, total, depth - 1, device)
+            finally:
+                os.close(inner)
+    return total
+
+
+def young(newest: int, now: float) -> bool:
+    """Whether a time stamp (ns) lies within the last ten minutes. One far in the future is not young."""
+    return abs(now - newest / 1e9) < YOUNG
+
+
+def tree_row(
+    folder: int,
+    path: str,
+    context: Context,
+    *,
+    key: str,
+    state: str,
+    name: str | None = None,
+    part: str | None = None,
+    producer: Producer = UNKNOWN_PRODUCER,
+) -> Row:
+    """One row for the whole tree open as `folder`. It is open: a folder's mtime says nothing of what is deeper."""
+    total = usage(folder)
+    stamp = os.fstat(folder).st_mtime_ns
+    entry = Entry(
+        cache=context.cache,
+        kind=context.kind,
+        key=clean(key),
+        name=clean(name) if name else None,
+        sm=(),
+        size_on_disk=total.size_on_disk,
+        files=total.files,
+        created=(total.oldest or stamp) / 1e9,
+        last_used=None,
+        state=state,
+        producer=producer,
+        path=clean(path),
+        part=part,
+    )
+    return Row(entry, max(stamp, total.newest), True, tuple(total.links))

@@ -1,0 +1,151 @@
+"""One snapshot of everything (`cachetop.status/1`), and what in it needs attention."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+from cachetop.base import units
+from cachetop.base.hostile import clean
+from cachetop.base.record import Record
+from cachetop.conversion.records import Job, Jobs
+from cachetop.gpu.records import Gpus, Memory
+from cachetop.hub.records import Models
+from cachetop.kernelcache.records import Kernels
+
+SCHEMA = "cachetop.status/1"
+_FULL = 0.95
+
+
+class StatusProblem(Record, frozen=True):
+    """Something that needs attention: the rule's name, what it is about, a sentence, and what to run or do."""
+
+    rule: str
+    subject: str
+    message: str
+    fix: str | None = None
+
+
+class ModelTotals(Record, frozen=True):
+    """The model caches in three numbers; sizes in bytes."""
+
+    repos: int
+    size: int
+    size_on_disk: int
+
+
+class SmTotals(Record, frozen=True):
+    """The kernel entries of one SM. An entry for several SMs counts under each."""
+
+    entries: int
+    size_on_disk: int
+
+
+class KernelTotals(Record, frozen=True):
+    """The kernel caches; `by_sm` maps `sm_90` (or `unknown`) to its share."""
+
+    entries: int
+    size_on_disk: int
+    by_sm: dict[str, SmTotals]
+
+
+class GpuTotals(Record, frozen=True):
+    """The GPUs together; `memory` is None where not every GPU reports its own."""
+
+    available: bool
+    reason: str | None
+    count: int
+    memory: Memory | None
+
+
+class Status(Record, frozen=True, kw_only=True):
+    """Models, kernels, GPUs and running jobs at one moment."""
+
+    schema: str = SCHEMA
+    host: str
+    models: ModelTotals
+    kernels: KernelTotals
+    gpus: GpuTotals
+    jobs: tuple[Job, ...]
+    problems: tuple[StatusProblem, ...]
+
+
+def summarize(models: Models, kernels: Kernels, gpus: Gpus, jobs: Jobs) -> Status:
+    """Fold four snapshots into one. Of the jobs, those that run or wait are listed."""
+    return Status(
+        host=clean(socket.gethostname()),
+        models=ModelTotals(repos=len(models.repos), size=models.size, size_on_disk=models.size_on_disk),
+        kernels=KernelTotals(entries=len(kernels.entries), size_on_disk=kernels.size_on_disk, by_sm=_by_sm(kernels)),
+        gpus=GpuTotals(available=gpus.available, reason=gpus.reason, count=len(gpus.gpus), memory=_memory(gpus)),
+        jobs=tuple(job for job in jobs.jobs if job.state in ("queued", "running")),
+        problems=tuple(problems(models, kernels, gpus)),
+    )
+
+
+def problems(models: Models, kernels: Kernels, gpus: Gpus) -> Iterator[StatusProblem]:
+    """What needs attention, most certain first."""
+    for root in models.roots:
+        if root.problem:
+            yield StatusProblem(rule="unreadable", subject=root.path, message=root.problem)
+    for repo in models.repos:
+        for problem in repo.problems:
+            yield StatusProblem(rule=problem.rule, subject=repo.id, message=problem.message)
+        for partial in repo.partials:
+            if partial.live is False:
+                name = partial.file or partial.blob
+                yield StatusProblem(
+                    rule="dead-partial",
+                    subject=repo.id,
+                    message=f"the download of {name} was cut off: {units.size(partial.bytes)} are of no use",
+                )
+    for cache in kernels.caches:
+        if cache.problem:
+            yield StatusProblem(rule="unreadable", subject=cache.path, message=cache.problem)
+    yield from _kernel_problems(kernels)
+    for gpu in gpus.gpus:
+        if gpu.problem:
+            yield StatusProblem(rule="gpu", subject=f"GPU {gpu.index}", message=gpu.problem)
+        elif gpu.memory and gpu.memory.total and gpu.memory.used > _FULL * gpu.memory.total:
+            message = f"{units.memory(gpu.memory.used)} of {units.memory(gpu.memory.total)} VRAM are in use"
+            yield StatusProblem(rule="vram-full", subject=f"GPU {gpu.index}", message=message)
+
+
+def _kernel_problems(kernels: Kernels) -> Iterator[StatusProblem]:
+    """One line per cache and rule: a thousand stale kernels are one problem."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for entry in kernels.entries:
+        for rule in {stale.rule for stale in entry.stale}:
+            found.setdefault((entry.cache, rule), []).append(entry.size_on_disk)
+    for (cache, rule), sizes in sorted(found.items()):
+        noun = "entry" if len(sizes) == 1 else "entries"
+        yield StatusProblem(
+            rule=rule, subject=cache, message=f"{len(sizes)} {rule} {noun}, {units.size(sum(sizes))} on disk"
+        )
+
+
+def _by_sm(kernels: Kernels) -> dict[str, SmTotals]:
+    sums: dict[str, list[int]] = {}
+    for entry in kernels.entries:
+        for sm in entry.sm or ("unknown",):
+            pair = sums.setdefault(sm, [0, 0])
+            pair[0] += 1
+            pair[1] += entry.size_on_disk
+    return {sm: SmTotals(entries=n, size_on_disk=size) for sm, (n, size) in sorted(sums.items(), key=_sm_order)}
+
+
+def _sm_order(item: tuple[str, object]) -> tuple[int, str]:
+    digits = "".join(c for c in item[0] if c.isdigit())
+    return int(digits or 10**6), item[0]
+
+
+def _memory(gpus: Gpus) -> Memory | None:
+    known = [gpu.memory for gpu in gpus.gpus if gpu.memory]
+    if not known or len(known) != len(gpus.gpus):
+        return None
+    reserved = [memory.reserved for memory in known]
+    return Memory(
+        total=sum(memory.total for memory in known),
+        used=sum(memory.used for memory in known),
+        free=sum(memory.free for memory in known),
+        reserved=None if None in reserved else sum(r for r in reserved if r is not None),
+    )

@@ -1,0 +1,62 @@
+"""A worker without docling that speaks the worker's protocol and fails on demand.
+
+Run as `PYTHON standin_worker.py JOBDIR`. The name of the job's first file says what it does: `good`, `exit`
+(leaves with status 7 after a word on stderr), `torn` (dies in the middle of a line), `late` (never takes the
+job up), `hang` (works until SIGTERM), `deaf` (ignores SIGTERM), `slow` (emits pages until cancelled).
+"""
+
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+folder = Path(sys.argv[1])
+job = json.loads((folder / "job.json").read_text())
+word = Path(job["files"][0]).stem
+sequence = 0
+
+
+def emit(event: str, **fields: object) -> None:
+    global sequence
+    sequence += 1
+    line = {"event": event, "seq": sequence, "time": time.time(), "job": job["id"], **fields}
+    with open(folder / "events.jsonl", "ab", buffering=0) as file:
+        file.write(json.dumps(line).encode() + b"\n")
+
+
+def finish(status: str) -> None:
+    emit("job-finished", status=status, seconds=0.5, start=None, start_reason="a stand-in", phases={"import": 0.25})
+    sys.exit(0)
+
+
+if word == "late":
+    sys.exit("could not even begin")
+lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+os.write(lock, f"{os.getpid()}\n".encode())
+signal.signal(signal.SIGTERM, signal.SIG_IGN if word == "deaf" else lambda *_: finish("cancelled"))
+emit("job-started", files=job["files"], pipeline="native", device="cpu", python=sys.executable, versions={}, start=None)
+emit("phase-started", phase="import")
+emit("phase-finished", phase="import", seconds=0.25)
+if word == "exit":
+    sys.stderr.write("out of \x1b[31mpaper\x1b[0m\n")
+    sys.exit(7)
+if word == "torn":
+    with open(folder / "events.jsonl", "ab", buffering=0) as file:
+        file.write(b'{"event": "page-finished", "seq": 4, "fi')
+    os.kill(os.getpid(), signal.SIGKILL)
+while word in ("hang", "deaf", "slow"):
+    time.sleep(0.02)
+    if word == "slow":
+        emit("page-finished", file=job["files"][0], page=sequence, pages=10_000, seconds=None, success=True)
+emit(
+    "environment",
+    cwd=os.getcwd(),
+    variables=dict(os.environ),
+    session=os.getsid(0),
+    stdin=os.readlink("/proc/self/fd/0"),
+)
+finish("success")

@@ -1,0 +1,1 @@
+"""Everything the app can be told to do, by name."""

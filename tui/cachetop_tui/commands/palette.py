@@ -1,0 +1,63 @@
+"""The command palette: Textual's own, filled from the registry."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+from rich.text import Text
+from textual.command import CommandPalette, DiscoveryHit, Hit, Provider, SearchIcon
+from textual.content import Content
+
+from cachetop_tui.commands.registry import COMMANDS, Command
+
+
+class Commands(Provider):
+    """The commands that apply to the pane that was in focus when the palette opened."""
+
+    @property
+    def _here(self) -> list[Command]:
+        pane = getattr(self.screen, "pane", "")
+        return [command for command in COMMANDS if command.enabled(pane) and command.id != "commands.show"]
+
+    async def discover(self) -> AsyncIterator[DiscoveryHit]:
+        """All of them, before anything is typed."""
+        for command in self._here:
+            yield DiscoveryHit(
+                _display(Content(command.title), command), partial(self._run, command), command.title, command.help
+            )
+
+    async def search(self, query: str) -> AsyncIterator[Hit]:
+        """Those whose name or help matches."""
+        matcher = self.matcher(query)
+        for command in self._here:
+            score = max(matcher.match(command.title), matcher.match(command.help) * 0.5)
+            if score > 0:
+                title = matcher.highlight(command.title)
+                yield Hit(score, _display(title, command), partial(self._run, command), command.title, command.help)
+
+    async def _run(self, command: Command) -> None:
+        await self.app.run_action(command.action)
+
+
+def _display(title: Content | Text, command: Command) -> Content:
+    content = title if isinstance(title, Content) else Content.from_rich_text(title)
+    gap = max(2, 34 - len(content.plain))
+    return content.append(Content(" " * gap + command.key)) if command.key else content
+
+
+class Palette(CommandPalette):
+    """The palette in the app's own look: a `>` instead of an emoji, which some terminals draw over the text."""
+
+    DEFAULT_CSS = """
+    Palette { background: $background 40%; }
+    Palette > Vertical { width: 80; max-width: 90%; margin-top: 1; background: $panel; }
+    Palette SearchIcon { color: $foreground; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__([Commands], placeholder="Type a command …", id="--command-palette")
+
+    def on_mount(self) -> None:
+        """Replace the search icon."""
+        self.query_one(SearchIcon).icon = ">"

@@ -1,0 +1,1 @@
+"""The app's dialogs: start a conversion, and the list of keys."""

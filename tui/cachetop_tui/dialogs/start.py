@@ -1,0 +1,224 @@
+"""The dialog that starts a conversion: which files, which pipeline, where, with what, into what."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.suggester import Suggester
+from textual.widgets import Input
+from textual.worker import get_current_worker
+
+from cachetop.base.hostile import clean
+from cachetop.conversion.launch import FORMATS
+from cachetop.conversion.records import Jobs
+from cachetop.gpu.records import Gpus
+from cachetop_tui.dialogs import folders, options
+from cachetop_tui.dialogs.fields import Choice, Option, Press, Sentence, Ticks
+from cachetop_tui.dialogs.launching import StartRequest
+from cachetop_tui.dialogs.picker import FilePicker, chosen
+from cachetop_tui.panel.cut import path_name
+
+__all__ = ["StartDialog", "StartRequest"]
+
+_LONGEST_WARM = 7 * 86400
+
+
+class PathSuggester(Suggester):
+    """Completes a path from what is on disk, in a thread; the right arrow takes it."""
+
+    def __init__(self, base: str) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._base = base
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """The path that continues `value`, None when there is none."""
+        return await asyncio.to_thread(folders.complete, value, self._base)
+
+
+class StartDialog(ModalScreen[StartRequest | None]):
+    """Returns what to start, or None when it was left with Esc.
+
+    `jobs` gives the recent files, `gpus` the devices, `folder` where to look first (default: the current one).
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss_none", "cancel", show=False),
+        Binding("ctrl+s", "start", "start", show=False),
+    ]
+    DEFAULT_CSS = """
+    StartDialog { align: center middle; background: $background 60%; }
+    StartDialog > Vertical {
+        width: 100; max-width: 96%; height: 34; max-height: 100%; background: $panel; padding: 0 1;
+    }
+    StartDialog .line { height: 1; }
+    StartDialog Input { width: 1fr; }
+    StartDialog #buttons { height: 1; align-horizontal: right; }
+    """
+
+    class _Found(Message):
+        def __init__(self, found: tuple[Option, ...]) -> None:
+            super().__init__()
+            self.found = found
+
+    def __init__(self, jobs: Jobs | None = None, gpus: Gpus | None = None, folder: str | None = None) -> None:
+        super().__init__()
+        self._recent = tuple(path for job in (jobs.jobs if jobs else ()) for path in job.files)
+        self._gpus = gpus
+        self._base = folder or _here()
+
+    def compose(self) -> ComposeResult:
+        """The fields from top to bottom."""
+        with Vertical():
+            yield Sentence("Convert documents", "b:hi", id="title")
+            with Horizontal(classes="line"):
+                yield Sentence("Path", id="path-label")
+                yield Input(
+                    placeholder="type a path, or choose below",
+                    suggester=PathSuggester(self._base),
+                    compact=True,
+                    select_on_focus=False,
+                    id="path",
+                )
+            yield FilePicker(self._base, self._recent, id="files")
+            yield Sentence(*chosen((), 90), id="chosen")
+            yield Choice("Pipeline", options.PIPELINES, id="pipeline")
+            yield Choice("Device", options.devices(self._gpus), id="device")
+            yield Choice("Python", (Option("", "automatic", "looking for interpreters"),), id="python")
+            yield Ticks("Formats", FORMATS, ("md",), id="to")
+            with Horizontal(classes="line"):
+                yield Sentence("Output", id="output-label")
+                yield Input(
+                    placeholder="the job's own folder; or a folder to write to",
+                    suggester=PathSuggester(self._base),
+                    compact=True,
+                    id="output",
+                )
+            with Horizontal(classes="line"):
+                yield Sentence("Keep warm", id="keep-label")
+                yield Input(placeholder="0; seconds the worker stays loaded after the job",
+                            type="integer", max_length=6, compact=True, id="keep")  # fmt: skip
+            yield Sentence("", "err", id="problem")
+            with Horizontal(id="buttons"):
+                yield Press("Start", id="start")
+                yield Press("Cancel", id="cancel")
+
+    def on_mount(self) -> None:
+        """Begin in the list, and look for interpreters meanwhile."""
+        for label in ("path", "output", "keep"):
+            self.query_one(f"#{label}-label", Sentence).styles.width = 12
+        self.query_one(FilePicker).focus()
+        self._interpreters()
+
+    @work(thread=True, exit_on_error=False)
+    def _interpreters(self) -> None:
+        found = options.interpreters()
+        if not get_current_worker().is_cancelled:
+            self.post_message(self._Found(found))
+
+    @on(_Found)
+    def _offer(self, message: StartDialog._Found) -> None:
+        self.query_one("#python", Choice).offer(message.found)
+
+    # Files
+
+    @on(Input.Changed, "#path")
+    def _typed(self, event: Input.Changed) -> None:
+        """List what the typed path points at, as it is typed."""
+        lead, slash, prefix = event.value.rpartition("/")
+        folder = folders.expand(lead + slash if slash else ".", self._base)
+        self.query_one(FilePicker).look(folder, prefix if prefix != "~" else "")
+
+    @on(Input.Submitted, "#path")
+    def _entered(self, event: Input.Submitted) -> None:
+        path = folders.expand(event.value, self._base) if event.value.strip() else ""
+        self._enter(path)
+
+    @work(thread=True, exclusive=True, group="entered", exit_on_error=False)
+    def _enter(self, path: str) -> None:
+        """Whether a typed path is a folder or a file is for the disk to say, off the event loop."""
+        kind = "folder" if os.path.isdir(path) else "file" if os.path.isfile(path) else "nothing"
+        self.app.call_from_thread(self._go, path, kind)
+
+    def _go(self, path: str, kind: str) -> None:
+        picker = self.query_one(FilePicker)
+        if kind == "file":
+            picker.take(path)
+            self.query_one("#start", Press).focus()
+        elif kind == "folder":
+            picker.look(path)
+            picker.focus()
+        elif path:
+            self._say(f"{clean(path)} does not exist")
+        else:
+            picker.focus()
+
+    @on(FilePicker.Taken)
+    def _taken(self) -> None:
+        self.query_one("#start", Press).focus()
+
+    @on(FilePicker.Marked)
+    def _marked(self) -> None:
+        self._say("")
+        self.query_one("#chosen", Sentence).say(*chosen(self.query_one(FilePicker).files, 90))
+
+    @on(FilePicker.Listed)
+    def _listed(self, message: FilePicker.Listed) -> None:
+        self.query_one("#title", Sentence).say(f"Convert documents from {path_name(message.folder, 60)}", "b:hi")
+        self._say(message.problem or "")
+
+    # Start and leave
+
+    @on(Press.Pressed, "#start")
+    def action_start(self) -> None:
+        """Start, if there is something to start."""
+        files = self.query_one(FilePicker).files
+        if not files:
+            self._say("Choose at least one file: Enter or Space on it, or type its path.")
+            self.query_one(FilePicker).focus()
+            return
+        typed = self.query_one("#keep", Input).value.strip()
+        keep = int(typed) if typed.lstrip("-").isdigit() else 0
+        if not 0 <= keep <= _LONGEST_WARM:
+            self._say(f"Keep warm is a number of seconds from 0 to {_LONGEST_WARM:,}.")
+            self.query_one("#keep", Input).focus()
+            return
+        output = self.query_one("#output", Input).value.strip()
+        self.dismiss(
+            StartRequest(
+                files=files,
+                pipeline=self.query_one("#pipeline", Choice).value,
+                device=self.query_one("#device", Choice).value,
+                to=self.query_one("#to", Ticks).values,
+                output=folders.expand(output, self._base) if output else None,
+                python=self.query_one("#python", Choice).value or None,
+                keep_warm=float(keep),
+            )
+        )
+
+    @on(Press.Pressed, "#cancel")
+    def action_dismiss_none(self) -> None:
+        """Leave without starting anything."""
+        self.dismiss(None)
+
+    @on(Input.Submitted, "#output")
+    @on(Input.Submitted, "#keep")
+    def _next(self) -> None:
+        self.focus_next()
+
+    def _say(self, text: str) -> None:
+        self.query_one("#problem", Sentence).say(text, "err")
+
+
+def _here() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return os.path.expanduser("~")

@@ -1,0 +1,288 @@
+"""A list of lines with a cursor, that sends to the terminal only what changed.
+
+Subclasses say which rows there are (`rows`) and how one looks (`line`); only the rows in sight are ever made
+into lines. The view keeps the cursor on its row when rows come and go, and where it stands on the screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from cachetop_tui import themes
+from cachetop_tui.marks import Line, Row
+from cachetop_tui.paint import Canvas
+
+_WHEEL = 3
+
+
+class LineView(Widget, can_focus=True):
+    """Rows under fixed header lines, with keyboard, mouse and folding.
+
+    Up and down move; right unfolds or enters; left folds or goes to the parent; Enter and Space fold and unfold.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "up", show=False, id="list.up", tooltip="The row above"),
+        Binding("down,j", "move(1)", "down", show=False, id="list.down", tooltip="The row below"),
+        Binding("pageup", "page(-1)", "page up", show=False, id="list.pageup", tooltip="A page up"),
+        Binding("pagedown", "page(1)", "page down", show=False, id="list.pagedown", tooltip="A page down"),
+        Binding("home", "edge(0)", "first", show=False, id="list.home", tooltip="The first row"),
+        Binding("end", "edge(-1)", "last", show=False, id="list.end", tooltip="The last row"),
+        Binding("right,l", "unfold", "unfold", show=False, id="list.unfold", tooltip="Unfold, or the first row below"),
+        Binding("left,h", "fold", "fold", show=False, id="list.fold", tooltip="Fold, or the row this one belongs to"),
+        Binding("enter,space", "flip", "fold or unfold", id="list.toggle", tooltip="Fold or unfold the row"),
+    ]
+    DEFAULT_CSS = "LineView { width: 1fr; height: 1fr; background: $background; }"
+    BACKGROUND: ClassVar[str] = "bg"
+
+    class Moved(Message):
+        """The cursor stands on another row."""
+
+        def __init__(self, view: LineView, row: Row) -> None:
+            super().__init__()
+            self.view = view
+            self.row = row
+
+        @property
+        def control(self) -> LineView:
+            """The list it happened in."""
+            return self.view
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self._rows: Sequence[Row] = ()
+        self._cursor: str | None = None
+        self._offset = 0
+        self._shown: list[tuple[Line, str]] = []
+        self._strips: list[Strip] = []
+        self._look: tuple[object, int] = (None, 0)
+        self.unfolded: dict[str, bool] = {}
+        """What the person folded (False) or unfolded (True); everything else is as `rows` sees fit."""
+
+    # What subclasses say
+
+    def headers(self, width: int) -> list[Line]:
+        """The lines that stay at the top."""
+        return []
+
+    def rows(self, width: int, height: int) -> Sequence[Row]:
+        """All rows, for `height` lines below the headers."""
+        return ()
+
+    def line(self, row: Row, width: int) -> Line:
+        """How `row` looks."""
+        raise NotImplementedError
+
+    # State
+
+    @property
+    def cursor(self) -> Row | None:
+        """The row under the cursor."""
+        return next((row for row in self._rows if row.key == self._cursor), None)
+
+    @property
+    def texts(self) -> list[str]:
+        """The words of every line in sight, headers included."""
+        return [line.text for line, _ in self._shown]
+
+    def update_lines(self) -> None:
+        """Make the rows anew and repaint the lines that changed."""
+        if not self.is_mounted or self.size.height == 0:
+            return
+        width = self.size.width
+        top = self.headers(width)[: self.size.height]
+        before = self._index()
+        self._rows = self.rows(width, self.size.height - len(top))
+        self._follow(before, self.size.height - len(top))
+        self._draw(top)
+
+    def _index(self) -> int | None:
+        return next((i for i, row in enumerate(self._rows) if row.key == self._cursor), None)
+
+    def _follow(self, before: int | None, room: int) -> None:
+        """Keep the cursor on its row and, when rows above it came or went, at its height on the screen."""
+        now = self._index()
+        if now is None:
+            free = [i for i, row in enumerate(self._rows) if not row.fixed]
+            if not free:
+                self._cursor, self._offset = None, min(self._offset, max(0, len(self._rows) - room))
+                return
+            wanted = before or 0
+            now = min(free, key=lambda i: abs(i - wanted))
+            self._cursor = self._rows[now].key
+        elif before is not None and now != before and (self._offset > 0 or before - self._offset > room // 2):
+            self._offset += now - before
+        self._offset = max(0, min(self._offset, len(self._rows) - room))
+
+    def _draw(self, top: Sequence[Line] | None = None) -> None:
+        width, height = self.size
+        palette = themes.current(self.app)
+        fresh = self._look != (palette, width)
+        self._look = (palette, width)
+        lines = list(self.headers(width)[:height] if top is None else top)
+        wanted: list[tuple[Line, str]] = [(line, "") for line in lines]
+        for row in self._rows[self._offset : self._offset + height - len(lines)]:
+            chosen = self.has_focus and row.key == self._cursor
+            wanted.append((self.line(row, width), "sel" if chosen else ""))
+        wanted += [(Line(), "")] * (height - len(wanted))
+        strips: list[Strip] = []
+        changed: list[Region] = []
+        for y, item in enumerate(wanted):
+            if not fresh and y < len(self._shown) and self._shown[y] == item:
+                strips.append(self._strips[y])
+                continue
+            canvas = Canvas(width, 1, self.BACKGROUND, palette)
+            item[0].paint(canvas, item[1])
+            strips += canvas.strips()
+            changed.append(Region(0, y, width, 1))
+        self._shown, self._strips = wanted, strips
+        if changed:
+            self.refresh(*changed)
+
+    def render_line(self, y: int) -> Strip:
+        """A finished line, as Textual asks for it."""
+        if y < len(self._strips) and self._strips[y].cell_length == self.size.width:
+            return self._strips[y]
+        return Strip.blank(self.size.width, themes.current(self.app).style("fg", self.BACKGROUND))
+
+    # Moving
+
+    def _go(self, index: int) -> None:
+        row = self._rows[index]
+        moved = row.key != self._cursor
+        self._cursor = row.key
+        room = max(1, self.size.height - len(self.headers(self.size.width)))
+        if index < self._offset:
+            self._offset = index
+        elif index >= self._offset + room:
+            self._offset = index - room + 1
+        self._draw()
+        if moved:
+            self.post_message(self.Moved(self, row))
+
+    def _step(self, start: int, by: int) -> int | None:
+        """The nearest row from `start` on, in direction `by`, on which the cursor may stand."""
+        while 0 <= start < len(self._rows):
+            if not self._rows[start].fixed:
+                return start
+            start += by
+        return None
+
+    def action_move(self, by: int) -> None:
+        """One row up (-1) or down (1)."""
+        index = self._index()
+        if index is None:
+            self._scroll(by)
+            return
+        target = self._step(index + by, by)
+        if target is None:
+            self._scroll(by)  # rows the cursor cannot reach may still be out of sight
+        else:
+            self._go(target)
+
+    def action_page(self, by: int) -> None:
+        """One page up (-1) or down (1)."""
+        index = self._index()
+        room = max(1, self.size.height - len(self.headers(self.size.width)) - 1)
+        if index is None:
+            self._scroll(by * room)
+            return
+        wanted = max(0, min(len(self._rows) - 1, index + by * room))
+        target = self._step(wanted, by)
+        if target is None:
+            target = self._step(wanted, -by)
+        if target is not None:
+            self._go(target)
+
+    def action_edge(self, which: int) -> None:
+        """The first row (0) or the last (-1)."""
+        target = self._step(0, 1) if which == 0 else self._step(len(self._rows) - 1, -1)
+        if target is not None:
+            self._go(target)
+
+    def _scroll(self, by: int) -> None:
+        room = self.size.height - len(self.headers(self.size.width))
+        self._offset = max(0, min(self._offset + by, len(self._rows) - room))
+        self._draw()
+
+    # Folding
+
+    def _set_open(self, row: Row, value: bool) -> None:
+        self.unfolded[row.key] = value
+        self.update_lines()
+
+    def action_flip(self) -> None:
+        """Fold or unfold the row under the cursor."""
+        row = self.cursor
+        if row is not None and row.open is not None:
+            self._set_open(row, not row.open)
+
+    def action_unfold(self) -> None:
+        """Unfold the row under the cursor, or go to the first row below it."""
+        index = self._index()
+        if index is None or self._rows[index].open is None:
+            return
+        row = self._rows[index]
+        if not row.open:
+            self._set_open(row, True)
+        elif index + 1 < len(self._rows) and self._rows[index + 1].depth > row.depth:
+            target = self._step(index + 1, 1)
+            if target is not None:
+                self._go(target)
+
+    def action_fold(self) -> None:
+        """Fold the row under the cursor, or go to the row it belongs to."""
+        index = self._index()
+        if index is None:
+            return
+        row = self._rows[index]
+        if row.open:
+            self._set_open(row, False)
+            return
+        for above in range(index - 1, -1, -1):
+            if self._rows[above].depth < row.depth and not self._rows[above].fixed:
+                self._go(above)
+                return
+
+    # Events
+
+    def on_resize(self) -> None:
+        """Lay the lines out for the new width."""
+        self.update_lines()
+
+    def on_focus(self) -> None:
+        """Show the cursor."""
+        self.update_lines()
+
+    def on_blur(self) -> None:
+        """Hide the cursor."""
+        self.update_lines()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Scroll; the cursor stays where it is."""
+        event.stop()
+        self._scroll(_WHEEL)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Scroll; the cursor stays where it is."""
+        event.stop()
+        self._scroll(-_WHEEL)
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor on the row; on its twisty, or a second time, fold or unfold it."""
+        at = event.y - len(self.headers(self.size.width)) + self._offset
+        if event.y < len(self.headers(self.size.width)) or at >= len(self._rows) or self._rows[at].fixed:
+            return
+        row = self._rows[at]
+        again = row.key == self._cursor and event.chain > 1
+        self._go(at)
+        if row.open is not None and (again or event.x == 1 + 2 * row.depth):
+            self._set_open(row, not row.open)

@@ -1,0 +1,201 @@
+"""One line of a list as data: what stands where, in style words, ready to be compared and painted.
+
+A `Line` is built by a pure function from a snapshot and compared with the one it replaces, so that only lines
+which really changed are sent to the terminal. A `Pen` builds it, placing text from the left or from the right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cachetop_tui.paint import Canvas, Part, width_of
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text from column `x`."""
+
+    x: int
+    text: str
+    word: str
+
+    def paint(self, canvas: Canvas) -> None:
+        """Write it on the one row of `canvas`."""
+        canvas.put(self.x, 0, self.text, self.word)
+
+
+@dataclass(frozen=True, slots=True)
+class Thin:
+    """A heavy line of `width` cells, `filled` of them in `token`."""
+
+    x: int
+    width: int
+    filled: float
+    token: str
+
+    def paint(self, canvas: Canvas) -> None:
+        """Draw it on the one row of `canvas`."""
+        canvas.thin(self.x, 0, self.width, [(0, self.filled, self.token)])
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A filled bar of sorted parts, a letter on each part that is wide enough."""
+
+    x: int
+    width: int
+    parts: tuple[Part, ...]
+    letters: str = ""
+
+    def paint(self, canvas: Canvas) -> None:
+        """Draw it on the one row of `canvas`."""
+        canvas.pieces(self.x, 0, self.width, self.parts, "track")
+        if canvas.palette.ascii_only:
+            return
+        for letter, (start, end, token) in zip(self.letters, self.parts, strict=False):
+            if end - start >= 2.4:
+                canvas.put(self.x + int(start) + 1, 0, letter, f"b:ink@{token}")
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A letter on the colour of its part of a bar."""
+
+    x: int
+    letter: str
+    token: str
+
+    def paint(self, canvas: Canvas) -> None:
+        """Draw it on the one row of `canvas`."""
+        canvas.chip(self.x, 0, self.letter, self.token)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Row number `row` (0 is the top) of a history line that is `rows` high; `levels` go from 0 to 1."""
+
+    x: int
+    width: int
+    levels: tuple[float, ...]
+    row: int
+    rows: int
+
+    def paint(self, canvas: Canvas) -> None:
+        """Draw it on the one row of `canvas`."""
+        whole = Canvas(canvas.width, self.rows, canvas.background, canvas.palette)
+        whole.braille(self.x, 0, self.width, self.rows, self.levels, "link")
+        canvas.put(self.x, 0, whole.text()[self.row][self.x : self.x + self.width], "link")
+
+
+Mark = Text | Thin | Bar | Chip | Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one line shows; `ground` is the background token of the whole line, empty for the list's own."""
+
+    marks: tuple[Mark, ...] = ()
+    ground: str = ""
+
+    def paint(self, canvas: Canvas, ground: str = "") -> None:
+        """Draw it on the one row of `canvas`; `ground` wins over the line's own."""
+        if ground or self.ground:
+            canvas.fill(0, canvas.width, 0, ground or self.ground)
+        for mark in self.marks:
+            mark.paint(canvas)
+
+    @property
+    def text(self) -> str:
+        """The words of the line, from left to right, two blanks between pieces that do not touch."""
+        out, end = "", 0
+        for mark in sorted((m for m in self.marks if isinstance(m, Text)), key=lambda m: m.x):
+            out += ("  " if out and mark.x > end else "") + mark.text
+            end = mark.x + width_of(mark.text)
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A place in a list, cheap to make by the hundred thousand: who it is, not yet how it looks."""
+
+    key: str
+    kind: str
+    subject: Any = None
+    depth: int = 0
+    open: bool | None = None
+    """Whether it is unfolded; None for a row with nothing below it."""
+    fixed: bool = False
+    """The cursor steps over it."""
+
+
+class Pen:
+    """Collects the marks of one line `width` cells wide."""
+
+    def __init__(self, width: int, ground: str = "") -> None:
+        self.width = width
+        self._ground = ground
+        self._marks: list[Mark] = []
+
+    def put(self, x: int, text: str, word: str = "fg") -> int:
+        """Text from column `x`; returns the column after it."""
+        if text:
+            self._marks.append(Text(x, text, word))
+        return x + width_of(text)
+
+    def run(self, x: int, *parts: str) -> int:
+        """`run(x, text, word, text, word, ...)`, one after the other."""
+        for text, word in zip(parts[::2], parts[1::2], strict=True):
+            x = self.put(x, text, word)
+        return x
+
+    def right(self, end: int, *parts: str) -> int:
+        """Like `run`, ending before column `end`; returns the column it starts at."""
+        start = end - sum(width_of(text) for text in parts[::2])
+        self.run(start, *parts)
+        return start
+
+    def add(self, mark: Mark) -> None:
+        """Any other mark."""
+        self._marks.append(mark)
+
+    def line(self) -> Line:
+        """The finished line."""
+        return Line(tuple(self._marks), self._ground)
+
+
+def title(width: int, key: str, name: str, focused: bool, *parts: str) -> Line:
+    """The header of a pane: its key, its name, and at the right what fits of `parts`, the last ones dropped first."""
+    pen = Pen(width, "head")
+    if focused:
+        pen.put(0, "▎", "accent")
+    pen.put(1, key, "fg" if focused else "faint")
+    x = pen.put(3, name, "b:hi" if focused else "b:fg")
+    shown = list(parts)
+    while shown and sum(width_of(text) for text in shown[::2]) > width - x - 3:
+        shown = shown[:-2]
+    pen.right(width - 1, *shown)
+    return pen.line()
+
+
+def sentences(text: str, width: int) -> list[str]:
+    """`text` wrapped at blanks into lines of at most `width` cells; a longer word is broken."""
+    lines: list[str] = []
+    now = ""
+    for word in text.split():
+        while width_of(word) > width > 0:
+            if now:
+                lines.append(now)
+                now = ""
+            cut = len(word)
+            while cut > 1 and width_of(word[:cut]) > width:
+                cut -= 1
+            lines.append(word[:cut])
+            word = word[cut:]
+        joined = f"{now} {word}" if now else word
+        if width_of(joined) > width:
+            lines.append(now)
+            now = word
+        else:
+            now = joined
+    return [*lines, now] if now else lines

@@ -1,0 +1,1 @@
+"""The conversion panel: one run as lanes on one time axis, the recent runs, and what happened in them."""

@@ -1,0 +1,86 @@
+"""A run in three lines, for a small terminal: what it is and how far, one lane, seconds for each phase."""
+
+from __future__ import annotations
+
+from textual.strip import Strip
+
+from cachetop.base.units import duration, memory
+from cachetop.conversion.records import PHASES, Run
+from cachetop_tui.paint import Canvas, width_of
+from cachetop_tui.panel import result, words
+from cachetop_tui.panel.axis import Axis, length_for
+from cachetop_tui.panel.figures import Figures, read
+from cachetop_tui.panel.lanes import LABELS, busiest, flat, lane
+from cachetop_tui.themes.palette import Palette
+
+_ORDER = ("convert", "export", "import", "load", "compile")
+"""Painting order on the single lane: the short ones over the long ones."""
+
+
+def draw_compact(canvas: Canvas, top: int, figures: Figures) -> None:
+    """Draw as many of the three lines as there is room for, from row `top`."""
+    canvas.fill(0, canvas.width, top, "head")
+    _title(canvas, top, figures)
+    if top + 1 < canvas.height:
+        _lane(canvas, top + 1, figures)
+    if top + 2 < canvas.height:
+        ended = result.tail(figures, canvas.width - 2) if not figures.live else []
+        if ended:
+            canvas.run(1, top + 2, *ended[0])
+        else:
+            _seconds(canvas, top + 2, figures)
+
+
+def compact_lines(run: Run, width: int, now: float, palette: Palette) -> list[Strip]:
+    """The three lines of a run as strips."""
+    canvas = Canvas(width, 3, "side", palette)
+    draw_compact(canvas, 0, read(run, now))
+    return canvas.strips()
+
+
+def _title(canvas: Canvas, y: int, figures: Figures) -> None:
+    canvas.run(1, y, "4", "faint", f" {words.run_name(figures.run.job.id).upper()}", "b:fg")
+    name_end = 3 + width_of(words.run_name(figures.run.job.id)) + 2
+    text, word = result.headline(figures)
+    more = result.left(figures) or result.clock(figures)
+    if name_end + 12 + len(text) + len(more) + 6 > canvas.width:
+        more = ""
+    pieces = ["   " + text, word, "   " + more if more else "", "dim"]
+    taken = sum(width_of(part) for part in pieces[::2])
+    room = canvas.width - 1 - taken - name_end
+    canvas.right(canvas.width - 1, y, result.files(figures.run, max(0, room)) if room > 3 else "", "fg", *pieces)
+
+
+def _lane(canvas: Canvas, y: int, figures: Figures) -> None:
+    width = canvas.width - 2
+    until = max(figures.now, figures.finish or 0.0) - figures.begin
+    axis = Axis(figures.begin, length_for(until, figures.live), width)
+    spans = [(name, span) for name in _ORDER for span in lane(figures, name)]
+    parts = flat([(axis.at(a), max(axis.at(b), axis.at(a) + 0.25), token) for _, (a, b, token) in spans])
+    canvas.pieces(1, y, width, parts, "track")
+    if canvas.palette.ascii_only:
+        return
+    for token, label in (("p.import", LABELS["import"]), ("p.pages", LABELS["convert"])):
+        own = max((part for part in parts if part[2] == token), key=lambda part: part[1] - part[0], default=None)
+        if own and int(own[1]) - (int(own[0]) + 1) >= len(label) + 1:
+            canvas.put(1 + int(own[0]) + 1, y, label, f"ink@{token}")
+
+
+def _seconds(canvas: Canvas, y: int, figures: Figures) -> None:
+    pieces: list[str] = []
+    for name in PHASES:
+        taken = figures.seconds(name)
+        if taken is not None:
+            label = LABELS[name] if canvas.width > 70 else LABELS[name].rpartition(" ")[2]
+            pieces += [
+                f"{'  ' if pieces else ''}{label} ",
+                "dim",
+                duration(taken),
+                "b:hi" if figures.running(name) else "fg",
+            ]
+    end = canvas.run(1, y, *pieces)
+    if figures.run.vram:
+        gpu = busiest(figures.run)
+        held = memory(next(used for _, index, used in reversed(figures.run.vram) if index == gpu))
+        if end + 2 + len("VRAM ") + len(held) < canvas.width:
+            canvas.right(canvas.width - 1, y, "VRAM ", "dim", held, "fg")

@@ -1,0 +1,319 @@
+"""The bottom panel of the app: the run that matters now, the recent runs, and what happened.
+
+Everything is painted from records on one canvas; of a new picture only the lines that differ are refreshed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from cachetop.conversion.records import Job, Jobs, Run
+from cachetop_tui import themes
+from cachetop_tui.paint import Canvas, width_of
+from cachetop_tui.panel import happenings, history, lanes, result
+from cachetop_tui.panel.compact import draw_compact
+from cachetop_tui.panel.cut import head
+from cachetop_tui.panel.figures import Figures, read
+from cachetop_tui.panel.happenings import Happening
+from cachetop_tui.themes.palette import Palette
+
+TABS = ("CONVERSION", "RUNS", "EVENTS")
+BACKGROUND = "side"
+COMPACT_HEIGHT = 3
+"""Up to this height the panel is a run in three lines, without tabs."""
+EMPTY = "No conversion yet. Press n to start one, or run `cachetop convert FILE` in any terminal: it shows up here."
+EMPTY_SHORT = "No conversion yet: n starts one, or `cachetop convert FILE`"
+_TICK = 1.0
+
+
+class ConversionPanel(Widget, can_focus=True):
+    """Shows one run as lanes; `[` and `]` step through the runs."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left_square_bracket,left,h", "step(1)", "earlier run", id="runs.earlier", show=False,
+                tooltip="Show the run before this one"),
+        Binding("right_square_bracket,right,l", "step(-1)", "later run", id="runs.later", show=False,
+                tooltip="Show the run after this one"),
+        Binding("v,ctrl+pagedown", "tab(1)", "next tab", id="runs.tab",
+                tooltip="The next tab: conversion, runs, events"),
+        Binding("V,ctrl+pageup", "tab(-1)", "previous tab", id="runs.tab.back", show=False,
+                tooltip="The tab before: conversion, runs, events"),
+        Binding("up,k", "move(-1)", "up", id="runs.up", show=False, tooltip="One line up in runs and events"),
+        Binding("down,j", "move(1)", "down", id="runs.down", show=False, tooltip="One line down in runs and events"),
+        Binding("pageup", "move(-10)", "page up", id="runs.pageup", show=False, tooltip="Ten lines up"),
+        Binding("pagedown", "move(10)", "page down", id="runs.pagedown", show=False, tooltip="Ten lines down"),
+        Binding("enter", "open", "show the run", id="runs.open", show=False, tooltip="Show the run under the cursor"),
+        Binding("x", "cancel", "cancel", id="runs.cancel", tooltip="Cancel the run that is shown; its pages stay"),
+        Binding("u", "unload", "unload", id="runs.unload", show=False, tooltip="End the resident workers"),
+    ]  # fmt: skip
+    DEFAULT_CSS = "ConversionPanel { width: 1fr; height: 1fr; background: $surface; }"
+
+    class CancelRequested(Message):
+        """The run that is shown should be cancelled."""
+
+        def __init__(self, job_id: str) -> None:
+            super().__init__()
+            self.job_id = job_id
+
+    class UnloadRequested(Message):
+        """The resident workers should end, and with them what they hold in VRAM."""
+
+    class RunWanted(Message):
+        """A job was picked whose run is not among those the panel was given."""
+
+        def __init__(self, job_id: str) -> None:
+            super().__init__()
+            self.job_id = job_id
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self.tab = 0
+        self._jobs: tuple[Job, ...] = ()
+        self._listing: Jobs | None = None
+        self._runs: tuple[Run, ...] = ()
+        self._now = 0.0
+        self._at = 0.0
+        self._picked: str | None = None
+        self._cursor = 0
+        self._offset = 0
+        self._others: tuple[Happening, ...] = ()
+        self._strips: list[Strip] = []
+        self._palette: Palette | None = None
+        self._text: list[str] = []
+        self._tabs: list[tuple[int, int]] = []
+
+    # What it shows
+
+    @property
+    def selected_run(self) -> Run | None:
+        """The run that is shown: the picked one, else the newest that is going on, else the newest."""
+        picked = next((run for run in self._runs if run.job.id == self._picked), None)
+        if picked is not None:
+            return picked
+        going = (run for run in self._runs if run.finished is None and run.job.state in ("queued", "running"))
+        return next(going, self._runs[0] if self._runs else None)
+
+    @property
+    def texts(self) -> list[str]:
+        """The characters of every line as they were last painted."""
+        return list(self._text)
+
+    def show(self, jobs: Jobs | None, runs: tuple[Run, ...], now: float) -> None:
+        """Show this state of the jobs, as of `now` (epoch seconds); what did not change is not sent again."""
+        self._listing = jobs
+        self._runs = tuple(sorted(runs, key=lambda run: (run.job.started, run.job.id), reverse=True))
+        known = {job.id: job for job in jobs.jobs} if jobs else {}
+        for run in self._runs:
+            known[run.job.id] = run.job
+        self._jobs = tuple(sorted(known.values(), key=lambda job: (job.started, job.id), reverse=True))
+        self._cursor = max(0, min(self._cursor, len(self._jobs) - 1))
+        self._now, self._at = now, time.monotonic()
+        self.repaint()
+
+    def note(self, moments: Iterable[Happening]) -> None:
+        """Add lines to the events that come from elsewhere than the runs."""
+        self._others = tuple(sorted((*self._others, *moments), key=lambda one: one.time))[-happenings.MOST :]
+        if self.tab == 2:
+            self.repaint()
+
+    def on_mount(self) -> None:
+        """Let the clock of a run that goes on move once a second."""
+        self.set_interval(_TICK, self._tick)
+
+    def _tick(self) -> None:
+        run = self.selected_run
+        if run is not None and run.finished is None and run.job.state in ("queued", "running"):
+            self.repaint()
+
+    # Painting
+
+    def repaint(self) -> None:
+        """Paint anew and refresh the lines that differ."""
+        width, height = self.size
+        if not self.is_mounted or width == 0 or height == 0:
+            return
+        palette = themes.current(self.app)
+        canvas = Canvas(width, height, BACKGROUND, palette)
+        self._paint(canvas, self._now + (time.monotonic() - self._at))
+        strips, before = canvas.strips(), self._strips
+        self._strips, self._palette, self._text = strips, palette, canvas.text()
+        if len(before) != len(strips):
+            self.refresh()
+            return
+        regions = [Region(0, y, width, 1) for y, strip in enumerate(strips) if strip != before[y]]
+        if regions:
+            self.refresh(*regions)
+
+    def render_line(self, y: int) -> Strip:
+        """A finished line, as Textual asks for it."""
+        if self._palette is not themes.current(self.app) or len(self._strips) != self.size.height:
+            self.repaint()
+        if y < len(self._strips) and self._strips[y].cell_length == self.size.width:
+            return self._strips[y]
+        return Strip.blank(self.size.width, themes.current(self.app).style("fg", BACKGROUND))
+
+    def _paint(self, canvas: Canvas, now: float) -> None:
+        run = self.selected_run
+        figures = read(run, now) if run is not None else None
+        self._tabs = []
+        if canvas.height <= COMPACT_HEIGHT:
+            if figures is not None:
+                draw_compact(canvas, 0, figures)
+            else:
+                canvas.fill(0, canvas.width, 0, "head")
+                canvas.run(1, 0, "4", "faint", " RUNS", "b:fg")
+                text = EMPTY if width_of(EMPTY) <= canvas.width - 2 else EMPTY_SHORT
+                canvas.put(1, 1, head(text, canvas.width - 2), "dim")
+            if self.has_focus:
+                canvas.put(0, 0, "▎", "accent")
+            return
+        canvas.rule(0)
+        self._tab_line(canvas, 1, figures)
+        if self.tab == 1:
+            runs = {one.job.id: one for one in self._runs}
+            workers = self._listing.workers if self._listing else ()
+            shown = run.job.id if run is not None else None
+            history.draw(canvas, 2, self._jobs, runs, workers, self._cursor, shown, now, self.has_focus)
+        elif self.tab == 2:
+            lines = happenings.gather(self._runs, self._others)
+            self._offset = max(0, min(self._offset, len(lines) - (canvas.height - 2)))
+            happenings.draw(canvas, 2, lines, self._offset)
+        elif figures is None:
+            text = EMPTY if width_of(EMPTY) <= canvas.width - 4 else EMPTY_SHORT
+            canvas.put(2, 3 if canvas.height > 5 else 2, head(text, canvas.width - 4), "dim")
+        else:
+            lanes.draw(canvas, 2, figures, self._before(figures.run))
+
+    def _tab_line(self, canvas: Canvas, y: int, figures: Figures | None) -> None:
+        if self.has_focus:
+            canvas.put(0, y, "▎", "accent")
+        x = 2
+        for number, name in enumerate(TABS):
+            end = canvas.put(x, y, name, "bu:hi" if number == self.tab else "dim")
+            self._tabs.append((x, end))
+            if number == 1 and self._jobs:
+                text = f" {len(self._jobs)} "
+                canvas.put(end + 1, y, text, "hi@badge")
+                end += 1 + len(text)
+            x = end + 3
+        if figures is None:
+            return
+        if canvas.height - 2 < 8:  # there is no header line below
+            text, word = result.headline(figures)
+            more = result.left(figures) or result.clock(figures)
+            tail: tuple[str, ...] = (f"   {text}", word, f"  {more}", "dim")
+            room = canvas.width - 1 - x - sum(width_of(part) for part in tail[::2])
+            if room < 6:
+                tail, room = tail[:2], room + width_of(tail[2])
+            name = result.files(figures.run, max(0, room)) if room > 3 else ""
+            canvas.right(canvas.width - 1, y, name, "fg", *tail)
+        else:
+            canvas.right(canvas.width - 1, y, *result.title(figures, canvas.width - 1 - x))
+
+    def _before(self, run: Run) -> Run | None:
+        """The last run of the same files that succeeded before this one."""
+        earlier = (
+            one
+            for one in self._runs
+            if one.job.files == run.job.files
+            and one.job.id != run.job.id
+            and one.job.started <= run.job.started
+            and one.status == "success"
+        )
+        return next(earlier, None)
+
+    # What the person does
+
+    def action_step(self, by: int) -> None:
+        """Show the run `by` places further back; forward from the newest follows the newest again."""
+        run = self.selected_run
+        if run is None:
+            return
+        index = next(i for i, one in enumerate(self._runs) if one is run) + by
+        if index < 0:
+            self._picked = None
+        elif index < len(self._runs):
+            self._picked = self._runs[index].job.id
+        self.repaint()
+
+    def action_tab(self, by: int) -> None:
+        """The next tab (1) or the one before (-1)."""
+        self.tab = (self.tab + by) % len(TABS)
+        self.repaint()
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor among the runs, or scroll the events."""
+        if self.tab == 1:
+            self._cursor = max(0, min(self._cursor + by, len(self._jobs) - 1))
+        elif self.tab == 2:
+            self._offset = max(0, self._offset + by)
+        self.repaint()
+
+    def action_open(self) -> None:
+        """Show the run under the cursor of the runs."""
+        if self.tab != 1 or not self._jobs:
+            return
+        wanted = self._jobs[self._cursor].id
+        self._picked = wanted
+        self.tab = 0
+        if not any(run.job.id == wanted for run in self._runs):
+            self.post_message(self.RunWanted(wanted))
+        self.repaint()
+
+    def action_cancel(self) -> None:
+        """Ask for the run that is shown to be cancelled, if it is going on."""
+        run = self.selected_run
+        if run is not None and run.finished is None and run.job.state in ("queued", "running"):
+            self.post_message(self.CancelRequested(run.job.id))
+
+    def action_unload(self) -> None:
+        """Ask for the resident workers to end, if there are any."""
+        if self._listing is not None and self._listing.workers:
+            self.post_message(self.UnloadRequested())
+
+    # Events
+
+    def on_resize(self) -> None:
+        """Lay out for the new size."""
+        self.repaint()
+
+    def on_focus(self) -> None:
+        """Show the focus mark."""
+        self.repaint()
+
+    def on_blur(self) -> None:
+        """Hide the focus mark."""
+        self.repaint()
+
+    def on_click(self, event: events.Click) -> None:
+        """Open a tab, or a run of the list."""
+        if event.y == 1:
+            for number, (start, end) in enumerate(self._tabs):
+                if start <= event.x < end + 1:
+                    self.tab = number
+                    self.repaint()
+        elif self.tab == 1 and event.y >= 2:
+            room = max(1, self.size.height - 2)
+            index = event.y - 2 + max(0, self._cursor - room + 1)
+            if index < len(self._jobs):
+                self._cursor = index
+                self.action_open()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Scroll down."""
+        self.action_move(3)
+        event.stop()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Scroll up."""
+        self.action_move(-3)
+        event.stop()

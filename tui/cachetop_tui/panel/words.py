@@ -1,0 +1,241 @@
+"""What a phase of a run means, in words: the right-hand column of the lanes.
+
+Each sentence is drawn from what the run reported. Where it reported nothing, the sentence says so, or there is
+none. A note holds its text in several lengths, longest first, and the style word it is drawn in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cachetop.base.hostile import clean, show
+from cachetop.base.units import duration, memory, size
+from cachetop.conversion.records import Download, Load, Run
+from cachetop_tui.paint import width_of
+from cachetop_tui.panel.axis import whole
+from cachetop_tui.panel.cut import head
+from cachetop_tui.panel.figures import Figures, StageFigures
+
+PACE_SHARE = 0.6
+"""A stage that is at work for this share of the pages' time sets the pace."""
+STATE_WORDS = {
+    "queued": ("○", "queued", "live"),
+    "running": ("○", "running", "live"),
+    "done": ("✓", "done", "ok"),
+    "failed": ("✗", "failed", "err"),
+    "cancelled": ("–", "cancelled", "dim"),
+    "lost": ("✗", "lost", "err"),
+}
+
+
+@dataclass(frozen=True)
+class Note:
+    """A sentence in several lengths, and its style word."""
+
+    texts: tuple[str, ...] = ()
+    word: str = "dim"
+
+    def fit(self, width: int) -> str:
+        """The longest text that fits `width` cells, else the shortest one cut."""
+        for text in self.texts:
+            if width_of(text) <= width:
+                return text
+        return head(self.texts[-1], width) if self.texts else ""
+
+
+def run_name(job_id: str) -> str:
+    """A job's id as people say it: `run a3f2`, the end of `20261123-140211-a3f2`."""
+    return f"run {head(clean(job_id).rpartition('-')[2] or '?', 10)}"
+
+
+def state(run: Run) -> tuple[str, str, str]:
+    """Glyph, word and style word of a run's state; a job of which a part succeeded is `partial`."""
+    if (run.status or run.job.status) == "partial":
+        return "▲", "partial", "warn"
+    return STATE_WORDS.get(run.job.state, ("?", clean(run.job.state, 12), "dim"))
+
+
+def error(run: Run) -> tuple[str, str | None] | None:
+    """The last error of a run and its hint, safe to show."""
+    found = next((n for n in reversed(run.notices) if n.level == "error"), None)
+    return None if found is None else (show(found.message), show(found.hint) if found.hint else None)
+
+
+def unready(run: Run) -> str | None:
+    """What stands in for an error where the run left none: how it ended, and where to look."""
+    if run.job.state == "lost":
+        return "the worker vanished without a word: killed, or the machine went down; its stderr.log may tell"
+    if run.job.state == "failed" and run.status != "partial":
+        return "it failed without an error message; its stderr.log may tell"
+    return None
+
+
+def begin(figures: Figures) -> str | None:
+    """How the run started: `cold`, `disk-warm`, `resident`; None while unknown."""
+    return clean(figures.run.start, 20) if figures.run.start else None
+
+
+def imports(figures: Figures) -> Note:
+    """What the import phase means."""
+    run = figures.run
+    if figures.phase("import") is None:
+        if run.start == "resident":
+            return Note(("resident: nothing to import", "resident"))
+        return Note(("waits for a worker", "waits")) if figures.live and not run.phases else Note()
+    known = [(clean(n, 20), clean(run.versions[n], 20)) for n in ("torch", "docling") if n in run.versions]
+    if not known:
+        return Note(("new process",))
+    names = ", ".join(name for name, _ in known)
+    return Note(("new process: " + ", ".join(f"{n} {v}" for n, v in known), f"new process: {names}", "new process"))
+
+
+def load(figures: Figures) -> Note:
+    """What the load phase means: how much was read, and how much of it was warm in RAM."""
+    run = figures.run
+    fetching = next((d for d in reversed(run.downloads) if d.total is None or d.bytes < d.total), None)
+    if fetching is not None and figures.live and figures.phase("convert") is None:
+        return _fetching(fetching)
+    if not run.loads:
+        return _nothing_loaded(figures)
+    if figures.running("load") and run.loads[-1].seconds is None:
+        return _loading(run.loads[-1])
+    total = sum(one.bytes for one in run.loads)
+    count = f"{len(run.loads)} models, " if len(run.loads) > 1 else ""
+    warm, short = _warm(run.loads)
+    return Note((f"{count}{size(total)}, {warm}", f"{size(total)}, {warm}", f"{size(total)}, {short}", size(total)))
+
+
+def _fetching(found: Download) -> Note:
+    name = clean(found.file.rpartition("/")[2], 60)
+    if found.total:
+        share = f"{found.bytes / found.total:.0%}".replace("%", " %")
+        amount = f"{size(found.bytes)} of {size(found.total)}"
+        return Note((f"downloading {name}, {amount}", f"downloading {share}, {amount}", f"downloading {share}"), "live")
+    return Note((f"downloading {name}, {size(found.bytes)}", f"downloading, {size(found.bytes)}"), "live")
+
+
+def _loading(one: Load) -> Note:
+    name = clean((one.repo or one.path or "a model").rpartition("/")[2], 60)
+    warm, short = _warm((one,))
+    text = f"{name}, {size(one.bytes)}"
+    return Note((f"{text}, {warm}", f"{text}, {short}", text, f"{size(one.bytes)}, {short}"), "live")
+
+
+def _warm(loads: tuple[Load, ...]) -> tuple[str, str]:
+    """How much of the weights was in RAM before they were read, in two lengths."""
+    total = sum(one.bytes for one in loads)
+    known = [one.resident_before for one in loads if one.resident_before is not None]
+    if len(known) < len(loads) or total <= 0:
+        return "warm part unknown", "warm: ?"
+    share = sum(known) / total
+    if share >= 0.995:
+        return "all of it was warm in RAM", "all warm in RAM"
+    if share < 0.005:
+        return "none of it was in RAM", "cold"
+    percent = f"{max(1, min(99, round(share * 100)))} %"
+    return f"{percent} was warm in RAM", f"{percent} warm"
+
+
+def _nothing_loaded(figures: Figures) -> Note:
+    run = figures.run
+    if run.start == "resident":
+        return Note(("resident: pipeline already built", "already built"))
+    if figures.phase("load") is not None:
+        return Note(("builds the pipeline",)) if figures.running("load") else Note(("no model was read",))
+    if run.start_reason:
+        return Note((show(run.start_reason, 200),))
+    return Note()
+
+
+def compiled(figures: Figures) -> Note:
+    """What the compile phase means: kernels built and reused, or why there were none."""
+    run = figures.run
+    built = [k for k in run.kernels if not k.hit]
+    hits = len(run.kernels) - len(built)
+    parts = []
+    if built:
+        spent = [k.milliseconds for k in built if k.milliseconds is not None]
+        took = f" in {duration(sum(spent) / 1000)}" if spent and len(spent) == len(built) else ""
+        parts.append((f"{_count(len(built), 'kernel')} built{took}", f"{len(built)} built"))
+    if hits:
+        parts.append((f"{hits if built else _count(hits, 'kernel')} from the cache", f"{hits} cached"))
+    if parts:
+        return Note(tuple(", ".join(part[i] for part in parts) for i in (0, 1)))
+    if run.compile_note:
+        return Note((show(run.compile_note, 200),))
+    if figures.phase("convert") is None:
+        return not_reached(figures)
+    if figures.live:
+        return Note(("nothing compiled so far", "nothing so far"))
+    return Note(("not known whether anything compiled", "not known"))
+
+
+def pages(figures: Figures) -> Note:
+    """What the pages' phase means: failed pages, or the stage that takes most of their time."""
+    if figures.failed:
+        return Note((f"{_count(figures.failed, 'page')} failed",), "err")
+    if figures.silent is not None:
+        return Note((f"no page for {whole(figures.silent)}, usually {duration(1 / (figures.rate or 1))}",
+                     f"no page for {whole(figures.silent)}"), "warn")  # fmt: skip
+    busy = sum(stage.busy for stage in figures.stages)
+    slowest = max(figures.stages, key=lambda stage: stage.busy, default=None)
+    if slowest is not None and busy > 0 and len(figures.stages) > 1:
+        share = f"{slowest.busy / busy * 100:.0f} %"
+        name = stage_name(slowest.name)
+        return Note((f"{name} takes {share} of the page time", f"{name}: {share} of the time"))
+    if figures.rate:
+        return Note((f"{duration(1 / figures.rate)} a page",))
+    return not_reached(figures) if figures.phase("convert") is None else Note()
+
+
+def stage_name(name: str) -> str:
+    """A stage's name for people; stages are named by the worker, so it is cleaned."""
+    return clean(name, 24).replace("_", " ")
+
+
+def stage(figures: Figures, one: StageFigures) -> Note:
+    """What a stage means for the pace: how long a page takes in it, how far ahead it is."""
+    each = f"{duration(one.busy / one.done)} a page"
+    slowest = max(figures.stages, key=lambda other: other.busy)
+    working = (figures.seconds("convert") or 0.0) * PACE_SHARE
+    if one is slowest and len(figures.stages) > 1 and one.busy >= working > 0:
+        return Note((f"{each}: sets the pace", "sets the pace"), "warn")
+    ahead = one.done - figures.done
+    if figures.live and ahead > 1:
+        return Note((f"{each}, {ahead} pages ahead", f"{ahead} ahead"))
+    return Note((each,))
+
+
+def export(figures: Figures) -> Note:
+    """What the export phase means."""
+    outputs = [output for document in figures.run.documents for output in document.outputs]
+    if len(outputs) == 1:
+        return Note((f"wrote {clean(outputs[0].rpartition('/')[2], 80)}", "wrote 1 file"))
+    if outputs:
+        return Note((f"wrote {len(outputs)} files",))
+    if figures.phase("convert") is None:
+        return not_reached(figures)
+    if figures.live:
+        return Note(("writes when the last page is in", "writes at the end"))
+    return Note(("nothing was written",))
+
+
+def not_reached(figures: Figures) -> Note:
+    """What stands beside a phase that an ended run never came to; nothing while it may still come."""
+    return Note() if figures.live else Note(("not reached",))
+
+
+def vram(figures: Figures, gpu: int) -> Note:
+    """What the VRAM row means: the most that was held, and since which page."""
+    samples = [(moment, used) for moment, index, used in figures.run.vram if index == gpu]
+    top = max(used for _, used in samples)
+    since = next(moment for moment, used in samples if used == top)
+    done = sum(1 for page in figures.run.pages if page[1] <= since)
+    if samples[-1][1] < top:
+        return Note((f"at most {memory(top)}", memory(top)))
+    text = f"{memory(top)} since page {done}" if done else f"{memory(top)} since the models"
+    return Note((f"holds {text}" if figures.live else f"held {text}", memory(top)))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,0 +1,1 @@
+"""The three live panes: pure functions from a snapshot to lines, and a thin widget around each."""

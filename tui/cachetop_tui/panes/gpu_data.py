@@ -1,0 +1,110 @@
+"""What the GPU pane works out from samples: letters and colours of processes, and the last minute of VRAM."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from cachetop.base.hostile import show
+from cachetop.gpu.records import Gpu, Gpus, Process
+
+SECONDS = 60.0
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_OWN = "v.b"
+_OTHERS = ("v.a", "v.c")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One process on one GPU, with its letter and its token on the bar."""
+
+    letter: str
+    token: str
+    process: Process
+
+
+def shares(gpu: Gpu, own: Collection[int] = ()) -> list[Share]:
+    """The processes of a GPU, the biggest first; those in `own` (cachetop's workers) always in green."""
+    ranked = sorted(gpu.processes, key=lambda process: (-(process.memory or 0), process.pid))
+    out: list[Share] = []
+    others = 0
+    for i, process in enumerate(ranked):
+        token = _OWN
+        if process.pid not in own:
+            token = _OTHERS[others % len(_OTHERS)]
+            others += 1
+        out.append(Share(_LETTERS[i] if i < len(_LETTERS) else "+", token, process))
+    return out
+
+
+def parts(gpu: Gpu, listed: list[Share], width: int) -> tuple[tuple[tuple[float, float, str], ...], str]:
+    """The parts of a bar `width` cells wide, and the letters that go on them."""
+    if gpu.memory is None or gpu.memory.total <= 0:
+        return (), ""
+    out: list[tuple[float, float, str]] = []
+    letters = ""
+    at = 0.0
+    values = [(share.process.memory or 0, share.token, share.letter) for share in listed]
+    for size, token, letter in [*values, (gpu.unattributed or 0, "v.other", "-")]:
+        wide = min(width - at, size / gpu.memory.total * width)
+        if wide > 0:
+            out.append((at, at + wide, token))
+            letters += letter
+            at += wide
+    return tuple(out), letters
+
+
+def called(process: Process) -> str:
+    """What to call a process: its command without the folder its program lies in."""
+    if not process.command:
+        return "?"
+    first, blank, rest = show(process.command, 400).partition(" ")
+    return (first.rstrip("/").rpartition("/")[2] or first) + blank + rest
+
+
+def short_name(gpu: Gpu) -> str:
+    """The name of a GPU without its maker."""
+    name = show(gpu.name, 80)
+    for maker in ("NVIDIA ", "AMD ", "Intel "):
+        name = name.removeprefix(maker)
+    return name
+
+
+@dataclass(slots=True)
+class History:
+    """VRAM in use over the last minute, for each GPU."""
+
+    _samples: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
+
+    def note(self, gpus: Gpus) -> None:
+        """Remember one sample; values are kept only where they change."""
+        for gpu in gpus.gpus:
+            if gpu.memory is None:
+                continue
+            samples = self._samples.setdefault(gpu.uuid or str(gpu.index), deque())
+            if len(samples) > 1 and samples[-1][1] == samples[-2][1] == gpu.memory.used:
+                samples.pop()
+            samples.append((gpus.time, gpu.memory.used))
+            while len(samples) > 2 and samples[1][0] < gpus.time - SECONDS:
+                samples.popleft()
+
+    def levels(self, gpu: Gpu, now: float, count: int) -> tuple[tuple[float, ...], int, int]:
+        """`count` levels from 0 to 1 over the last minute, as far back as it is known, and the range: low, high."""
+        samples = list(self._samples.get(gpu.uuid or str(gpu.index), ()))
+        if not samples or count <= 0:
+            return (), 0, 0
+        times = [moment for moment, _ in samples]
+        values: list[int] = []
+        for i in range(count):
+            moment = now - SECONDS + (i + 1) / count * SECONDS
+            at = bisect_right(times, moment) - 1
+            if at >= 0:
+                values.append(samples[at][1])
+        if not values:
+            values = [samples[-1][1]]
+        low, high = min(values), max(values)
+        if low == high:
+            return (0.15,) * len(values), low, high
+        return tuple((value - low) / (high - low) for value in values), low, high

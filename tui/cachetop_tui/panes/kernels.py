@@ -1,0 +1,250 @@
+"""The kernels pane: cache, SM, kernel, with the verdict on each and what it cost to build."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cachetop.base import units
+from cachetop.base.hostile import clean
+from cachetop.gpu.records import Gpus
+from cachetop.kernelcache.records import Entry
+from cachetop_tui import words
+from cachetop_tui.lines import LineView
+from cachetop_tui.marks import Line, Pen, Row, title
+from cachetop_tui.paint import width_of
+from cachetop_tui.panel.cut import middle, path_name
+from cachetop_tui.panes import kernel_rows, names
+from cachetop_tui.panes.kernel_tree import NO_SM, CacheGroup, SmGroup, Tree, key_of
+
+FRESH_SECONDS = 3.0
+_STAGES = ("source", "ttir", "ttgir", "llir", "ptx", "cubin", "json")
+_BROKEN = ("orphan", "truncated")
+
+
+@dataclass(slots=True)
+class View:
+    """What the pane shows besides the snapshot: folds, filter, what just appeared, which SM is on which GPU."""
+
+    unfolded: Mapping[str, bool] = field(default_factory=dict)
+    filter: str = ""
+    fresh: Mapping[str, float] = field(default_factory=dict)
+    """Keys of entries that just appeared, and when."""
+    sms: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+class _Columns:
+    """Where the columns end, placed from the right edge."""
+
+    def __init__(self, width: int) -> None:
+        self.narrow = width < 62
+        self.used = width - 1
+        self.build = self.used - 8
+        self.disk = self.build - 9
+        self.verdict = self.disk - 9
+
+
+def headers(tree: Tree | None, width: int, height: int, view: View, focused: bool) -> list[Line]:
+    """The header with the totals, and the names of the columns where there is room for them."""
+    parts = ["scanning …", "live"]
+    if tree is not None:
+        kernels = tree.kernels
+        total = words.count(len(kernels.entries), "entry", "entries")
+        parts = [total, "dim", f"   {units.size(kernels.size_on_disk)}", "dim"]
+        if tree.stale:
+            parts += [f"   ▲ {tree.stale:,} stale", "warn"]
+    if view.filter:
+        parts = [f"filter: {clean(view.filter, 40)}", "warn", "   ", "dim", *parts]
+    out = [title(width, "2", "KERNELS", focused, *parts)]
+    if height > 5:
+        pen = Pen(width)
+        at = _Columns(width)
+        pen.put(3, "CACHE / SM / KERNEL", "faint")
+        pen.right(at.verdict, "VERDICT", "faint")
+        pen.right(at.disk, "ON DISK", "faint")
+        pen.right(at.build, "BUILD", "faint")
+        pen.right(at.used, "USED", "faint")
+        out.append(pen.line())
+    return out
+
+
+def line(row: Row, width: int, view: View, now: float) -> Line:
+    """How one row looks."""
+    pen = Pen(width)
+    at = _Columns(width)
+    if row.kind == "note":
+        pen.put(3, row.subject[0], row.subject[1])
+    elif row.kind == "cache":
+        _cache(pen, at, row)
+    elif row.kind == "sm":
+        _group(pen, at, row, view)
+    elif row.kind == "more":
+        pen.put(9, f"{row.subject[1]:,} more", "faint")
+    else:
+        _entry(pen, at, row, view, now)
+    return pen.line()
+
+
+def _cache(pen: Pen, at: _Columns, row: Row) -> None:
+    group: CacheGroup = row.subject
+    cache = group.cache
+    if row.open is not None:
+        pen.put(1, "▾" if row.open else "▸", "dim")
+    x = pen.put(3, clean(cache.id, 24), "b:fg")
+    many = words.count(group.entries, "entry", "entries") if group.groups else "empty" if cache.exists else ""
+    start = pen.right(at.verdict, many, "dim")
+    if cache.problem:
+        pen.put(x + 2, middle(clean(cache.problem), start - x - 4), "err")
+    else:
+        room = start - x - 4
+        why = "tmpfs: gone after reboot" if cache.filesystem in ("tmpfs", "ramfs") else ""
+        path = names.home(cache.path, str(Path.home()))
+        if room > 6:
+            x = pen.put(x + 2, path_name(path, room), "dim")
+            if why and x + 2 + len(why) < start - 1:
+                pen.put(x + 2, why, "warn")
+    pen.right(at.disk, units.size(cache.size_on_disk), "fg")
+
+
+def _group(pen: Pen, at: _Columns, row: Row, view: View) -> None:
+    group: SmGroup = row.subject
+    pen.put(3, "▾" if row.open else "▸", "dim")
+    foreign = any(rule == "foreign-sm" for rule, _ in group.rules)
+    gpus = view.sms.get(group.sm, ())
+    x = pen.put(5, "no SM named" if group.sm == NO_SM else clean(group.sm, 40), "b:warn" if foreign else "b:link")
+    many = words.count(len(group.entries), "entry", "entries")
+    if not group.stale:
+        start = pen.right(at.verdict, many, "dim")
+    else:
+        rule = group.rules[0][0]
+        all_one = len(group.rules) == 1 and group.stale == len(group.entries)
+        verdict = f"▲ {group.stale:,} {clean(rule, 24)}" if all_one else f"▲ {group.stale:,} of {many} stale"
+        start = pen.right(at.verdict, verdict, "warn")
+    says = ("no GPU here can load it", "no GPU here") if foreign else ("runs on " + _gpus(gpus),) if gpus else ()
+    for text in says:
+        if x + 2 + len(text) < start - 1:
+            pen.put(x + 2, text, "warn" if foreign else "dim")
+            break
+    pen.right(at.disk, units.size(group.size_on_disk), "fg")
+
+
+def _gpus(indices: Sequence[int]) -> str:
+    return f"GPU {indices[0]}" if len(indices) == 1 else f"GPUs {', '.join(map(str, indices))}"
+
+
+def _verdict(entry: Entry) -> tuple[str, str, str]:
+    """Glyph, token and word for what is to be said about an entry."""
+    if entry.stale:
+        rule = entry.stale[0].rule
+        broken = rule in _BROKEN
+        return "✗" if broken else "▲", "err" if broken else "warn", clean(rule, 24)
+    if entry.problems:
+        return "✗", "err", clean(entry.problems[0].rule, 24)
+    if entry.state == "orphan":
+        return "✗", "err", "orphan"
+    if entry.state == "relocated":
+        return "▲", "warn", "relocated"
+    return "●", "ok", "" if entry.state == "complete" else clean(entry.state, 24)
+
+
+def _entry(pen: Pen, at: _Columns, row: Row, view: View, now: float) -> None:
+    entry: Entry = row.subject
+    x = 3 + 2 * row.depth
+    name = clean(entry.name or entry.key, 400)
+    if entry.state == "compiling":
+        tail = "building"
+        if entry.stage in _STAGES:
+            step = f"{_STAGES.index(entry.stage) + 1}/{len(_STAGES)}"
+            tail = f"building {entry.stage} {step}" if pen.width >= 70 else f"building {step}"
+        pen.put(x, "○", "live")
+        pen.put(x + 2, middle(name, at.verdict - x - 4 - len(tail)), "fg")
+        pen.right(at.verdict, tail, "live")
+        pen.right(at.disk, units.size(entry.size_on_disk), "live")
+        pen.right(at.build, f"{max(0.0, now - entry.created):.0f} s", "live")
+        pen.right(at.used, "now", "live")
+        return
+    glyph, token, verdict = _verdict(entry)
+    born = view.fresh.get(key_of(entry))
+    is_new = born is not None and now - born < FRESH_SECONDS
+    pen.put(x, glyph, "b:live" if is_new else token)
+    if is_new and not verdict:
+        verdict, token = "new", "live"
+    room = at.verdict - x - 3 - (width_of(verdict) + 1 if verdict else 0)
+    pen.put(x + 2, middle(name, room), "fg")
+    pen.right(at.verdict, verdict, token if token != "ok" else "dim")
+    pen.right(at.disk, units.size(entry.size_on_disk), "fg")
+    build = "–" if entry.build_milliseconds is None else units.duration(entry.build_milliseconds / 1000)
+    pen.right(at.build, build, "dim" if entry.build_milliseconds is not None else "faint")
+    used = "now" if is_new else words.used(max(entry.last_used or 0, entry.created), now)
+    pen.right(at.used, used, "b:live" if is_new else "fg" if used == "now" else "dim")
+
+
+class KernelsPane(LineView):
+    """The kernels pane as a widget."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(id="kernels")
+        self.clock = clock
+        self.shown: Tree | None = None
+        self._fresh: dict[str, float] = {}
+        self.view = View(self.unfolded, fresh=self._fresh)
+
+    def show(self, tree: Tree, appeared: frozenset[tuple[str, str]] = frozenset()) -> None:
+        """Show a new snapshot, marking the (cache, key) pairs that just appeared."""
+        now = self.clock()
+        self.shown = tree
+        for cache, key in appeared:
+            self._fresh[f"{cache}\0{key}"] = now
+        self.update_lines()
+        if appeared and self.is_mounted:
+            self.set_timer(FRESH_SECONDS + 0.05, self._fade)
+
+    def _fade(self) -> None:
+        """Take the mark off entries that are new no more."""
+        now = self.clock()
+        for key in [key for key, born in self._fresh.items() if now - born >= FRESH_SECONDS]:
+            del self._fresh[key]
+        self.update_lines()
+
+    def tick(self) -> None:
+        """Once a second: only what is being built has a number that moves."""
+        if self.shown is not None and self.shown.compiling:
+            self.update_lines()
+
+    def show_gpus(self, gpus: Gpus) -> None:
+        """Show which SM runs on which GPU."""
+        sms: dict[str, tuple[int, ...]] = {}
+        for gpu in gpus.gpus:
+            if gpu.sm:
+                sms[gpu.sm] = (*sms.get(gpu.sm, ()), gpu.index)
+        if sms != self.view.sms:
+            self.view.sms = sms
+            self.update_lines()
+
+    def action_flip(self) -> None:
+        """Fold or unfold; on the last line of a preview, show the rest of its group."""
+        row = self.cursor
+        if row is not None and row.kind == "more":
+            self.unfolded[row.subject[0].key] = True
+            self.update_lines()
+        else:
+            super().action_flip()
+
+    def set_filter(self, text: str) -> None:
+        """Show only entries with `text` in their name, and the whole of an SM or cache that is named so."""
+        self.view.filter = text
+        self.update_lines()
+
+    def headers(self, width: int) -> list[Line]:
+        """See `LineView`."""
+        return headers(self.shown, width, self.size.height, self.view, self.has_focus)
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        """See `LineView`."""
+        return kernel_rows.rows(self.shown, width, height, self.unfolded, self.view.filter)
+
+    def line(self, row: Row, width: int) -> Line:
+        """See `LineView`."""
+        return line(row, width, self.view, self.clock())

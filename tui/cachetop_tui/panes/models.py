@@ -1,0 +1,304 @@
+"""The models pane: repo, revision, file, with what is on disk, in RAM and in VRAM."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cachetop.base import units
+from cachetop.base.hostile import clean, show
+from cachetop.gpu.records import Gpus
+from cachetop.hub.records import File, Models, Partial, Repo, Revision
+from cachetop_tui import words
+from cachetop_tui.lines import LineView
+from cachetop_tui.marks import Line, Pen, Row, Thin, sentences, title
+from cachetop_tui.paint import width_of
+from cachetop_tui.panel.cut import file_name, head
+from cachetop_tui.panes import models_data as data
+from cachetop_tui.panes import names
+from cachetop_tui.panes.order import settle
+
+
+@dataclass(slots=True)
+class View:
+    """What the pane shows besides the snapshot: folds, filter, order, and what other snapshots say."""
+
+    unfolded: Mapping[str, bool] = field(default_factory=dict)
+    filter: str = ""
+    order: Sequence[str] = ()
+    held: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    totals: data.Totals = field(default_factory=data.Totals)
+    rates: data.Rates = field(default_factory=data.Rates)
+
+
+class _Columns:
+    """Where the columns end, placed from the right edge."""
+
+    def __init__(self, width: int) -> None:
+        self.narrow = width < 62
+        self.used = width - 1
+        self.vram = self.used - 8
+        self.ram = self.used - 7 if self.narrow else self.vram - 8
+        self.disk = self.ram - (7 if self.narrow else 13)
+        self.name = self.disk - 9
+        """Names end before this column."""
+
+
+def headers(models: Models | None, width: int, view: View, focused: bool) -> list[Line]:
+    """The header with the totals, and the names of the columns."""
+    parts = ["scanning …", "live"]
+    if models is not None:
+        parts = [words.count(len(models.repos), "repo"), "dim", f"   {units.size(models.size)} on disk", "dim"]
+        warm = view.totals.all(models)
+        if warm is not None:
+            parts += [f"   {units.size(warm)} of it in RAM", "dim"]
+    if view.filter:
+        parts = [f"filter: {clean(view.filter, 40)}", "warn", "   ", "dim", *parts]
+    pen = Pen(width)
+    at = _Columns(width)
+    pen.put(3, "REPO", "faint")
+    pen.right(at.disk, "ON DISK", "faint")
+    pen.right(at.ram, "IN RAM", "faint")
+    if not at.narrow:
+        pen.right(at.vram, "VRAM", "faint")
+    pen.right(at.used, "USED", "faint")
+    return [title(width, "1", "MODELS", focused, *parts), pen.line()]
+
+
+def rows(models: Models | None, width: int, view: View) -> list[Row]:
+    """All rows: notes first, then each repo with what is unfolded below it."""
+    if models is None:
+        return []
+    out: list[Row] = []
+    for root in models.roots:
+        if root.problem:
+            out += _notes(f"{names.home(root.path, str(Path.home()))} could not be read: {root.problem}", width, "err")
+    by_key = {data.key_of(repo): repo for repo in models.repos}
+    wanted = view.filter.casefold()
+    for key in view.order or data.in_order(models, view.held):
+        repo = by_key.get(key)
+        if repo is None or (wanted and not _matches(repo, wanted)):
+            continue
+        is_open = view.unfolded.get(key, False)
+        out.append(Row(key, "repo", repo, 0, is_open if repo.revisions else None))
+        out += [
+            Row(f"{key}\0partial\0{partial.blob}", "partial", (repo, partial), 1, fixed=not is_open)
+            for partial in repo.partials
+            if partial.live or is_open
+        ]
+        if is_open:
+            out += _below(repo, key, view)
+    if not models.repos:
+        out += _empty(models, width)
+    elif not any(row.kind == "repo" for row in out):
+        out += _notes(f"No repo has {view.filter!r} in its name. Esc in the filter line clears it.", width, "dim")
+    return out
+
+
+def _below(repo: Repo, key: str, view: View) -> list[Row]:
+    out: list[Row] = []
+    for revision in repo.revisions:
+        mark = f"{key}\0{revision.commit}"
+        is_open = view.unfolded.get(mark, len(repo.revisions) == 1)
+        out.append(Row(mark, "revision", (repo, revision), 1, is_open))
+        if is_open:
+            out += [Row(f"{mark}\0{file.name}", "file", file, 2) for file in _by_size(revision)]
+    return out
+
+
+def _by_size(revision: Revision) -> list[File]:
+    return sorted(revision.files, key=lambda file: (-file.size, file.name))
+
+
+def _matches(repo: Repo, wanted: str) -> bool:
+    return wanted in repo.id.casefold() or wanted == repo.type
+
+
+def _notes(text: str, width: int, word: str) -> list[Row]:
+    return [
+        Row(f"note\0{text}\0{i}", "note", (line, word), fixed=True)
+        for i, line in enumerate(sentences(show(text), width - 6))
+    ]
+
+
+def _empty(models: Models, width: int) -> list[Row]:
+    out = _notes("No models here yet.", width, "fg")
+    for root in models.roots:
+        state = "is empty" if root.exists else "does not exist"
+        out += _notes(f"{names.home(root.path, str(Path.home()))} {state} ({root.reason}).", width, "dim")
+    if not models.roots:
+        out += _notes("No cache folder is known to look in.", width, "dim")
+    return out + _notes("It fills when a program downloads a model, for example: hf download REPO", width, "dim")
+
+
+def line(row: Row, width: int, view: View, now: float) -> Line:
+    """How one row looks."""
+    pen = Pen(width)
+    at = _Columns(width)
+    if row.kind == "note":
+        pen.put(3, row.subject[0], row.subject[1])
+    elif row.kind == "repo":
+        _repo(pen, at, row, view, now)
+    elif row.kind == "revision":
+        _revision(pen, at, row)
+    elif row.kind == "file":
+        file: File = row.subject
+        pen.put(7, file_name(file.name, at.name - 8) if "/" not in file.name else _path(file.name, at.name - 8), "dim")
+        _numbers(pen, at, file.size, file.resident)
+    else:
+        _partial(pen, at, row.subject[0], row.subject[1], view.rates)
+    return pen.line()
+
+
+def _path(name: str, room: int) -> str:
+    cleaned = clean(name)
+    return cleaned if width_of(cleaned) <= room else file_name(name, room)
+
+
+def _repo(pen: Pen, at: _Columns, row: Row, view: View, now: float) -> None:
+    repo: Repo = row.subject
+    state = data.repo_state(repo)
+    if row.open is not None:
+        pen.put(1, "▾" if row.open else "▸", "dim")
+    pen.put(3, state.glyph, state.token)
+    tag = f" {clean(repo.type, 10)}" if repo.type != "model" else ""
+    organisation, name = names.repo(repo.id, at.name - 6 - width_of(tag))
+    end = pen.run(5, organisation, "dim", name, "fg", tag, "p.export")
+    if state.word and end + 2 + width_of(state.word) < at.name:
+        pen.put(end + 2, state.word, state.token)
+    _numbers(pen, at, repo.size, view.totals.of(repo) if repo.revisions else 0)
+    gpus = view.held.get(repo.id)
+    if gpus and not at.narrow:
+        pen.right(at.vram, f"GPU {gpus[0]}" if len(gpus) == 1 else f"{len(gpus)} GPUs", "v.b")
+    live = any(partial.live for partial in repo.partials)
+    used = "now" if live else words.used(repo.last_used, now)
+    pen.right(at.used, used, "fg" if used == "now" else "dim")
+
+
+def _revision(pen: Pen, at: _Columns, row: Row) -> None:
+    revision: Revision = row.subject[1]
+    state = data.revision_state(revision)
+    pen.put(3, "▾" if row.open else "▸", "dim")
+    commit = clean(revision.commit, 64)
+    commit = commit[:7] if len(commit) == 40 else commit
+    refs = ", ".join(clean(ref, 60) for ref in revision.refs)
+    room = at.name - 6 - width_of(commit) - 2
+    end = pen.put(5, head(refs, room), "fg") + 2 if refs and room > 3 else 5
+    end = pen.put(end, head(commit, at.name - end - 1), "dim")
+    if state.word and end + 2 + width_of(state.word) < at.name:
+        pen.put(end + 2, state.word, state.token)
+    _numbers(pen, at, revision.size, data.resident(revision.files))
+
+
+def _numbers(pen: Pen, at: _Columns, size: int, warm: int | None) -> None:
+    pen.right(at.disk, units.size(size), "fg")
+    if warm is None:
+        pen.right(at.ram, units.UNKNOWN, "faint")
+    elif size <= 0 or warm / size < 0.005:
+        pen.right(at.ram, "–", "faint")
+    else:
+        part = min(1.0, warm / size)
+        if not at.narrow:
+            pen.add(Thin(at.ram - 12, 6, part * 6, "p.disk"))
+        pen.right(at.ram, words.share(min(warm, size), size), "fg" if part > 0.5 else "dim")
+
+
+def _partial(pen: Pen, at: _Columns, repo: Repo, partial: Partial, rates: data.Rates) -> None:
+    token = "live" if partial.live else "warn"
+    who = (
+        f"pid {partial.pid}"
+        if partial.pid
+        else ""
+        if partial.live
+        else "nobody holds it"
+        if partial.live is False
+        else ""
+    )
+    end = pen.right(at.used, who, "dim") if who else at.used
+    x, said = 5, [units.size(partial.bytes)]
+    drops = []
+    if partial.expected:
+        bar = 12 if at.used > 65 else 8
+        pen.add(Thin(5, bar, min(1.0, partial.bytes / partial.expected) * bar, token))
+        x = 6 + bar
+        percent = words.share(min(partial.bytes, partial.expected), partial.expected)
+        said = [percent, f"{units.size(partial.bytes)} of {units.size(partial.expected)}"]
+        drops = [percent]
+    rate = rates.rate(repo, partial)
+    if rate is not None:
+        speed = f"{units.size(rate)}/s"
+        said.append(speed)
+        drops.insert(0, speed)
+        if partial.expected and rate > 0:
+            said.append(f"{_left((partial.expected - partial.bytes) / rate)} left")
+    for drop in drops:
+        if x + sum(map(len, said)) + 2 * len(said) > end:
+            said.remove(drop)
+    pen.put(x, head("  ".join(said), end - x - 1), token)
+
+
+def _left(seconds: float) -> str:
+    """Time left in steps that do not tick: `40 s`, `7 min`, `2 h`."""
+    if seconds < 60:
+        return f"{max(0, seconds) // 10 * 10 + 10:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+class ModelsPane(LineView):
+    """The models pane as a widget."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(id="models")
+        self.clock = clock
+        self.models: Models | None = None
+        self.view = View(self.unfolded)
+        self._touched = False
+
+    def show(self, models: Models) -> None:
+        """Show a new snapshot."""
+        self.models = models
+        self.view.rates.note(models, self.clock())
+        self._arrange()
+        self.update_lines()
+
+    def show_gpus(self, gpus: Gpus) -> None:
+        """Show which repos are held in VRAM."""
+        held = data.holders(gpus)
+        if held != self.view.held:
+            self.view.held = held
+            self._arrange()
+            self.update_lines()
+
+    def set_filter(self, text: str) -> None:
+        """Show only repos with `text` in their name; all of them for an empty text."""
+        self.view.filter = text
+        self.update_lines()
+
+    def _arrange(self) -> None:
+        """Sort, but never under a cursor that somebody moved."""
+        if self.models is not None:
+            fresh = data.in_order(self.models, self.view.held)
+            self.view.order = settle(self.view.order, fresh) if self._touched else fresh
+
+    def on_line_view_moved(self) -> None:
+        """From now on the rows stay where they are."""
+        self._touched = True
+
+    def on_blur(self) -> None:
+        """Sorting may happen again."""
+        self._touched = False
+        self._arrange()
+
+    def headers(self, width: int) -> list[Line]:
+        """See `LineView`."""
+        return headers(self.models, width, self.view, self.has_focus)
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        """See `LineView`."""
+        return rows(self.models, width, self.view)
+
+    def line(self, row: Row, width: int) -> Line:
+        """See `LineView`."""
+        return line(row, width, self.view, self.clock())

@@ -1,0 +1,152 @@
+"""What the models pane works out from a snapshot: order, shares in RAM, states, rates of downloads."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cachetop.base.hostile import clean
+from cachetop.gpu.records import Gpus
+from cachetop.hub.records import File, Models, Partial, Repo, Revision
+
+_WINDOW = 15.0
+
+
+def key_of(repo: Repo) -> str:
+    """What tells this repo from every other one."""
+    return f"{repo.root}\0{repo.type}\0{repo.id}"
+
+
+def resident(files: tuple[File, ...]) -> int | None:
+    """Bytes of `files` in RAM, each blob once; None where one of them was not measured."""
+    total = 0
+    seen: set[str] = set()
+    for file in files:
+        if file.blob is not None:
+            if file.blob in seen:
+                continue
+            seen.add(file.blob)
+        if file.resident is None:
+            return None
+        total += file.resident
+    return total
+
+
+def repo_resident(repo: Repo) -> int | None:
+    """Bytes of all revisions of `repo` in RAM, each blob once; None where that is not known."""
+    return resident(tuple(file for revision in repo.revisions for file in revision.files))
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The state of a repo or revision in one glyph, its token, and a word for it (empty when all is well)."""
+
+    glyph: str
+    token: str
+    word: str
+
+
+def repo_state(repo: Repo) -> State:
+    """What is to be said about a repo: a running download first, then damage, then what could go."""
+    if any(partial.live for partial in repo.partials):
+        return State("▼", "live", "")
+    incomplete = [revision for revision in repo.revisions if revision.complete is False]
+    if repo.problems:
+        return State("✗", "err", clean(repo.problems[0].rule, 40))
+    if repo.partials and not repo.revisions:
+        return State("✗", "err", "dead partial" if repo.partials[0].live is False else "partial")
+    if incomplete:
+        return State("✗", "err", "incomplete")
+    if repo.partials:
+        dead = all(partial.live is False for partial in repo.partials)
+        return State("▲", "warn", "dead partial" if dead else "partial")
+    detached = sum(revision.detached for revision in repo.revisions)
+    if detached:
+        return State("▲", "warn", f"{detached} revision{'s' if detached > 1 else ''} detached")
+    if any(revision.complete is None for revision in repo.revisions) or not repo.revisions:
+        return State("·", "dim", "")
+    return State("●", "ok", "")
+
+
+def revision_state(revision: Revision) -> State:
+    """What is to be said about one revision."""
+    if revision.complete is False:
+        missing = len(revision.missing)
+        return State("", "err", f"{missing} file{'s' if missing > 1 else ''} missing" if missing else "incomplete")
+    return State("", "warn", "detached") if revision.detached else State("", "dim", "")
+
+
+def holders(gpus: Gpus | None) -> dict[str, tuple[int, ...]]:
+    """Repo id -> indices of the GPUs on which some process holds it."""
+    found: dict[str, set[int]] = {}
+    for gpu in gpus.gpus if gpus else ():
+        for process in gpu.processes:
+            for model in process.models:
+                found.setdefault(model.repo, set()).add(gpu.index)
+    return {repo: tuple(sorted(indices)) for repo, indices in found.items()}
+
+
+def in_order(models: Models, held: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """The keys of all repos: in use first, then the biggest."""
+
+    def place(repo: Repo) -> tuple[bool, int, str]:
+        busy = repo.id in held or any(partial.live for partial in repo.partials)
+        return not busy, -repo.size, repo.id
+
+    return [key_of(repo) for repo in sorted(models.repos, key=place)]
+
+
+@dataclass(slots=True)
+class Totals:
+    """Bytes in RAM over all repos, remembered by repo so that a new snapshot costs what changed."""
+
+    _known: dict[str, tuple[Repo, int | None]] = field(default_factory=dict)
+
+    def of(self, repo: Repo) -> int | None:
+        """Bytes of `repo` in RAM, None where not known."""
+        key = key_of(repo)
+        found = self._known.get(key)
+        if found is None or found[0] is not repo:
+            found = self._known[key] = (repo, repo_resident(repo))
+        return found[1]
+
+    def all(self, models: Models) -> int | None:
+        """Bytes in RAM of all repos that were measured; None while none was."""
+        keys = {key_of(repo) for repo in models.repos}
+        for gone in self._known.keys() - keys:
+            del self._known[gone]
+        values = [value for repo in models.repos if repo.revisions and (value := self.of(repo)) is not None]
+        return sum(values) if values else None
+
+
+@dataclass(slots=True)
+class Rates:
+    """How fast each partial download grows, over the last seconds."""
+
+    _seen: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
+
+    def note(self, models: Models, now: float) -> None:
+        """Remember how big each live partial is at `now`."""
+        live = {
+            f"{key_of(repo)}\0{partial.blob}": partial.bytes
+            for repo in models.repos
+            for partial in repo.partials
+            if partial.live
+        }
+        for gone in self._seen.keys() - live.keys():
+            del self._seen[gone]
+        for key, size in live.items():
+            samples = self._seen.setdefault(key, deque(maxlen=64))
+            if not samples or samples[-1][1] != size:
+                samples.append((now, size))
+            while len(samples) > 2 and now - samples[0][0] > _WINDOW:
+                samples.popleft()
+
+    def rate(self, repo: Repo, partial: Partial) -> float | None:
+        """Bytes a second, None until it can be told."""
+        samples = self._seen.get(f"{key_of(repo)}\0{partial.blob}")
+        if not samples or samples[-1][0] - samples[0][0] < 0.9:
+            return None
+        (start, least), (end, most) = samples[0], samples[-1]
+        return max(0.0, (most - least) / (end - start))

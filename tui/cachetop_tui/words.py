@@ -1,0 +1,32 @@
+"""Small words that several panes write: ages that do not tick, shares, counts."""
+
+from __future__ import annotations
+
+from cachetop.base import units
+
+
+def used(moment: float | None, now: float) -> str:
+    """How long ago, in steps coarse enough that an idle screen stays still: `now`, `20 s`, `6 min`, `41 d`, `?`."""
+    if moment is None:
+        return units.UNKNOWN
+    gone = now - moment
+    if gone < 10:
+        return "now"
+    return f"{gone // 10 * 10:.0f} s" if gone < 60 else units.age(moment, now)
+
+
+def share(part: float, whole: float) -> str:
+    """A part in percent: `59 %`; `<1 %` rather than `0 %` for something, `>99 %` rather than `100 %` for not all."""
+    if whole <= 0:
+        return "–"
+    percent = part / whole * 100
+    if 0 < percent < 1:
+        return "<1 %"
+    if 99 < percent < 100:
+        return ">99 %"
+    return f"{percent:.0f} %"
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`1 repo`, `13 repos`, `1,274 entries`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

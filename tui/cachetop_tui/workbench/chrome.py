@@ -1,0 +1,237 @@
+"""The lines around the panes: top strip, footer, status bar, and the rule between panes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from cachetop.base import units
+from cachetop.base.hostile import clean
+from cachetop.gpu.records import Gpu, Gpus
+from cachetop_tui import themes, words
+from cachetop_tui.commands.registry import PANES, hints
+from cachetop_tui.paint import Canvas, width_of
+
+NAMES = {"models": "Models", "kernels": "Kernels", "gpus": "GPU", "conversion": "Runs"}
+
+
+class Painted(Widget):
+    """A widget that paints itself on a canvas and refreshes only the lines that changed."""
+
+    BACKGROUND: ClassVar[str] = "side"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._strips: list[Strip] = []
+        self._look: object = None
+
+    def paint(self, canvas: Canvas) -> None:
+        """Draw everything."""
+        raise NotImplementedError
+
+    def repaint(self) -> None:
+        """Draw anew and send what changed."""
+        if not self.is_mounted or self.size.width == 0:
+            return
+        palette = themes.current(self.app)
+        canvas = Canvas(*self.size, self.BACKGROUND, palette)
+        self.paint(canvas)
+        before, self._strips = self._strips, canvas.strips()
+        changed = [
+            Region(0, y, self.size.width, 1)
+            for y, strip in enumerate(self._strips)
+            if self._look is not palette or y >= len(before) or before[y] != strip
+        ]
+        self._look = palette
+        if changed:
+            self.refresh(*changed)
+
+    def render_line(self, y: int) -> Strip:
+        """A finished line, as Textual asks for it."""
+        if y < len(self._strips) and self._strips[y].cell_length == self.size.width:
+            return self._strips[y]
+        return Strip.blank(self.size.width, themes.current(self.app).style("fg", self.BACKGROUND))
+
+    def on_resize(self) -> None:
+        """Lay out for the new width."""
+        self.repaint()
+
+
+class Divider(Painted):
+    """The line between panes that stand side by side."""
+
+    BACKGROUND = "bg"
+    DEFAULT_CSS = "Divider { width: 1; height: 1fr; }"
+
+    def paint(self, canvas: Canvas) -> None:
+        """Draw it."""
+        for y in range(canvas.height):
+            canvas.put(0, y, "│", "line")
+
+
+class TopStrip(Painted):
+    """The name of the app and the panes, the one in focus marked."""
+
+    DEFAULT_CSS = "TopStrip { width: 1fr; height: 1; }"
+
+    class Picked(Message):
+        """A pane was clicked."""
+
+        def __init__(self, pane: str) -> None:
+            super().__init__()
+            self.pane = pane
+
+    def __init__(self) -> None:
+        super().__init__(id="top")
+        self._pane = PANES[0]
+        self._going = 0
+        self._note = ""
+        self._places: list[tuple[int, int, str]] = []
+
+    def show(self, pane: str, running: int, note: str) -> None:
+        """Mark `pane`; `running` conversions go on; `note` stands at the right."""
+        self._pane, self._going, self._note = pane, running, note
+        self.repaint()
+
+    def paint(self, canvas: Canvas) -> None:
+        """Draw it."""
+        x = canvas.put(1, 0, "cachetop", "b:fg") + 2 if canvas.width >= 70 else 0
+        gap = 3 if canvas.width >= 70 else 1
+        self._places = []
+        for i, pane in enumerate(PANES):
+            on = pane == self._pane
+            count = f" {self._going}" if pane == "conversion" and self._going else ""
+            end = x + 3 + len(NAMES[pane]) + len(count) + 1
+            if on:
+                canvas.fill(x, end, 0, "bg")
+                canvas.put(x, 0, "▎", "accent")
+            at = canvas.run(x + 1, 0, str(i + 1), "fg" if on else "faint", f" {NAMES[pane]}", "b:hi" if on else "dim")
+            canvas.put(at, 0, count, "live")
+            self._places.append((x, end, pane))
+            x = end + gap - 1
+        if self._note and x + width_of(self._note) + 2 < canvas.width:
+            canvas.right(canvas.width - 1, 0, self._note, "warn")
+
+    def on_click(self, event: events.Click) -> None:
+        """Tell which pane was clicked."""
+        for start, end, pane in self._places:
+            if start <= event.x < end:
+                self.post_message(self.Picked(pane))
+
+
+class Hints(Painted):
+    """The keys that work now, from the registry."""
+
+    DEFAULT_CSS = "Hints { width: 1fr; height: 1; }"
+
+    def __init__(self) -> None:
+        super().__init__(id="hints")
+        self._keys: Sequence[tuple[str, str]] = ()
+
+    def show(self, pane: str) -> None:
+        """The keys for `pane`."""
+        fold = [("Enter", "fold or unfold")] if pane in ("models", "kernels") else []
+        self._keys = [*fold, *hints(pane), ("1-4", "panes")]
+        self.repaint()
+
+    def paint(self, canvas: Canvas) -> None:
+        """Draw it."""
+        x = 1
+        for key, what in self._keys:
+            if x + len(key) + len(what) + 2 > canvas.width:
+                break
+            x = canvas.put(x, 0, key, "b:fg")
+            x = canvas.put(x + 1, 0, what, "dim") + 3
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the status bar says."""
+
+    host: str = ""
+    gpus: Gpus | None = None
+    weights: int | None = None
+    """Bytes of all models on disk."""
+    kernels: int | None = None
+    """Bytes of all kernel caches on disk."""
+    stale: int = 0
+    running: int = 0
+    """Conversions that run or wait."""
+    watch: tuple[str, str | None] | None = None
+    read_only: bool = False
+    pane: str = "models"
+
+
+class Status(Painted):
+    """Host, GPUs, totals, how changes are noticed, jobs, and the keys that lead everywhere."""
+
+    DEFAULT_CSS = "Status { width: 1fr; height: 1; }"
+
+    def __init__(self) -> None:
+        super().__init__(id="status")
+        self._facts = Facts()
+
+    def show(self, facts: Facts) -> None:
+        """Show these facts."""
+        if facts != self._facts:
+            self._facts = facts
+            self.tooltip = facts.watch[1] if facts.watch else None
+            self.repaint()
+
+    def paint(self, canvas: Canvas) -> None:
+        """Draw it: the right side first, then as much of the left as fits."""
+        facts, wide, middling = self._facts, canvas.width >= 150, canvas.width >= 110
+        host = f" {clean(facts.host, 24)} "
+        x = width_of(host)
+        canvas.fill(0, x, 0, "accent")
+        canvas.put(0, 0, host, "b:onaccent")
+        start = canvas.right(canvas.width - 1, 0, *self._right(wide, middling, canvas.width))
+        left: list[list[str]] = [_gpu(gpu, wide or middling) for gpu in (facts.gpus.gpus if facts.gpus else ())]
+        if facts.gpus is not None and not facts.gpus.available:
+            left.append(["no GPU", "dim"])
+        if middling and facts.weights is not None:
+            left.append(["weights ", "dim", units.size(facts.weights), "fg"])
+        if middling and facts.kernels is not None:
+            left.append(["kernels ", "dim", units.size(facts.kernels), "fg"])
+        if facts.stale:
+            left.append([f"▲ {facts.stale:,}" + (" stale" if middling else ""), "warn"])
+        x += 1
+        for pieces in left:
+            taken = sum(width_of(text) for text in pieces[::2])
+            if x + 1 + taken + 1 > start:
+                break
+            x = canvas.run(x + 1, 0, *pieces) + (2 if middling else 1)
+
+    def _right(self, wide: bool, middling: bool, width: int) -> list[str]:
+        facts = self._facts
+        out: list[str] = []
+        if facts.running:
+            out += [f"○ {words.count(facts.running, 'run')}", "live", "   ", "dim"]
+        if facts.watch and middling:
+            mode = facts.watch[0]
+            token = "fg" if mode == "inotify" else "warn"
+            out += [*(("watch ", "dim") if wide else ()), clean(mode, 12), token, "   ", "dim"]
+        if facts.read_only and middling:
+            out += ["read-only", "warn", "   ", "dim"]
+        if not wide:
+            wanted = ("commands", "keys") if width < 76 else ("filter", "convert", "commands", "keys")
+            keys = [(key, word) for key, word in hints(facts.pane) if word in wanted]
+            for i, (key, word) in enumerate(keys):
+                out += ["  " if i else "", "dim", key, "b:fg", f" {word}", "dim"]
+        return out[:-2] if wide else out
+
+
+def _gpu(gpu: Gpu, long: bool) -> list[str]:
+    if gpu.memory is None:
+        return [f"GPU {gpu.index} " if long else f"G{gpu.index} ", "dim", units.UNKNOWN, "fg"]
+    share = words.share(gpu.memory.used, gpu.memory.total)
+    if not long:
+        return [f"G{gpu.index} ", "dim", share, "fg"]
+    return [f"GPU {gpu.index} ", "dim", f"{share} of {units.memory(gpu.memory.total)}", "fg"]
