@@ -44,6 +44,12 @@ def test_escape_sequences_stay_visible_as_odd_names() -> None:
         "git clone https://me:s3cretpw@example.org/x.git",
         "psql --password s3cretpw",
         "run --secret 's3cretpw'",
+        '{"api_key": "s3cretpw", "model": "x"}',
+        "{'password': 's3cretpw'}",
+        "run --secret-key s3cretpw --access-token s3cretpw",
+        "AWS_SECRET_ACCESS_KEY=s3cretpw x",
+        "accessToken: s3cretpw",
+        "run --key s3cretpw",
     ],
 )
 def test_secrets_are_masked(line: str) -> None:
@@ -54,7 +60,14 @@ def test_secrets_are_masked(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["python -m vllm.entrypoints --model org/keyboard-7b", "tokenizer.json", "monkey patch"]
+    "line",
+    [
+        "vllm serve --tokenizer org/model --max-tokens 4096",
+        "--key-frames-per",
+        "python -m vllm.entrypoints --model org/keyboard-7b",
+        "tokenizer.json",
+        "monkey patch",
+    ],
 )
 def test_harmless_text_is_not_masked(line: str) -> None:
     assert show(line) == line

@@ -45,7 +45,7 @@ def kernels(*, detail: bool = False, sms: Sequence[str] | None = None) -> Kernel
     return with_detail(graph, scanner, sms) if detail else graph
 
 
-def gpus() -> Gpus:
+def gpus(*, timeout: float = 5.0) -> Gpus:
     """The GPUs, their memory, processes and the models these hold. `available` is False, with a reason, without one."""
     from cachetop.gpu.attribution import Attribution
     from cachetop.gpu.sampler import sample_once
@@ -54,7 +54,7 @@ def gpus() -> Gpus:
 
     scanner = Scanner([locations.hub()])
     scanner.scan()
-    return sample_once(NvmlSource(Attribution(scanner.inodes)))
+    return sample_once(NvmlSource(Attribution(scanner.inodes)), timeout)
 
 
 def jobs() -> Jobs:

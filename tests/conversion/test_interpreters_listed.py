@@ -73,7 +73,7 @@ def test_one_in_the_current_folder_is_listed_but_never_chosen(tmp_path: Path, mo
     assert listed[here].from_here and not listed[sys.executable].from_here
     with pytest.raises(NoInterpreter, match=r"cachetop\[native\]") as refused:
         choose()
-    assert sys.executable in str(refused.value)
+    assert sys.executable in str(refused.value) and f"--python {here}" in str(refused.value)
     assert choose(here).path == here  # named: picked by the person
     assert choose(str(tmp_path / ".venv")).path == here
     assert not list(tmp_path.rglob("EXECUTED"))
@@ -102,6 +102,11 @@ def test_a_named_one_that_cannot_convert_is_refused(
 ) -> None:
     with pytest.raises(NoInterpreter, match=words):
         choose(make_venv(tmp_path / "env", *packages, version=version))
+
+
+def test_a_bare_name_is_looked_up_on_the_path(tmp_path: Path) -> None:
+    python = make_venv(tmp_path / "env", "docling-2.143.0")
+    assert choose("python", env={"PATH": str(tmp_path / "env" / "bin"), "HOME": "/nowhere"}).path == python
 
 
 def test_what_is_no_interpreter_is_refused(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from support.triton_cache import compile_kernels
 
 from cachetop.kernelcache.detail import with_detail
 from cachetop.kernelcache.records import Kernels
 from cachetop.kernelcache.scan import Scanner
 from cachetop.locations import Location
+from support.triton_cache import compile_kernels
 
 SMS = (75, 80, 86, 89, 90, 100, 120)
 Look = Callable[..., Kernels]

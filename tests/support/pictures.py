@@ -35,9 +35,7 @@ def commit(name: str) -> str:
 def file(name: str, size: int, warm: float | None = 0.0) -> File:
     """One file, `warm` of which (0 to 1) is in RAM; None: not measured."""
     blob = hashlib.sha256(f"{name}{size}".encode()).hexdigest()
-    return File(
-        name=name, size=size, size_on_disk=size, blob=blob, resident=None if warm is None else int(size * warm)
-    )
+    return File(name=name, size=size, size_on_disk=size, blob=blob, resident=None if warm is None else int(size * warm))
 
 
 def revision(seed: str, files: tuple[File, ...], refs: tuple[str, ...] = ("main",), **more: Any) -> Revision:
@@ -55,7 +53,7 @@ def repo(
 ) -> Repo:
     """One repo, last used `used` seconds before NOW."""
     blobs = {one.blob: one.size for rev in revisions for one in rev.files}
-    size = sum(blobs.values()) + sum(part.bytes for part in more.get("partials", ()))
+    size = sum(blobs.values())
     fields: dict[str, Any] = {
         "id": name, "type": kind, "root": HUB, "size": size, "size_on_disk": size, "reclaimable": size,
         "last_used": None if used is None else NOW - used, "last_modified": NOW - 30 * DAY, "problems": (),

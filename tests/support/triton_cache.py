@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROGRAM = '''
+PROGRAM = """
 import os, sys
 import triton
 import triton.language as tl
@@ -63,7 +63,7 @@ for name in sys.argv[1].split(","):
     for sm in sys.argv[2].split(","):
         source = ASTSource(fn=kernels[name], signature=signature, constexprs={"BLOCK": 1024})
         triton.compile(source, target=GPUTarget("cuda", int(sm), 32))
-'''
+"""
 
 
 def start_compile(root: Path, work: Path, kernels: str, sms: str, stop: str = "") -> subprocess.Popen[str]:

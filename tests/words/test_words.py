@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from cachetop.demo import handmade
 from cachetop.explain.blocks import cells, plain, wrap
 from cachetop.explain.example import EXAMPLE
-from cachetop.explain.figures import CacheFigure, Figures, GpuFigure
+from cachetop.explain.figures import CacheFigure, Figures, GpuFigure, RunFigure
 from cachetop.explain.page import document, page
 from cachetop.explain.words import LANGUAGES, language_of, load
 
@@ -106,6 +106,17 @@ def test_a_gpu_with_foreign_kernels_is_told() -> None:
     assert "pueden cargar 5 de 35" in text
 
 
+def test_own_conversions_stand_beside_the_measured_ones() -> None:
+    runs = (
+        RunFigure("disk-warm", "standard", 12, (("import", 4.81), ("load", 0.9), ("convert", 7.25))),
+        RunFigure(None, "native", 3, (("import", 1.2), ("convert", 0.071))),
+    )
+    text = " ".join(plain(page(load("es"), replace(EXAMPLE, runs=runs)), 100).split())
+    assert "templado en disco: pipeline standard, páginas: 12; importar 4,8 s, cargar 900 ms, convertir 7,2 s" in text
+    assert "sin archivos de modelo: pipeline native, páginas: 3; importar 1,2 s, convertir 71 ms" in text
+    assert "No conversion has finished here yet" in plain(page(load("en"), EXAMPLE), 100)
+
+
 def test_names_from_disk_are_shown_as_text_only() -> None:
     hostile = "/tmp/{repos}\x1b[31m\u202e/hub"
     figures = replace(
@@ -177,7 +188,7 @@ def test_explain_tells_this_machines_own_numbers(world: Path) -> None:
 
 def test_explain_takes_the_variable_that_moves_a_cache(world: Path) -> None:
     told = explain("--lang", "en", TRITON_CACHE_DIR=str(world / "elsewhere"))
-    assert "triton (`~/elsewhere`)" in told.stdout
+    assert "triton (`~/elsewhere`)" in " ".join(told.stdout.split())
     (world / "elsewhere").mkdir()
     told = explain("--lang", "es", TRITON_CACHE_DIR=str(world / "elsewhere"))
     assert "`~/elsewhere` (lo decide TRITON_CACHE_DIR)" in " ".join(told.stdout.split())

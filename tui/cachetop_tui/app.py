@@ -5,18 +5,28 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from textual import on, work
+from textual import on
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import CommandPalette
 
+from cachetop.base.hostile import clean
 from cachetop_tui import themes
+from cachetop_tui.background import in_background
 from cachetop_tui.commands.palette import Palette
 from cachetop_tui.commands.registry import COMMANDS
+from cachetop_tui.dialogs.keys import KeysScreen
+from cachetop_tui.dialogs.launching import StartRequest
+from cachetop_tui.dialogs.start import StartDialog
 from cachetop_tui.feed import Feed, GpusArrived, KernelsArrived, ModelsArrived, RunsArrived, Source, WatchArrived
+from cachetop_tui.lines import LineView
+from cachetop_tui.panel.conversion import ConversionPanel
 from cachetop_tui.workbench.overview import Overview
+
+if TYPE_CHECKING:
+    from cachetop.demo.sandbox import Sandbox
 
 
 class CachetopApp(App[None]):
@@ -78,10 +88,10 @@ class CachetopApp(App[None]):
         """Type a filter for the list in focus."""
         self.overview.open_filter()
 
-    @work(thread=True, exclusive=True, group="rescan", exit_on_error=False)
     def action_rescan(self) -> None:
-        """Look at every cache again."""
-        self.feed.rescan()
+        """Sort again, and look at every cache again."""
+        self.overview.models.sort()
+        self.run_worker(in_background(self.feed.rescan), group="rescan", exit_on_error=False)
 
     def action_next_theme(self) -> None:
         """The theme after this one."""
@@ -92,16 +102,36 @@ class CachetopApp(App[None]):
         """Use a theme by its name."""
         self.theme = name
 
+    def action_keys(self) -> None:
+        """List every key."""
+        panels = (("In a list", LineView.BINDINGS), ("In the runs", ConversionPanel.BINDINGS))
+        self.push_screen(KeysScreen(COMMANDS, panels))
+
+    def action_new_conversion(self) -> None:
+        """Ask what to convert, and start it."""
+        self.push_screen(StartDialog(self.overview.jobs, self.overview.gpus.gpus), self._start)
+
     def action_commands(self) -> None:
         """Open the command palette."""
         if not isinstance(self.screen, CommandPalette):
             self.push_screen(Palette())
 
+    def _start(self, request: StartRequest | None) -> None:
+        if request is not None:
+            self.overview.focus_pane("conversion")
+            self.overview.panel.begin(request)
 
-def run(demo: str | None = None) -> int:
-    """Open the app on this machine and return its exit code; `demo` is the label of a sandbox it is shown in."""
+
+def run(demo: Sandbox | None = None) -> int:
+    """Open the app on this machine, or on a sandbox with its simulated GPU; returns the exit code."""
     from cachetop.inventory import Inventory
 
-    app = CachetopApp(Inventory(), note=demo or "")
-    app.run()
+    source = Inventory() if demo is None else Inventory(gpu=demo.gpu())
+    compiling = None if demo is None else demo.start_compiling()
+    app = CachetopApp(source, note="" if demo is None else f"DEMO in {clean(demo.folder)}, GPU simulated")
+    try:
+        app.run()
+    finally:
+        if compiling is not None:
+            compiling.terminate()
     return app.return_code or 0

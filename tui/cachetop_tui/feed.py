@@ -65,10 +65,9 @@ class ModelsArrived(Message, bubble=False):
 class KernelsArrived(Message, bubble=False):
     """A new picture of the kernel caches, and what was not there before. Never merged: each may mark entries."""
 
-    def __init__(self, tree: Tree, appeared: frozenset[tuple[str, str]]) -> None:
+    def __init__(self, tree: Tree) -> None:
         super().__init__()
         self.tree = tree
-        self.appeared = appeared
 
 
 class GpusArrived(Message, bubble=False):
@@ -143,7 +142,7 @@ class Feed:
             case ModelsChanged():
                 message: Message = ModelsArrived(update.models)
             case KernelsChanged():
-                message = KernelsArrived(grow(update.kernels), update.appeared)
+                message = KernelsArrived(grow(update.kernels, update.appeared))
             case GpusChanged():
                 message = GpusArrived(update.gpus)
             case RunsChanged():

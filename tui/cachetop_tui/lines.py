@@ -64,6 +64,8 @@ class LineView(Widget, can_focus=True):
         self._shown: list[tuple[Line, str]] = []
         self._strips: list[Strip] = []
         self._look: tuple[object, int] = (None, 0)
+        self.touched = False
+        """Whether somebody moved the cursor since the list got the focus. Until then it stands on the first row."""
         self.unfolded: dict[str, bool] = {}
         """What the person folded (False) or unfolded (True); everything else is as `rows` sees fit."""
 
@@ -109,13 +111,13 @@ class LineView(Widget, can_focus=True):
 
     def _follow(self, before: int | None, room: int) -> None:
         """Keep the cursor on its row and, when rows above it came or went, at its height on the screen."""
-        now = self._index()
+        now = self._index() if self.touched else None
         if now is None:
             free = [i for i, row in enumerate(self._rows) if not row.fixed]
             if not free:
                 self._cursor, self._offset = None, min(self._offset, max(0, len(self._rows) - room))
                 return
-            wanted = before or 0
+            wanted = (before or 0) if self.touched else 0
             now = min(free, key=lambda i: abs(i - wanted))
             self._cursor = self._rows[now].key
         elif before is not None and now != before and (self._offset > 0 or before - self._offset > room // 2):
@@ -158,6 +160,7 @@ class LineView(Widget, can_focus=True):
     def _go(self, index: int) -> None:
         row = self._rows[index]
         moved = row.key != self._cursor
+        self.touched = True
         self._cursor = row.key
         room = max(1, self.size.height - len(self.headers(self.size.width)))
         if index < self._offset:
@@ -216,6 +219,7 @@ class LineView(Widget, can_focus=True):
     # Folding
 
     def _set_open(self, row: Row, value: bool) -> None:
+        self.touched = True
         self.unfolded[row.key] = value
         self.update_lines()
 

@@ -52,10 +52,16 @@ class Bar:
         """Draw it on the one row of `canvas`."""
         canvas.pieces(self.x, 0, self.width, self.parts, "track")
         if canvas.palette.ascii_only:
+            self._letters(canvas)
             return
         for letter, (start, end, token) in zip(self.letters, self.parts, strict=False):
             if end - start >= 2.4:
                 canvas.put(self.x + int(start) + 1, 0, letter, f"b:ink@{token}")
+
+    def _letters(self, canvas: Canvas) -> None:
+        """Fill every part with its own letter, which need not be that of its token."""
+        for letter, (start, end, token) in zip(self.letters, self.parts, strict=False):
+            canvas.put(self.x + round(start), 0, letter * (round(end) - round(start)), token)
 
 
 @dataclass(frozen=True, slots=True)

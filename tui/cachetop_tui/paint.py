@@ -40,13 +40,18 @@ Part = tuple[float, float, str]
 
 @lru_cache(maxsize=4096)
 def cells(text: str) -> tuple[tuple[str, int], ...]:
-    """`text` as (character with its marks, cells it takes) pairs, each 1 or 2 cells wide."""
-    if text.isascii():
+    """`text` as (character with its marks, cells it takes) pairs, each 1 or 2 cells wide.
+
+    A control character becomes U+FFFD: whatever a caller forgot to clean, no escape code leaves the canvas.
+    """
+    if text.isascii() and text.isprintable():
         return tuple((c, 1) for c in text)
     out: list[tuple[str, int]] = []
     for char in text:
-        if 0x1F1E6 <= ord(char) <= 0x1F1FF or 0x1F3FB <= ord(char) <= 0x1F3FF:
-            char = "\N{REPLACEMENT CHARACTER}"  # its width depends on its neighbour
+        code = ord(char)
+        lonely = 0x1F1E6 <= code <= 0x1F1FF or 0x1F3FB <= code <= 0x1F3FF  # its width depends on its neighbour
+        if code < 32 or 127 <= code < 160 or lonely:
+            char = "\N{REPLACEMENT CHARACTER}"
         width = get_character_cell_size(char)
         if width:
             out.append((char, width))

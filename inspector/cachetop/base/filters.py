@@ -1,7 +1,8 @@
 """Filter expressions: `size>1GB`, `accessed>7d`, `type=model`, the grammar of `hf cache ls --filter`.
 
 An expression is `key op value`. Sizes are decimal (`1GB` = 10^9). An age `accessed>7d` means longer ago than
-seven days, and an unknown time never matches. Texts compare by `=` and `!=`, `*` standing for anything.
+seven days, and an unknown time never matches. Texts compare by `=` and `!=`, whatever their case, `*` standing
+for anything.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from cachetop.base import units
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge, "<=": operator.le, "!=": operator.ne, ">": operator.gt, "<": operator.lt, "=": operator.eq,
 }  # fmt: skip
-_SHAPE = re.compile(r"\s*([a-z_]+)\s*(>=|<=|!=|>|<|=)\s*(.+?)\s*\Z")
+_SHAPE = re.compile(r"\s*([A-Za-z_]+)\s*(>=|<=|!=|>|<|=)\s*([^=<>].*?)\s*\Z")
 
 Getter = Callable[[Any], Any]
 Predicate = Callable[[Any], bool]
@@ -43,7 +44,7 @@ def _one(expression: str, keys: Mapping[str, tuple[str, Getter]], now: float) ->
         raise ValueError(
             f"{expression!r} is not a filter; write for example size>1GB (keys: {', '.join(sorted(keys))})"
         )
-    key, sign, value = found.groups()
+    key, sign, value = found[1].lower(), found[2], found[3]
     if key not in keys:
         raise ValueError(f"{key!r} is not a filter key here; there are {', '.join(sorted(keys))}")
     kind, getter = keys[key]
@@ -73,7 +74,7 @@ def _one(expression: str, keys: Mapping[str, tuple[str, Getter]], now: float) ->
 def _text(getter: Getter, sign: str, value: str, key: str) -> Predicate:
     if sign not in ("=", "!="):
         raise ValueError(f"the filter key {key!r} is a text: only = and != compare it")
-    pattern = re.compile(fnmatch.translate(value))
+    pattern = re.compile(fnmatch.translate(value), re.IGNORECASE)
 
     def test(subject: Any) -> bool:
         got = getter(subject)

@@ -22,8 +22,11 @@ _TOKENS = re.compile(
     r"|xox[abpr]-[A-Za-z0-9-]{8,}|eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*)?)"
 )
 _ASSIGNED = re.compile(
-    r"(?i)([\w-]*(?:token|secret|passw(?:or)?d|passwd|api[_-]?key|access[_-]?key|private[_-]?key|credential|authorization)[\w-]*"
-    r"|(?<![\w-])-*key)(\s*[=:]\s*|\s+(?!-))(\"[^\"]*\"|'[^']*'|(?:bearer\s+|basic\s+)?[^\s,;&]+)"
+    r"(?i)((?<![a-z0-9])(?:[\w-]*[_-])?"
+    r"(?:auth|access|refresh|id|bearer)?(?:token|secret|password|passwd|passphrase|credentials?|authorization"
+    r"|api[_-]?key|(?:access|private|secret|signing|encryption|account|master|auth)[_-]?key)(?:[_-](?:id|value))?"
+    r"|(?<![\w-])-*key)"
+    r"([\"']?\s*[=:]\s*|\s+(?!-))(\"[^\"]*\"|'[^']*'|(?:bearer\s+|basic\s+)?[^\s,;&\"'}]+)"
 )
 _USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@]+@")
 
@@ -49,8 +52,9 @@ def clean(text: str | bytes | os.PathLike[str], limit: int = 4096) -> str:
 def mask(text: str) -> str:
     """Return `text` with whatever looks like a credential replaced by `****`.
 
-    Covers the well-known token shapes (hf_, sk-, gh*_, AWS, Slack, JWT), the value after a name that
-    contains token, secret, password, api key, or after `key`, and the user-info part of a URL.
+    Covers the well-known token shapes (hf_, sk-, gh*_, AWS, Slack, JWT), the value after a name that ends in
+    token, secret, password, api key and the like (`--hf-token x`, `HF_TOKEN=x`, `"api_key": "x"`), and the
+    user-info part of a URL. `--max-tokens 4096` and `--tokenizer org/name` hold no secret and are left alone.
     """
     text = _USERINFO.sub(rf"\g<1>{_MASK}@", text)
     text = _TOKENS.sub(_MASK, text)

@@ -16,6 +16,8 @@ import sys
 
 _PAGE = mmap.PAGESIZE
 _CACHESTAT = 451  # the same number on every architecture (include/uapi/asm-generic/unistd.h)
+_WINDOW = 1 << 30  # mincore needs a byte per page: a sparse file of a petabyte goes piecewise
+_ODD = bytes(number & 1 for number in range(256))  # mincore: the lowest bit says resident, the others are reserved
 
 
 class _Range(ctypes.Structure):
@@ -31,9 +33,10 @@ def _libc() -> ctypes.CDLL | None:
         return None
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
+    libc.syscall.argtypes = [ctypes.c_long, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint]
     libc.mmap.restype = ctypes.c_void_p
     libc.mmap.argtypes = [
-        ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long,
+        ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64,
     ]  # fmt: skip
     libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
     libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
@@ -75,29 +78,31 @@ def resident_fd(descriptor: int) -> int | None:
     if status.st_size == 0:
         return 0
     whole, found = _Range(0, 0), _Stat()
-    if not _LIBC.syscall(
-        ctypes.c_long(_CACHESTAT), ctypes.c_uint(descriptor), ctypes.byref(whole), ctypes.byref(found), ctypes.c_uint(0)
-    ):
+    if not _LIBC.syscall(_CACHESTAT, descriptor, ctypes.byref(whole), ctypes.byref(found), 0):
         return min(int(found.cache) * _PAGE, status.st_size)
     if ctypes.get_errno() not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EINVAL):
         return None
     # mincore answers "all resident" to everybody but the owner, a writer and root
-    if status.st_uid != os.geteuid() and os.geteuid() != 0:
+    if os.geteuid() not in (0, status.st_uid):
         return None
-    return _mincore(descriptor, status.st_size)
+    return mincore(descriptor, status.st_size)
 
 
-def _mincore(descriptor: int, size: int) -> int | None:
-    assert _LIBC is not None
-    address = _LIBC.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
-    if address in (None, ctypes.c_void_p(-1).value):
+def mincore(descriptor: int, size: int) -> int | None:
+    """Bytes in RAM by mincore(2), which older kernels have; only the file's owner and root get the truth."""
+    if _LIBC is None:
         return None
-    try:
-        pages = -(-size // _PAGE)
-        vector = (ctypes.c_ubyte * pages)()
-        if _LIBC.mincore(address, size, vector):
+    pages = 0
+    for offset in range(0, size, _WINDOW):
+        length = min(_WINDOW, size - offset)
+        address = _LIBC.mmap(None, length, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, offset)
+        if address in (None, ctypes.c_void_p(-1).value):
             return None
-        # the lowest bit says resident, the others are reserved
-        return min(sum(page & 1 for page in vector) * _PAGE, size)
-    finally:
-        _LIBC.munmap(address, size)
+        try:
+            vector = ctypes.create_string_buffer(-(-length // _PAGE))
+            if _LIBC.mincore(address, length, vector):
+                return None
+            pages += vector.raw.translate(_ODD).count(1)
+        finally:
+            _LIBC.munmap(address, length)
+    return min(pages * _PAGE, size)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cachetop.base import units
@@ -11,10 +16,11 @@ from cachetop.cli.exits import DONE, FAILED, INTERRUPTED, NO_GPU
 from cachetop.cli.table import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cachetop.conversion.events import Event
     from cachetop.conversion.launch import JobHandle
+
+_EVERY = 0.1
+"""Seconds between two rewritings of a line: the terminal may be far away."""
 
 
 def follow(handle: JobHandle, as_json: bool, cancels: bool) -> int:
@@ -35,29 +41,39 @@ def follow(handle: JobHandle, as_json: bool, cancels: bool) -> int:
         for number, event in enumerate(events, 1):
             if number <= seen:
                 continue
-            seen = number
-            end = event
             if narrator is None:
                 print(public(event), flush=True)
             else:
                 narrator.tell(event)
+            seen, end = number, event
 
-    try:
-        take(handle.events())
-    except KeyboardInterrupt:
-        if narrator is not None:
-            narrator.clear()
-        if not cancels:
-            say(f"cachetop: job {handle.id} goes on; `cachetop jobs attach {handle.id}` follows it again")
-            return INTERRUPTED
-        say(f"cachetop: cancelling job {handle.id}")
-        try:
-            handle.cancel()
-            take(handle.events(timeout=5))
-        except (CannotCancel, TimeoutError) as error:
-            say(f"cachetop: {error}")
+    with _interruptible() as interrupted:
+        take(handle.events(stop=interrupted.is_set))
+    if not interrupted.is_set() or end.get("event") == "job-finished":
+        return _code(end)
+    if narrator is not None:
+        narrator.clear()
+    if not cancels:
+        say(f"cachetop: job {handle.id} goes on; `cachetop jobs attach {handle.id}` follows it again")
         return INTERRUPTED
-    return _code(end)
+    say(f"cachetop: cancelling job {handle.id}")
+    try:
+        handle.cancel()
+        take(handle.events(timeout=5))
+    except (CannotCancel, TimeoutError) as error:
+        say(f"cachetop: {error}")
+    return INTERRUPTED
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Ctrl-C sets the event instead of breaking into the middle of a line. Restored on leaving."""
+    interrupted = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _code(end: Event) -> int:
@@ -72,6 +88,7 @@ class _Narrator:
     def __init__(self) -> None:
         self._lively = sys.stderr.isatty()
         self._shown = False
+        self._passed = 0.0
 
     def clear(self) -> None:
         """Take away the line that is being rewritten."""
@@ -83,7 +100,9 @@ class _Narrator:
         """Say what is worth saying of one event."""
         passing = self._passing(event)
         if passing is not None:
-            if self._lively:
+            now = time.monotonic()
+            if self._lively and now - self._passed >= _EVERY:
+                self._passed = now
                 print(f"\r\x1b[K{passing[:79]}", end="", file=sys.stderr, flush=True)
                 self._shown = True
             return
@@ -108,8 +127,6 @@ class _Narrator:
                 of = f" of {clean(str(total))}" if total is not None else ""
                 done, unit = clean(str(event.get("done"))), clean(str(event.get("unit", "")))
                 return f"{clean(str(event.get('phase')))}: {done}{of} {unit}"
-            case "page-finished":
-                return f"page {clean(str(event.get('page')))} of {clean(str(event.get('pages', '?')))}"
             case "download":
                 return (
                     f"downloading {clean(str(event.get('repo')))} {clean(str(event.get('file')))}: "

@@ -25,9 +25,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("action", nargs="?", choices=("ls",), default="ls", metavar="ls", help="list (the default)")
     parser.add_argument("--json", action="store_true", help="print one cachetop.kernels/1 object")
     parser.add_argument("--sm", metavar="SM", help="only entries for this SM: 90, 9.0, sm_90 or sm_90a")
-    parser.add_argument(
-        "--cache", metavar="KIND", help="only this kind of cache (nvrtc), or one id (inductor:2)"
-    )
+    parser.add_argument("--cache", metavar="KIND", help="only this kind of cache (nvrtc), or one id (inductor:2)")
     parser.add_argument("--stale", action="store_true", help="only entries with a rule that says they are of no use")
     parser.add_argument(
         "--assume-sm",

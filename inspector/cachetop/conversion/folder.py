@@ -135,10 +135,7 @@ class JobFolder:
             return STATES.get(text(finished.get("status")) or "", "failed")
         if holder is not None:
             return "running"
-        try:
-            begun = self.events.stat().st_size > 0
-        except OSError:
-            begun = False
+        begun = any((_mark(path) or (0, 0))[1] for path in (self.events, self.path / "lock"))
         return "queued" if not begun and time.time() - started < STARTING_SECONDS else "lost"
 
 

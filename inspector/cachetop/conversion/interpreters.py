@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -89,15 +90,17 @@ def choose(python: str | None = None, env: Mapping[str, str] | None = None, cwd:
             if one.docling and _new_enough(one):
                 return one
             looked.append(clean(path))
+    able = [clean(one.path) for one in candidates(env, cwd) if one.docling and _new_enough(one)][:3]
     raise NoInterpreter(
         f"docling is not installed in {' nor in '.join(looked)}. Install it with "
         f"`{clean(sys.executable)} -m pip install 'cachetop[native]'` (475 MB, no torch), or name an interpreter "
-        "that has it: --python PATH"
+        f"that has it: --python {' or '.join(able) or 'PATH'}"
     )
 
 
 def _named(python: str, env: Mapping[str, str]) -> Interpreter:
-    path = os.path.abspath(os.path.expanduser(python))
+    found = shutil.which(python, path=env.get("PATH")) if os.sep not in python and not os.path.exists(python) else None
+    path = os.path.abspath(found or os.path.expanduser(python))
     if os.path.isdir(path):
         path = os.path.join(path, "bin", "python")
     if not os.path.isfile(path) or not os.access(path, os.X_OK):

@@ -12,7 +12,7 @@ import secrets
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from cachetop.conversion.records import PIPELINES, Job, Run
 FORMATS = ("md", "json", "html", "text", "doctags")
 WORKER = Path(__file__).parent / "worker"
 _DEVICE = re.compile(r"(auto|cpu|cuda(:\d{1,3})?)\Z")
-_TICK = 0.05
+_TICK = 0.03
 _LOOK = 0.5
 """Seconds without an event after which the lock is looked at."""
 
@@ -64,8 +64,8 @@ class JobHandle:
         """The whole picture as it stands now."""
         return picture(self._job)
 
-    def events(self, timeout: float | None = None) -> Iterator[Event]:
-        """Every event from the first on, as they come, up to `job-finished`.
+    def events(self, timeout: float | None = None, stop: Callable[[], bool] | None = None) -> Iterator[Event]:
+        """Every event from the first on, as they come, up to `job-finished` or until `stop()` is true.
 
         A job whose worker died gets its `job-finished` from here. Raises TimeoutError when `timeout` seconds
         passed and the job is not finished.
@@ -79,6 +79,8 @@ class JobHandle:
                 yield event
                 if event["event"] == "job-finished":
                     return
+            if stop is not None and stop():
+                return
             now = time.monotonic()
             if deadline is not None and now > deadline:
                 raise TimeoutError(f"job {self.id} is not finished after {timeout:g} s")
@@ -140,13 +142,12 @@ def convert(
         _remember(chosen.path)
     tidy()
     spec["roots"] = environment.watched_roots(given)
-    print_of = workers.fingerprint(chosen.path, spec, given)
+    group = workers.fingerprint(chosen.path, spec, given)
+    spec["worker"] = f"{group}-{secrets.token_hex(2)}"
+    spec["socket"] = str(workers.socket_path(spec["worker"])) if keep_warm else None
     folder = create(spec)
-    if _hand_over(folder, spec, print_of):
+    if _hand_over(folder, spec, group):
         return JobHandle(folder)
-    worker = f"{print_of}-{secrets.token_hex(2)}"
-    spec["worker"] = worker
-    spec["socket"] = str(workers.socket_path(worker)) if keep_warm else None
     folder.rewrite(spec)
     return JobHandle(folder, _spawn(chosen.path, folder, given))
 
@@ -203,10 +204,10 @@ def _remember(python: str) -> None:
         pass  # a convenience; the job itself says what is wrong with the state folder
 
 
-def _hand_over(folder: JobFolder, spec: dict[str, Any], print_of: str) -> bool:
+def _hand_over(folder: JobFolder, spec: dict[str, Any], group: str) -> bool:
     """Give the job to an idle resident worker that fits; whether one took it."""
     for one in workers.live():
-        if not one.id.startswith(print_of + "-") or one.answer.get("busy") is not False:
+        if not one.id.startswith(group + "-") or one.answer.get("busy") is not False:
             continue
         folder.rewrite({**spec, "worker": one.id, "socket": str(one.path)})
         try:

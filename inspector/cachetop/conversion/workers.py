@@ -33,6 +33,8 @@ _DECIDES = (
     "MKL_", "ORT_", "LD_LIBRARY_PATH", "LD_PRELOAD", "XDG_CACHE_HOME", "HOME", "TMPDIR", "PYTHONPATH",
 )  # fmt: skip
 _LONGEST_REPLY = 1 << 20
+ANSWER_SECONDS = 2.0
+"""How long a worker may take to answer a question."""
 
 
 class Unsafe(OSError):
@@ -78,23 +80,17 @@ def fingerprint(python: str, spec: Mapping[str, Any], env: Mapping[str, str]) ->
 
 def socket_path(worker: str) -> Path:
     """The socket of a new worker; its folder exists afterwards. Raises OSError, Unsafe among them."""
-    problem: OSError | None = None
-    for folder in _folders():
-        path = folder / f"{worker}.sock"
-        if len(os.fsencode(path)) > LONGEST_PATH:
-            continue
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _check(folder)
-        except OSError as error:
-            problem = error
-            continue
-        return path
-    raise problem or Unsafe(f"{runtime_dir()} is too long a path for a socket")
+    folder = _folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _check(folder)
+    return folder / f"{worker}.sock"
 
 
-def _folders() -> list[Path]:
-    return list(dict.fromkeys((runtime_dir(), Path(f"/tmp/cachetop-{os.getuid()}"))))
+def _folder() -> Path:
+    """The runtime folder, or the short one in /tmp where its path leaves no room for a socket's name."""
+    folder = runtime_dir()
+    room = LONGEST_PATH - len(os.fsencode(folder)) - len("/01234567-89ab.sock")
+    return folder if room >= 0 else Path(f"/tmp/cachetop-{os.getuid()}")
 
 
 def _check(folder: Path) -> None:
@@ -105,16 +101,16 @@ def _check(folder: Path) -> None:
 
 def live() -> Iterator[Live]:
     """Every listening worker of this user. Sockets nobody listens on any more are removed."""
-    for folder in _folders():
-        try:
-            _check(folder)
-            names = sorted(name for name in os.listdir(folder) if name.endswith(".sock"))
-        except OSError:
-            continue
-        for name in names:
-            found = _ask_status(folder / name)
-            if found:
-                yield found
+    folder = _folder()
+    try:
+        _check(folder)
+        names = sorted(name for name in os.listdir(folder) if name.endswith(".sock"))
+    except OSError:
+        return
+    for name in names:
+        found = _ask_status(folder / name)
+        if found:
+            yield found
 
 
 def _ask_status(path: Path) -> Live | None:
@@ -139,16 +135,16 @@ def workers() -> tuple[Worker, ...]:
     return tuple(one.record() for one in live())
 
 
-def request(path: Path, command: Mapping[str, Any], timeout: float = 2.0) -> dict[str, Any]:
+def request(path: Path, command: Mapping[str, Any]) -> dict[str, Any]:
     """Send one command, return the answer. Raises OSError or ValueError when there is none."""
-    with _connect(path, timeout) as (connection, _):
+    with _connect(path) as (connection, _):
         return _exchange(connection, command)
 
 
 @contextlib.contextmanager
-def _connect(path: Path, timeout: float = 2.0) -> Iterator[tuple[socket.socket, int]]:
+def _connect(path: Path) -> Iterator[tuple[socket.socket, int]]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout)
+        connection.settimeout(ANSWER_SECONDS)
         connection.connect(os.fspath(path))
         packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         pid, uid, _ = struct.unpack("3i", packed)

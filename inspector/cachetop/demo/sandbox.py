@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cachetop.gpu.sampler import Source
 
 MARKER = "cachetop-demo.json"
-PAGES = 12
+PAGES = 6
 _HERE = Path(__file__).parent
 _AT_ONCE = 14
 _MODELS_NEED = ("torch", "transformers", "docling_ibm_models")
@@ -92,7 +92,7 @@ class Sandbox:
         """
         if not _importable("triton"):
             return None
-        command = [*_python("triton_kernels.py"), "--new", str(new), "--pause", str(pause)]
+        command = [*_python("triton_kernels.py"), f"--new={new}", f"--pause={pause}", f"--parent={os.getpid()}"]
         return subprocess.Popen(
             command,
             env={**os.environ, **self.environment()},

@@ -214,8 +214,8 @@ def install(hf_home: Path, repo: str, ref: str, commit: str, source: Path) -> Pa
     """Move the files below `source` into the hub cache of `hf_home` as the hub's client lays them out."""
     root = hf_home / "hub" / ("models--" + repo.replace("/", "--"))
     shutil.rmtree(root, ignore_errors=True)
-    for name in ("blobs", "refs", "trees"):
-        (root / name).mkdir(parents=True)
+    for part in ("blobs", "refs", "trees"):
+        (root / part).mkdir(parents=True)
     snapshot = root / "snapshots" / commit
     tree: dict[str, dict[str, object]] = {}
     for file in sorted(path for path in source.rglob("*") if path.is_file()):

@@ -2,10 +2,11 @@
 # Triton's language only looks like Python: its types are the compiler's.
 """Compile real Triton kernels for several SMs, ahead of time, on a machine with or without a GPU.
 
-A script: `python triton_kernels.py [--first N] [--new N] [--pause SECONDS]` under an interpreter with Triton, with
-TRITON_CACHE_DIR set. `triton.compile` for a named target takes the path of the just-in-time compiler, with the
-same key and the same files; only nothing is launched. What is already in the cache is passed over without a
-pause, so that each run adds something new until the list is exhausted. It ends with the process that started it.
+A script: `python triton_kernels.py [--first N] [--new N] [--pause SECONDS] [--parent PID]` under an interpreter
+with Triton, with TRITON_CACHE_DIR set. `triton.compile` for a named target takes the path of the just-in-time
+compiler, with the same key and the same files; only nothing is launched. What is already in the cache is passed
+over without a pause, so that each run adds something new until the list is exhausted. With `--parent` it ends when
+that process does.
 """
 
 import argparse
@@ -116,14 +117,15 @@ def main(words=None):
     parser.add_argument("--first", type=int, default=0, help="look at no more than this many of the list")
     parser.add_argument("--new", type=int, default=0, help="stop after compiling this many that were not there")
     parser.add_argument("--pause", type=float, default=0.0, help="seconds to wait after each new one")
+    parser.add_argument("--parent", type=int, default=0, help="end when this process is no longer the parent")
     args = parser.parse_args(words)
     if not os.environ.get("TRITON_CACHE_DIR"):
         parser.error("TRITON_CACHE_DIR is not set: these kernels belong into a sandbox, not into the default cache")
-    parent, hits = os.getppid(), []
+    hits = []
     triton.knobs.compilation.listener = lambda *, cache_hit, **_: hits.append(cache_hit)
     new = 0
     for kernel, types, block, sm in itertools.islice(work(), args.first or None):
-        if os.getppid() != parent:
+        if args.parent and os.getppid() != args.parent:
             return 0
         signature = {name: types.get(name, "constexpr") for name in kernel.arg_names}
         source = ASTSource(fn=kernel, signature=signature, constexprs={"BLOCK": block})

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from cachetop import locations
 from cachetop.base.hostile import clean
+from cachetop.conversion.records import PHASES
+
+_LOOK_BACK = 30
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,16 @@ class GpuFigure:
 
 
 @dataclass(frozen=True)
+class RunFigure:
+    """A finished conversion: how it started (None: no model files), and seconds by phase."""
+
+    start: str | None
+    pipeline: str
+    pages: int
+    phases: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
 class Figures:
     """Everything the page says about one machine. Sizes in bytes, times in milliseconds."""
 
@@ -62,6 +75,8 @@ class Figures:
     usable: int | None
     """Those of them that a GPU here can load; None without a GPU."""
     gpus: tuple[GpuFigure, ...]
+    runs: tuple[RunFigure, ...] = ()
+    """The newest finished conversion of each kind of start."""
 
     @property
     def entries(self) -> int | None:
@@ -124,7 +139,20 @@ def measure() -> Figures:
             GpuFigure(clean(g.name), g.sm, g.memory.used if g.memory else None, g.memory.total if g.memory else None)
             for g in gpus.gpus
         ),
+        runs=_runs(),
     )
+
+
+def _runs() -> tuple[RunFigure, ...]:
+    from cachetop.conversion.folder import Listing
+    from cachetop.conversion.report import job
+
+    found: dict[str | None, RunFigure] = {}
+    for one in [done for done in Listing().jobs() if done.state == "done"][:_LOOK_BACK]:
+        told = job(one.id)
+        phases = tuple((phase, told.phases[phase]) for phase in PHASES if phase in told.phases)
+        found.setdefault(told.start, RunFigure(told.start, clean(told.pipeline), told.pages, phases))
+    return tuple(found.values())
 
 
 def _sum(counts: list[int | None]) -> int | None:

@@ -27,6 +27,7 @@ def page(words: Words, figures: Figures, example: bool = False) -> list[Block]:
         Paragraph(words("starts.body")),
         _starts(words),
         Paragraph(words("starts.after")),
+        *([] if example else _runs(words, figures)),
         Heading(words("compiles.heading")),
         Paragraph(words("compiles.body")),
         _bullets(words, "compiles.items", values),
@@ -89,6 +90,28 @@ def _starts(words: Words) -> Grid:
         for name in words.below("starts.rows")
     ]
     return Grid(("", *(words(f"starts.{state}") for state in _STARTS)), tuple(rows))
+
+
+def _runs(words: Words, figures: Figures) -> list[Block]:
+    """This machine's own runs, to hold against the table above."""
+    if not figures.runs:
+        return [Paragraph(words("starts.no_run"))]
+    lines = []
+    for run in figures.runs:
+        known = run.start.replace("-", "_") if run.start else "no_models"
+        phases = ", ".join(
+            f"{words(f'starts.phases.{name}')} {_duration(words, seconds * 1000)}" for name, seconds in run.phases
+        )
+        lines.append(
+            words(
+                "starts.run",
+                state=words(f"starts.{known}"),
+                pipeline=run.pipeline,
+                pages=str(run.pages),
+                phases=phases or words("words.unknown"),
+            )
+        )
+    return [Paragraph(words("starts.here")), Bullets(tuple(lines))]
 
 
 def _bullets(words: Words, key: str, values: dict[str, str]) -> Bullets:

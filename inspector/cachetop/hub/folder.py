@@ -87,6 +87,14 @@ def open_folder(name: str, at: int) -> int:
         return os.open(name, files.DIRECTORY, dir_fd=at)
 
 
+def open_root(path: str) -> int:
+    """Open a cache root, which may be a symlink: it is the person's own choice. Raises OSError."""
+    try:
+        return os.open(path, _NOATIME_DIRECTORY & ~os.O_NOFOLLOW)
+    except PermissionError:
+        return os.open(path, files.DIRECTORY & ~os.O_NOFOLLOW)
+
+
 @contextmanager
 def folder(name: str, at: int) -> Iterator[int]:
     """`open_folder` as a context that closes it."""
@@ -173,6 +181,7 @@ class _Reader:
         self.complain = contents.complaints.add
         self.several: dict[tuple[int, int], Blob] = {}
         self.sized = True
+        self.odd: set[str] = set()
 
     def section(self, path: str, at: int, reader: Callable[[str, int], None]) -> None:
         """Open `path` (its last part in the open folder `at`), mark it and hand it to `reader`."""
@@ -241,13 +250,24 @@ class _Reader:
             for entry in entries:
                 name = entry.name
                 try:
-                    if entry.is_symlink():
+                    if entry.is_file(follow_symlinks=False):
+                        # unpacking costs a fraction of reading the attributes
+                        status = entry.stat(follow_symlinks=False)
+                        _, inode, device, links, _, _, size, _, _, _ = status
+                        if links == 1:
+                            blob = Blob(
+                                device, inode, size, status.st_blocks * 512, 1, status.st_atime, status.st_mtime, None
+                            )
+                        else:
+                            blob = one(status)
+                        if name.endswith(layout.PARTIAL):
+                            partials[name] = blob
+                        else:
+                            blobs[name] = blob
+                            if not name.isprintable():
+                                self.odd.add(name)
+                    elif entry.is_symlink():
                         self._link(name, os.readlink(name, dir_fd=descriptor))
-                    elif name[-11:] == layout.PARTIAL:
-                        if entry.is_file(follow_symlinks=False):
-                            partials[name] = one(entry.stat(follow_symlinks=False))
-                    elif entry.is_file(follow_symlinks=False):
-                        blobs[name] = one(entry.stat(follow_symlinks=False))
                 except FileNotFoundError:
                     continue  # deleted since the folder was listed
 
@@ -260,6 +280,8 @@ class _Reader:
         elif payload in self.store and not name.startswith("."):
             self.contents.blobs[name] = self.store[payload]
             self.contents.plain = False
+            if not name.isprintable():
+                self.odd.add(name)
 
     def _one(self, status: os.stat_result) -> Blob:
         """The Blob of an inode, the same one for each of its names in this repo."""
@@ -289,7 +311,7 @@ class _Reader:
         """One folder of a revision. Nearly everything in it is a link to a blob, so reading it as one comes first."""
         up = "../" * prefix.count("/") + "../../blobs/"
         skip, readlink, find = len(up), os.readlink, self.contents.blobs.get
-        add, count = snapshot.files.append, snapshot.unique.add
+        add, count, odd = snapshot.files.append, snapshot.unique.add, self.odd
         names = os.listdir(descriptor)
         names.sort()
         for name in names:
@@ -307,7 +329,7 @@ class _Reader:
                 key, blob = found
             if prefix:
                 name = prefix + name
-            if not (name.isprintable() and key.isprintable()):
+            if not name.isprintable() or key in odd:
                 name, key = self._clean(name), self._clean(key)
             count(blob)
             add(File(name=name, size=blob.size, size_on_disk=blob.disk, blob=key))

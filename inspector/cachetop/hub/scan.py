@@ -18,7 +18,7 @@ import msgspec
 from cachetop.base.hostile import clean
 from cachetop.base.record import Problem, why
 from cachetop.hub import layout
-from cachetop.hub.folder import Blob, Contents, inode, moved, read
+from cachetop.hub.folder import Blob, Contents, inode, moved, open_root, read
 from cachetop.hub.records import Models, Repo, Root
 from cachetop.hub.store import Store
 from cachetop.hub.summary import Summary, partials, summarise
@@ -148,7 +148,7 @@ class _Root:
     def refresh(self, seen: set[tuple[int, int]]) -> bool:
         """Bring this root up to date; returns whether anything changed. `seen`: roots done already."""
         try:
-            descriptor = os.open(self.location.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            descriptor = open_root(self.location.path)
         except OSError as error:
             return self._gone(_trouble(self.location.path, error))
         try:

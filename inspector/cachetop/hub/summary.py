@@ -96,8 +96,8 @@ def _revision(snapshot: Snapshot, refs: list[str], others: set[Blob]) -> Revisio
 
 def _check(contents: Contents, named: set[Blob]) -> None:
     """Complain about refs without a revision and blobs without one."""
-    if not contents.snapshots:
-        return  # a download is starting: of course nothing fits yet
+    if not contents.snapshots or contents.complaints.blind:
+        return  # a download is starting, or a part could not be read: of course things do not fit
     commits = {snapshot.commit for snapshot in contents.snapshots}
     if not commits.issuperset(contents.refs.values()):
         for ref, commit in contents.refs.items():

@@ -29,7 +29,7 @@ class _Entry(msgspec.Struct, gc=False):
     @property
     def expected(self) -> int | None:
         size = self.size if self.lfs_size is None else self.lfs_size
-        return size if size >= 0 else None
+        return size if 0 <= size < 1 << 63 else None
 
 
 class _Tree(msgspec.Struct):

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from cachetop.base.files import open_quietly
 from cachetop.base.residency import resident_fd
 from cachetop.hub import layout
-from cachetop.hub.folder import Blob, folder
+from cachetop.hub.folder import Blob, folder, open_root
 from cachetop.hub.scan import Known
 
 
@@ -61,7 +61,7 @@ class Opened:
             return None
         try:
             status = os.fstat(descriptor)
-            if (status.st_dev, status.st_ino) != (blob.device, blob.inode):
+            if (status.st_dev, status.st_ino, status.st_size) != (blob.device, blob.inode, blob.size):
                 return None  # replaced since the scan
             if status.st_atime > status.st_mtime:
                 self.used.append(status.st_atime)
@@ -76,7 +76,7 @@ def opened(known: Known) -> Iterator[Opened | None]:
     with ExitStack() as stack:
         blobs: int | None = None
         try:
-            root = os.open(known.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            root = open_root(known.root)
             stack.callback(os.close, root)
             top = stack.enter_context(folder(known.folder, root))
         except OSError:

@@ -67,14 +67,15 @@ def read_fd(fd: int) -> Cubin:
         raise CubinError(f"it ends after {len(head)} bytes, within the ELF header")
     if head[4] != 2 or head[5] != 1:
         raise CubinError("it is no little-endian ELF64 file")
-    machine, version, table, flags = struct.unpack_from("<2xHI16xQI", head, 16)
-    entry_size, count, names_index = struct.unpack_from("<HHH", head, 58)
+    machine, version, programs, table, flags = struct.unpack_from("<2xHI8xQQI", head, 16)
+    program_size, program_count, entry_size, count, names_index = struct.unpack_from("<HHHHH", head, 54)
     if machine != _EM_CUDA:
         raise CubinError(f"it is no cubin (ELF machine {machine}, not {_EM_CUDA})")
     if count and entry_size != _SECTION.size:
         raise CubinError(f"its section headers are {entry_size} bytes long, not {_SECTION.size}")
-    if table + count * entry_size > size:
-        raise CubinError(f"it is {size} bytes long, its section table ends at {table + count * entry_size}")
+    ends = max(table + count * entry_size, programs + program_count * program_size)
+    if ends > size:
+        raise CubinError(f"it is {size} bytes long, its header tables end at {ends}")
     sections = _sections(fd, table, min(count, _SECTIONS_MOST))
     for section in sections:
         if section[1] != _NOBITS and section[4] + section[5] > size:

@@ -66,8 +66,8 @@ def _triton(folder: int, place: str, key: str, ground: Ground) -> Facts:
         group = next((name for name in files if name.startswith("__grp__") and name.endswith(".json")), None)
         if group is None:
             return _NOTHING
-        producer, toolchain = _producer(inner, group[7:])
-        children, broken = _children(inner, group)
+        producer, toolchain = _producer(inner, group[7:], files)
+        children, broken = _children(inner, group, files)
         elsewhere = _elsewhere(children, folder, place, key, ground)
         stem = group[7:-5]
         code_sm = None
@@ -89,11 +89,11 @@ def _triton(folder: int, place: str, key: str, ground: Ground) -> Facts:
         os.close(inner)
 
 
-def _producer(inner: int, name: str) -> tuple[Producer, str | None]:
+def _producer(inner: int, name: str, files: dict[str, os.stat_result]) -> tuple[Producer, str | None]:
     """The Triton release and the environment, from the metadata; and the raw path of the compiler's libdevice."""
     try:
-        said = _metadata(read_bounded(name, METADATA_MOST, inner))
-    except (OSError, ValueError):
+        said = _metadata(_json(inner, name, files))
+    except (OSError, ValueError, RecursionError):
         return UNKNOWN_PRODUCER, None
     toolchain = next((path for _, path in said.extern_libs or () if path.startswith("/") and "\0" not in path), None)
     prefix = _PREFIX.match(toolchain) if toolchain else None
@@ -107,10 +107,17 @@ def _producer(inner: int, name: str) -> tuple[Producer, str | None]:
     return producer, toolchain
 
 
-def _children(inner: int, group: str) -> tuple[dict[str, str], str | None]:
+def _json(inner: int, name: str, files: dict[str, os.stat_result]) -> bytes:
+    """A small file, as long as it was when listed. Raises OSError or ValueError."""
+    if name not in files:
+        raise ValueError(f"{name} is no regular file")
+    return read_bounded(name, min(files[name].st_size, METADATA_MOST), inner)
+
+
+def _children(inner: int, group: str, files: dict[str, os.stat_result]) -> tuple[dict[str, str], str | None]:
     try:
-        children = _group(read_bounded(group, METADATA_MOST, inner)).child_paths
-    except (OSError, ValueError):
+        children = _group(_json(inner, group, files)).child_paths
+    except (OSError, ValueError, RecursionError):
         return {}, f"its group file {clean(group, 200)} cannot be read, so the entry is never loaded"
     return (children, None) if len(children) <= _CHILDREN_MOST else ({}, "its group file names too many files")
 
@@ -188,7 +195,7 @@ def _pickles(folder: int, key: str) -> Facts:
             hit = _TRITON_VERSION.search(read_bounded(name, _PICKLE_MOST, inner))
             producer = Producer(triton=hit[1].decode()) if hit else UNKNOWN_PRODUCER
             return Facts(producer=producer, witness=f"{key}/{name}")
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         pass
     finally:
         os.close(inner)

@@ -39,12 +39,14 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Row(msgspec.Struct, gc=False):
     """One entry as the scanner keeps it. `stamp` is the mtime (ns) of its folder or file.
 
-    `open` rows are looked at on every scan: entries in flight, and those a folder's mtime says nothing of.
+    A `settled` row stays as it is while its shelf's mtime does. Others are looked at on every scan: `open` ones
+    (in flight, or with contents their own mtime says nothing of) are read again, the rest when `stamp` moved.
     `links` are (device, inode, bytes) of files with several names.
     """
 
     entry: Entry
     stamp: int
+    settled: bool
     open: bool
     links: Links = ()
     facts: Facts | None = None

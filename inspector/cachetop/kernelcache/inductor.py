@@ -144,8 +144,8 @@ def _single(root: int, name: str, shelf: Shelf, context: Context) -> bool:
 def _kernels(folder: int, path: str, shelf: Shelf, context: Context) -> bool:
     """`triton/<device>`: a Triton cache of its own."""
 
-    def read(parent: int, key: str, found: os.stat_result, context: Context) -> Row | None:
-        return triton.read_entry(parent, key, found, context, f"{path}/")
+    def read(parent: int, key: str, context: Context) -> Row | None:
+        return triton.read_entry(parent, key, context, f"{path}/")
 
     return refresh(folder, shelf, triton.is_key, read, context)
 
@@ -154,11 +154,12 @@ def _graphs(folder: int, path: str, shelf: Shelf, context: Context) -> bool:
     """`fxgraph/xx` and `aotautograd`: a folder per key, a pickle per set of guards."""
     part = path.partition("/")[0]
 
-    def read(parent: int, key: str, found: os.stat_result, context: Context) -> Row | None:
+    def read(parent: int, key: str, context: Context) -> Row | None:
         inner = open_folder(key, parent)
         if inner is None:
             return None
         try:
+            found = os.fstat(inner)
             total = usage(inner, depth=1)
             names = sorted(name for name in os.listdir(inner) if not name.startswith("."))
             sm = _sms([_bytes(name, inner) for name in names[:4]])
@@ -176,7 +177,7 @@ def _pieces(folder: int, path: str, shelf: Shelf, context: Context) -> bool:
     """`xx` and `cache`: flat folders where the files of one key share its name up to the first dot."""
     about = os.fstat(folder)
     trusted = about.st_mtime_ns == shelf.stamp and about.st_mtime_ns < shelf.listed - RACY
-    if trusted and not any(row.open for row in shelf.rows.values()):
+    if trusted and all(row.settled for row in shelf.rows.values()):
         return False
     groups: dict[str, list[str]] = {}
     for name in os.listdir(folder):
@@ -271,5 +272,6 @@ def _row(
         path=clean(path),
         part=part,
     )
-    unsettled = state in ("compiling", "orphan")
-    return Row(entry, about.st_mtime_ns, unsettled, tuple(total.links))
+    # A graph's folder gets a file more for each new set of guards, which its shelf's mtime does not show.
+    settled = state not in ("compiling", "orphan") and part not in ("fxgraph", "aotautograd")
+    return Row(entry, about.st_mtime_ns, settled, state == "compiling", tuple(total.links))

@@ -58,8 +58,12 @@ def code(key: str) -> str | None:
     return found["code"] if found else None
 
 
-def _read(folder: int, name: str, found: os.stat_result, context: Context) -> Row | None:
+def _read(folder: int, name: str, context: Context) -> Row | None:
     parts = _NAME.fullmatch(name)
+    try:
+        found = os.lstat(name, dir_fd=folder)
+    except OSError:
+        return None
     if parts is None or not stat.S_ISREG(found.st_mode):
         return None
     version = parts["nvrtc"]
@@ -86,4 +90,5 @@ def _read(folder: int, name: str, found: os.stat_result, context: Context) -> Ro
     )
     # A file is written to after its rename, which the folder's time stamp does not show: look while it is young.
     links = ((found.st_dev, found.st_ino, bytes_held),) if found.st_nlink > 1 else ()
-    return Row(entry, found.st_mtime_ns, young(found.st_mtime_ns, context.now), links)
+    fresh = young(found.st_mtime_ns, context.now)
+    return Row(entry, found.st_mtime_ns, settled=not fresh, open=fresh, links=links)

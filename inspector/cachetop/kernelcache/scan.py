@@ -153,7 +153,7 @@ class Kept:
         try:
             root = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            exists = os.path.lexists(self.root)
+            exists = not isinstance(error, FileNotFoundError)
             readable = not exists
             problem = f"{clean(self.root)} cannot be read: {why(error)}" if exists else None
             changed = bool(self.entries())

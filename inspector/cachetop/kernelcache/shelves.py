@@ -16,8 +16,8 @@ from cachetop.kernelcache.formats import Context, Row, Shelf
 RACY = 2_000_000_000
 """Nanoseconds: a folder changed less than this before it was listed may change again within its time stamp."""
 
-Reader = Callable[[int, str, os.stat_result, Context], Row | None]
-"""(folder's descriptor, raw name, lstat of it, context) -> a row, None when there is no entry (any more)."""
+Reader = Callable[[int, str, Context], Row | None]
+"""(folder's descriptor, raw name, context) -> a row, None when there is no entry (any more)."""
 
 
 def open_folder(name: str, dir_fd: int | None = None) -> int | None:
@@ -29,12 +29,12 @@ def open_folder(name: str, dir_fd: int | None = None) -> int | None:
 
 
 def refresh(folder: int, shelf: Shelf, wanted: Callable[[str], bool], read: Reader, context: Context) -> bool:
-    """Bring one shelf up to date. Lists it only when its mtime moved; reads only what changed or is open."""
+    """Bring one shelf up to date. Lists it only when its mtime moved; reads only what changed."""
     try:
         stamp = os.fstat(folder).st_mtime_ns
         trusted = stamp == shelf.stamp and stamp < shelf.listed - RACY
         if trusted:
-            names: Iterable[str] = [name for name, row in shelf.rows.items() if row.open]
+            names: Iterable[str] = [name for name, row in shelf.rows.items() if not row.settled]
         else:
             listed = time.time_ns()
             names = [name for name in os.listdir(folder) if wanted(name)]
@@ -53,13 +53,13 @@ def refresh(folder: int, shelf: Shelf, wanted: Callable[[str], bool], read: Read
 def reread(folder: int, name: str, rows: dict[str, Row], read: Reader, context: Context) -> bool:
     """Bring one row up to date; an entry that reads the same stays the same object. Returns whether it changed."""
     old = rows.get(name)
-    try:
-        found = os.lstat(name, dir_fd=folder)
-    except OSError:
-        return rows.pop(name, None) is not None
-    if old is not None and not old.open and old.stamp == found.st_mtime_ns:
-        return False
-    row = read(folder, name, found, context)
+    if old is not None and not old.open:
+        try:
+            if os.lstat(name, dir_fd=folder).st_mtime_ns == old.stamp:
+                return False
+        except OSError:
+            pass  # gone, which the reader will find too
+    row = read(folder, name, context)
     if row is None:
         return rows.pop(name, None) is not None
     return keep(rows, name, row)
@@ -70,7 +70,7 @@ def keep(rows: dict[str, Row], name: str, row: Row) -> bool:
     old = rows.get(name)
     rows[name] = row
     if old is not None and old.entry == row.entry:
-        row.entry = old.entry
+        row.entry, row.detailed = old.entry, old.detailed
         return False
     return True
 

@@ -29,8 +29,10 @@ from cachetop.kernelcache.usage import Usage, usage, young
 
 STAGES = ("source", "ttir", "ttgir", "llir", "ptx", "amdgcn", "cubin", "hsaco", "json")
 METADATA_MOST = 1 << 18
+_METADATA_USUAL = 1 << 13
 _TEXT_MOST = 1 << 16
-_RANK = {name: rank for rank, name in enumerate(STAGES)}
+_RANK = {name: rank for rank, name in enumerate(STAGES, 1)}
+_OTHER, _SHARED, _AUTOTUNE, _GROUP = -1, -2, -3, -4
 _KEY = re.compile(r"[A-Z2-7]{52}|[0-9a-f]{64}|[A-Za-z0-9_-]{43}")
 _TEMPORARY = re.compile(r"tmp\.pid_(\d{1,10})_")
 _PTX_TARGET = re.compile(rb"^\.target\s+(sm_\d{2,3})[af]?", re.MULTILINE)
@@ -50,6 +52,7 @@ class _Metadata(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Metadata).decode
 _sms: dict[int | str, tuple[str, ...]] = {}
 _names: dict[str, str] = {}
+_roles: dict[str, int] = {}
 
 
 def is_key(name: str) -> bool:
@@ -86,19 +89,17 @@ def force(folder: int, key: str, rows: dict[str, Row], context: Context, shelf: 
     if key in rows:
         rows[key].open = True
 
-    def read(parent: int, name: str, found: os.stat_result, context: Context) -> Row | None:
-        return read_entry(parent, name, found, context, shelf)
+    def read(parent: int, name: str, context: Context) -> Row | None:
+        return read_entry(parent, name, context, shelf)
 
     return reread(folder, key, rows, read, context)
 
 
-def read_entry(folder: int, key: str, found: os.stat_result, context: Context, shelf: str = "") -> Row | None:
+def read_entry(folder: int, key: str, context: Context, shelf: str = "") -> Row | None:
     """Read one entry folder below the open `folder`; `shelf` is that folder's path below the root, with a slash.
 
     Returns None when it is no folder, is gone, or may not be opened (which adds to `context.errors`).
     """
-    if found.st_mode & 0o170000 != 0o040000:
-        return None
     try:
         fd = os.open(key, DIRECTORY, dir_fd=folder)
     except PermissionError:
@@ -107,20 +108,20 @@ def read_entry(folder: int, key: str, found: os.stat_result, context: Context, s
     except OSError:
         return None
     try:
-        return _read(fd, key, found.st_mtime_ns, context, shelf)
+        return _read(fd, key, context, shelf)
     except OSError:
         return None
     finally:
         os.close(fd)
 
 
-def _read(fd: int, key: str, stamp: int, context: Context, shelf: str) -> Row:
-    size = files = 0
-    newest = stamp
+def _read(fd: int, key: str, context: Context, shelf: str) -> Row:
+    blocks = files = 0
+    newest = stamp = os.fstat(fd).st_mtime_ns
     oldest = 0
     group = metadata = temporary = None
     shared = autotune = False
-    rank = -1
+    rank = _OTHER
     staged = ""
     links: list[tuple[int, int, int]] = []
     for name in os.listdir(fd):
@@ -133,36 +134,33 @@ def _read(fd: int, key: str, stamp: int, context: Context, shelf: str) -> Row:
             if mode == 0o040000 and name.startswith("tmp."):
                 temporary = name
             continue
-        blocks = found.st_blocks * 512
         if found.st_nlink > 1:
             if any(found.st_ino == link[1] for link in links):
                 continue
-            links.append((found.st_dev, found.st_ino, blocks))
-        size += blocks
+            links.append((found.st_dev, found.st_ino, found.st_blocks * 512))
+        blocks += found.st_blocks
         files += 1
         moment = found.st_mtime_ns
         if moment > newest:
             newest = moment
         if not oldest or moment < oldest:
             oldest = moment
-        dot = name.rfind(".")
-        ending = name[dot + 1 :]
-        if ending == "json":
-            if name.startswith("__grp__"):
-                group = name
-                continue
-            if name.endswith(".autotune.json"):
-                autotune = True
-                continue
-            metadata = name
-        elif ending == "so":
+        role = _roles.get(name) or _role(name)
+        if role > rank:
+            rank, staged = role, name
+        elif role == _GROUP:
+            group = name
+        elif role == _SHARED:
             shared = True
-        place = _RANK.get(ending, -1)
-        if place > rank:
-            rank, staged = place, name[:dot]
+        elif role == _AUTOTUNE:
+            autotune = True
+    size = blocks * 512
+    if rank == _RANK["json"]:
+        metadata = staged
+    staged = staged.rpartition(".")[0]
     if group is not None:
         metadata, staged = group[7:], group[7:-5]
-    name, sm, problems = _identity(fd, staged, metadata, rank) if rank >= 0 or group else ("", (), ())
+    name, sm, problems = _identity(fd, staged, metadata, rank) if rank > 0 or group else ("", (), ())
     alive = False
     if temporary is not None:
         size, files, newest, alive = _temporaries(fd, size, files, newest)
@@ -187,11 +185,29 @@ def _read(fd: int, key: str, stamp: int, context: Context, shelf: str) -> Row:
         state=state,
         producer=UNKNOWN_PRODUCER,
         problems=problems,
-        stage=STAGES[rank] if rank >= 0 and group is None else None,
+        stage=STAGES[rank - 1] if rank > 0 and group is None else None,
         path=shelf + key if shelf else key,
         part="triton" if shelf else None,
     )
-    return Row(entry, stamp, group is None or temporary is not None, tuple(links))
+    settled = group is not None and temporary is None
+    return Row(entry, stamp, settled, state == "compiling" or temporary is not None, tuple(links))
+
+
+def _role(name: str) -> int:
+    """What a file is by its name: the rank of its stage (from 1), or one of the other roles. Kernels share names."""
+    ending = name.rpartition(".")[2]
+    if ending == "json" and name.startswith("__grp__"):
+        role = _GROUP
+    elif name.endswith(".autotune.json"):
+        role = _AUTOTUNE
+    elif ending == "so":
+        role = _SHARED
+    else:
+        role = _RANK.get(ending, _OTHER)
+    if len(_roles) > 200_000:
+        _roles.clear()
+    _roles[name] = role
+    return role
 
 
 def _identity(
@@ -203,7 +219,9 @@ def _identity(
         try:
             handle = open_quietly(metadata, fd)
             try:
-                raw = os.read(handle, METADATA_MOST)
+                raw = os.read(handle, _METADATA_USUAL)  # a larger buffer would be mapped and unmapped each time
+                if len(raw) == _METADATA_USUAL:
+                    raw += os.read(handle, METADATA_MOST)
             finally:
                 os.close(handle)
             said = _decode(raw)
@@ -211,7 +229,7 @@ def _identity(
             if sm and said.name:
                 return _known(said.name), sm, ()
             problems = (Problem(rule="metadata", message=f"{clean(metadata, 200)} names no kernel or no SM"),)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        except (OSError, ValueError, RecursionError):
             problems = (Problem(rule="metadata", message=f"{clean(metadata, 200)} cannot be read as metadata"),)
     return _known(staged), _staged_sm(fd, staged), problems
 

@@ -83,7 +83,7 @@ def tree_row(
     part: str | None = None,
     producer: Producer = UNKNOWN_PRODUCER,
 ) -> Row:
-    """One row for the whole tree open as `folder`. It is open: a folder's mtime says nothing of what is deeper."""
+    """One row for the whole tree open as `folder`. Never settled: its mtime says nothing of what is deeper."""
     total = usage(folder)
     stamp = os.fstat(folder).st_mtime_ns
     entry = Entry(
@@ -101,4 +101,4 @@ def tree_row(
         path=clean(path),
         part=part,
     )
-    return Row(entry, max(stamp, total.newest), True, tuple(total.links))
+    return Row(entry, max(stamp, total.newest), False, True, tuple(total.links))

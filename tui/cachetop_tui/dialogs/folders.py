@@ -54,6 +54,11 @@ def expand(text: str, base: str) -> str:
     return os.path.normpath(os.path.join(base, os.path.expanduser(text)))
 
 
+def kind(path: str) -> str:
+    """folder, file or nothing: what stands at `path` on the disk."""
+    return "folder" if os.path.isdir(path) else "file" if os.path.isfile(path) else "nothing"
+
+
 def listing(folder: str, prefix: str = "") -> Listing:
     """The rows of `folder` whose name starts with `prefix` (case does not matter): documents, folders, others.
 

@@ -27,7 +27,7 @@ class NotStarted(Exception):
 
 
 def start(request: StartRequest) -> JobHandle:
-    """Start what was asked for and return at once. Runs in a worker thread: it starts a process.
+    """Start what was asked for and return at once. Blocks: it reads files and starts a process.
 
     Raises NotStarted.
     """

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from typing import ClassVar
 
-from textual import events, on, work
+from textual import events, work
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
-from textual.worker import get_current_worker
 
 from cachetop.base.hostile import clean
 from cachetop.base.units import size
 from cachetop_tui import themes
+from cachetop_tui.background import in_background
 from cachetop_tui.dialogs import folders
 from cachetop_tui.dialogs.fields import BACKGROUND
 from cachetop_tui.dialogs.folders import Entry, Listing
@@ -54,11 +54,6 @@ class FilePicker(Widget, can_focus=True):
             self.folder = folder
             self.problem = problem
 
-    class _Read(Message):
-        def __init__(self, listing: Listing, prefix: str, recent: tuple[Entry, ...]) -> None:
-            super().__init__()
-            self.listing, self.prefix, self.recent = listing, prefix, recent
-
     def __init__(self, folder: str, recent: tuple[str, ...] = (), *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.folder = folder
@@ -75,33 +70,19 @@ class FilePicker(Widget, can_focus=True):
         """Read the first folder."""
         self.look(self.folder)
 
-    def look(self, folder: str, prefix: str = "") -> None:
+    @work(exclusive=True, group="listing", exit_on_error=False)
+    async def look(self, folder: str, prefix: str = "") -> None:
         """List `folder`, only the names that start with `prefix`, off the event loop."""
         self._reading = True
-        self._read(folder, prefix)
-
-    @work(thread=True, exclusive=True, group="listing", exit_on_error=False)
-    def _read(self, folder: str, prefix: str) -> None:
-        found = folders.listing(folder, prefix)
-        recent = folders.recent(self._recent) if not prefix else ()
-        if not get_current_worker().is_cancelled:
-            self.post_message(self._Read(found, prefix, recent))
-
-    @on(_Read)
-    def _arrived(self, message: FilePicker._Read) -> None:
-        """Show what was read."""
-        message.stop()
-        found = message.listing
+        found, recent = await in_background(_look, folder, prefix, self._recent)
         moved = found.folder != self.folder
         self.folder, self._cut, self._reading = found.folder, found.cut, False
-        self._rows = (*message.recent, *found.entries)
+        self._rows = (*recent, *found.entries)
         back = next(
             (i for i, row in enumerate(self._rows) if row.path == self._came_from and row.kind == "folder"), None
         )
         first = next((i for i, row in enumerate(self._rows) if row.kind != "parent"), 0)
-        self._cursor = (
-            back if back is not None else first if moved or message.prefix or not self._cursor else self._cursor
-        )
+        self._cursor = back if back is not None else first if moved or prefix or not self._cursor else self._cursor
         self._cursor = max(0, min(self._cursor, len(self._rows) - 1))
         self._came_from = None
         self.refresh()
@@ -224,6 +205,10 @@ class FilePicker(Widget, can_focus=True):
     def on_blur(self) -> None:
         """Show the cursor at rest."""
         self.refresh()
+
+
+def _look(folder: str, prefix: str, recent: tuple[str, ...]) -> tuple[Listing, tuple[Entry, ...]]:
+    return folders.listing(folder, prefix), () if prefix else folders.recent(recent)
 
 
 def chosen(files: tuple[str, ...], width: int) -> tuple[str, str]:

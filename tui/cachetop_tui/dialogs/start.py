@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from typing import ClassVar
 
@@ -10,16 +9,15 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.message import Message
 from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Input
-from textual.worker import get_current_worker
 
 from cachetop.base.hostile import clean
 from cachetop.conversion.launch import FORMATS
 from cachetop.conversion.records import Jobs
 from cachetop.gpu.records import Gpus
+from cachetop_tui.background import in_background
 from cachetop_tui.dialogs import folders, options
 from cachetop_tui.dialogs.fields import Choice, Option, Press, Sentence, Ticks
 from cachetop_tui.dialogs.launching import StartRequest
@@ -40,7 +38,7 @@ class PathSuggester(Suggester):
 
     async def get_suggestion(self, value: str) -> str | None:
         """The path that continues `value`, None when there is none."""
-        return await asyncio.to_thread(folders.complete, value, self._base)
+        return await in_background(folders.complete, value, self._base)
 
 
 class StartDialog(ModalScreen[StartRequest | None]):
@@ -63,15 +61,11 @@ class StartDialog(ModalScreen[StartRequest | None]):
     StartDialog #buttons { height: 1; align-horizontal: right; }
     """
 
-    class _Found(Message):
-        def __init__(self, found: tuple[Option, ...]) -> None:
-            super().__init__()
-            self.found = found
-
     def __init__(self, jobs: Jobs | None = None, gpus: Gpus | None = None, folder: str | None = None) -> None:
         super().__init__()
         self._recent = tuple(path for job in (jobs.jobs if jobs else ()) for path in job.files)
         self._gpus = gpus
+        self._unread = False
         self._base = folder or _here()
 
     def compose(self) -> ComposeResult:
@@ -117,21 +111,16 @@ class StartDialog(ModalScreen[StartRequest | None]):
         self.query_one(FilePicker).focus()
         self._interpreters()
 
-    @work(thread=True, exit_on_error=False)
-    def _interpreters(self) -> None:
-        found = options.interpreters()
-        if not get_current_worker().is_cancelled:
-            self.post_message(self._Found(found))
-
-    @on(_Found)
-    def _offer(self, message: StartDialog._Found) -> None:
-        self.query_one("#python", Choice).offer(message.found)
+    @work(exit_on_error=False)
+    async def _interpreters(self) -> None:
+        self.query_one("#python", Choice).offer(await in_background(options.interpreters))
 
     # Files
 
     @on(Input.Changed, "#path")
     def _typed(self, event: Input.Changed) -> None:
         """List what the typed path points at, as it is typed."""
+        self._say("")
         lead, slash, prefix = event.value.rpartition("/")
         folder = folders.expand(lead + slash if slash else ".", self._base)
         self.query_one(FilePicker).look(folder, prefix if prefix != "~" else "")
@@ -141,13 +130,10 @@ class StartDialog(ModalScreen[StartRequest | None]):
         path = folders.expand(event.value, self._base) if event.value.strip() else ""
         self._enter(path)
 
-    @work(thread=True, exclusive=True, group="entered", exit_on_error=False)
-    def _enter(self, path: str) -> None:
-        """Whether a typed path is a folder or a file is for the disk to say, off the event loop."""
-        kind = "folder" if os.path.isdir(path) else "file" if os.path.isfile(path) else "nothing"
-        self.app.call_from_thread(self._go, path, kind)
-
-    def _go(self, path: str, kind: str) -> None:
+    @work(exclusive=True, group="entered", exit_on_error=False)
+    async def _enter(self, path: str) -> None:
+        """Go where the typed path leads; whether that is a folder or a file is for the disk to say."""
+        kind = await in_background(folders.kind, path)
         picker = self.query_one(FilePicker)
         if kind == "file":
             picker.take(path)
@@ -172,7 +158,9 @@ class StartDialog(ModalScreen[StartRequest | None]):
     @on(FilePicker.Listed)
     def _listed(self, message: FilePicker.Listed) -> None:
         self.query_one("#title", Sentence).say(f"Convert documents from {path_name(message.folder, 60)}", "b:hi")
-        self._say(message.problem or "")
+        if message.problem or self._unread:
+            self._say(message.problem or "")
+        self._unread = message.problem is not None
 
     # Start and leave
 

@@ -6,20 +6,19 @@ Everything is painted from records on one canvas; of a new picture only the line
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
-from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from cachetop.conversion.records import Job, Jobs, Run
 from cachetop_tui import themes
 from cachetop_tui.paint import Canvas, width_of
 from cachetop_tui.panel import happenings, history, lanes, result
+from cachetop_tui.panel.acting import Acting, CancelRequested, RunWanted, UnloadRequested
 from cachetop_tui.panel.compact import draw_compact
 from cachetop_tui.panel.cut import head
 from cachetop_tui.panel.figures import Figures, read
@@ -35,7 +34,7 @@ EMPTY_SHORT = "No conversion yet: n starts one, or `cachetop convert FILE`"
 _TICK = 1.0
 
 
-class ConversionPanel(Widget, can_focus=True):
+class ConversionPanel(Acting, can_focus=True):
     """Shows one run as lanes; `[` and `]` step through the runs."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -57,26 +56,17 @@ class ConversionPanel(Widget, can_focus=True):
     ]  # fmt: skip
     DEFAULT_CSS = "ConversionPanel { width: 1fr; height: 1fr; background: $surface; }"
 
-    class CancelRequested(Message):
-        """The run that is shown should be cancelled."""
-
-        def __init__(self, job_id: str) -> None:
-            super().__init__()
-            self.job_id = job_id
-
-    class UnloadRequested(Message):
-        """The resident workers should end, and with them what they hold in VRAM."""
-
-    class RunWanted(Message):
-        """A job was picked whose run is not among those the panel was given."""
-
-        def __init__(self, job_id: str) -> None:
-            super().__init__()
-            self.job_id = job_id
-
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        *,
+        id: str | None = None,  # noqa: A002
+        classes: str | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        """`clock` tells the time between two calls of `show`; without it time goes on from the last call."""
         super().__init__(id=id, classes=classes)
         self.tab = 0
+        self._clock = clock
         self._jobs: tuple[Job, ...] = ()
         self._listing: Jobs | None = None
         self._runs: tuple[Run, ...] = ()
@@ -85,6 +75,8 @@ class ConversionPanel(Widget, can_focus=True):
         self._picked: str | None = None
         self._cursor = 0
         self._offset = 0
+        self._first = 0
+        self._fetched: dict[str, Run] = {}
         self._others: tuple[Happening, ...] = ()
         self._strips: list[Strip] = []
         self._palette: Palette | None = None
@@ -110,7 +102,10 @@ class ConversionPanel(Widget, can_focus=True):
     def show(self, jobs: Jobs | None, runs: tuple[Run, ...], now: float) -> None:
         """Show this state of the jobs, as of `now` (epoch seconds); what did not change is not sent again."""
         self._listing = jobs
-        self._runs = tuple(sorted(runs, key=lambda run: (run.job.started, run.job.id), reverse=True))
+        given = {run.job.id for run in runs}
+        self._fetched = {job: run for job, run in self._fetched.items() if job not in given}
+        everything = (*runs, *self._fetched.values())
+        self._runs = tuple(sorted(everything, key=lambda run: (run.job.started, run.job.id), reverse=True))
         known = {job.id: job for job in jobs.jobs} if jobs else {}
         for run in self._runs:
             known[run.job.id] = run.job
@@ -118,6 +113,12 @@ class ConversionPanel(Widget, can_focus=True):
         self._cursor = max(0, min(self._cursor, len(self._jobs) - 1))
         self._now, self._at = now, time.monotonic()
         self.repaint()
+
+    def add(self, run: Run) -> None:
+        """Show a run that was read because the person picked it."""
+        shown = tuple(one for one in self._runs if one.job.id not in self._fetched)
+        self._fetched[run.job.id] = run
+        self.show(self._listing, shown, self._now + (time.monotonic() - self._at))
 
     def note(self, moments: Iterable[Happening]) -> None:
         """Add lines to the events that come from elsewhere than the runs."""
@@ -143,7 +144,7 @@ class ConversionPanel(Widget, can_focus=True):
             return
         palette = themes.current(self.app)
         canvas = Canvas(width, height, BACKGROUND, palette)
-        self._paint(canvas, self._now + (time.monotonic() - self._at))
+        self._paint(canvas, self._clock() if self._clock else self._now + (time.monotonic() - self._at))
         strips, before = canvas.strips(), self._strips
         self._strips, self._palette, self._text = strips, palette, canvas.text()
         if len(before) != len(strips):
@@ -163,7 +164,7 @@ class ConversionPanel(Widget, can_focus=True):
 
     def _paint(self, canvas: Canvas, now: float) -> None:
         run = self.selected_run
-        figures = read(run, now) if run is not None else None
+        figures = read(run, _in_steps(now, run.job.started)) if run is not None else None
         self._tabs = []
         if canvas.height <= COMPACT_HEIGHT:
             if figures is not None:
@@ -182,7 +183,7 @@ class ConversionPanel(Widget, can_focus=True):
             runs = {one.job.id: one for one in self._runs}
             workers = self._listing.workers if self._listing else ()
             shown = run.job.id if run is not None else None
-            history.draw(canvas, 2, self._jobs, runs, workers, self._cursor, shown, now, self.has_focus)
+            self._first = history.draw(canvas, 2, self._jobs, runs, workers, self._cursor, shown, now, self.has_focus)
         elif self.tab == 2:
             lines = happenings.gather(self._runs, self._others)
             self._offset = max(0, min(self._offset, len(lines) - (canvas.height - 2)))
@@ -266,19 +267,19 @@ class ConversionPanel(Widget, can_focus=True):
         self._picked = wanted
         self.tab = 0
         if not any(run.job.id == wanted for run in self._runs):
-            self.post_message(self.RunWanted(wanted))
+            self.post_message(RunWanted(wanted))
         self.repaint()
 
     def action_cancel(self) -> None:
         """Ask for the run that is shown to be cancelled, if it is going on."""
         run = self.selected_run
         if run is not None and run.finished is None and run.job.state in ("queued", "running"):
-            self.post_message(self.CancelRequested(run.job.id))
+            self.post_message(CancelRequested(run.job.id))
 
     def action_unload(self) -> None:
         """Ask for the resident workers to end, if there are any."""
         if self._listing is not None and self._listing.workers:
-            self.post_message(self.UnloadRequested())
+            self.post_message(UnloadRequested())
 
     # Events
 
@@ -302,8 +303,7 @@ class ConversionPanel(Widget, can_focus=True):
                     self.tab = number
                     self.repaint()
         elif self.tab == 1 and event.y >= 2:
-            room = max(1, self.size.height - 2)
-            index = event.y - 2 + max(0, self._cursor - room + 1)
+            index = event.y - 2 + self._first
             if index < len(self._jobs):
                 self._cursor = index
                 self.action_open()
@@ -317,3 +317,9 @@ class ConversionPanel(Widget, can_focus=True):
         """Scroll up."""
         self.action_move(-3)
         event.stop()
+
+
+def _in_steps(now: float, begin: float) -> float:
+    """`now` in steps, so that a run's events send the lines they change and not a clock ten times a second."""
+    step = 0.1 if now - begin < 10 else 0.5
+    return begin + int((now - begin) / step + 1e-6) * step

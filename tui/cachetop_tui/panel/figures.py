@@ -5,11 +5,14 @@ Everything here is arithmetic on a `Run`; nothing is guessed. What the run did n
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
+from operator import attrgetter
 
 from cachetop.conversion.records import Phase, Run, Stage
 
 STAGE_ORDER = ("preprocess", "layout", "ocr", "layout_post", "table", "form_field", "assemble", "vlm")
+_SECONDS = attrgetter("seconds")
 STALL_SECONDS = 15.0
 """No page for this long, and for five times the usual, is worth a remark."""
 
@@ -154,8 +157,8 @@ def _pace(run: Run, done: int, total: int | None, now: float) -> tuple[float | N
 
 
 def _stages(run: Run) -> tuple[StageFigures, ...]:
-    found: dict[str, list[Stage]] = {}
+    found: defaultdict[str, list[Stage]] = defaultdict(list)
     for stage in run.stages:
-        found.setdefault(stage.stage, []).append(stage)
+        found[stage.stage].append(stage)
     ordered = sorted(found, key=lambda name: (STAGE_ORDER.index(name) if name in STAGE_ORDER else 99, name))
-    return tuple(StageFigures(name, sum(s.seconds for s in found[name]), tuple(found[name])) for name in ordered)
+    return tuple(StageFigures(name, sum(map(_SECONDS, found[name])), tuple(found[name])) for name in ordered)

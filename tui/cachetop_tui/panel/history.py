@@ -22,8 +22,11 @@ def draw(
     shown: str | None,
     now: float,
     active: bool,
-) -> None:
-    """Draw jobs, newest first, so that number `cursor` is in sight, and the workers below them."""
+) -> int:
+    """Draw jobs, newest first, so that number `cursor` is in sight, and the workers below them.
+
+    Returns the number of the job on row `top`.
+    """
     if not jobs:
         canvas.put(2, top, "No conversion has run yet.", "dim")
     below = min(len(workers), 2) if canvas.height - top > 4 else 0
@@ -35,6 +38,7 @@ def draw(
         _job(canvas, y, job, runs.get(job.id), job.id == shown, now)
     for y, worker in enumerate(workers[:below], canvas.height - below):
         _worker(canvas, y, worker)
+    return offset
 
 
 def _job(canvas: Canvas, y: int, job: Job, run: Run | None, shown: bool, now: float) -> None:
@@ -65,4 +69,5 @@ def _worker(canvas: Canvas, y: int, worker: Worker) -> None:
     text = f"resident worker, pid {worker.pid}, {clean(worker.pipeline, 12)} on {clean(worker.device, 10)}, {idle}"
     models = f", {len(worker.models)} models built" if worker.models else ""
     held = f", {memory(worker.memory)} of RAM" if worker.memory is not None else ""
-    canvas.run(2, y, "●", "v.b", f" {head(text + models + held, canvas.width - 6)}", "dim")
+    canvas.run(2, y, "●", "v.b", f" {head(text + models + held, canvas.width - 18)}", "dim")
+    canvas.right(canvas.width - 1, y, "u", "b:fg", " unload", "dim")

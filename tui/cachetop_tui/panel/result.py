@@ -24,9 +24,8 @@ def headline(figures: Figures) -> tuple[str, str]:
         glyph, word, style = words.state(run)
         return f"{glyph} {word}", f"b:{style}"
     if figures.phase("convert") is not None or figures.done:
-        return (
-            f"page {figures.done:,} of {figures.total:,}" if figures.total else f"page {figures.done:,} of ?"
-        ), "b:hi"
+        total = "?" if figures.total is None else f"{figures.total:,}"
+        return f"page {figures.done:,} of {total}", "b:hi"
     if figures.phase("load") is not None:
         return "loading the models", "b:hi"
     if figures.phase("import") is not None:
@@ -37,11 +36,7 @@ def headline(figures: Figures) -> tuple[str, str]:
 def clock(figures: Figures) -> str:
     """How long it took or has taken, and how long it will still take."""
     if not figures.live:
-        return (
-            f"after {duration(figures.elapsed)}"
-            if figures.run.job.state != "done"
-            else f"in {duration(figures.elapsed)}"
-        )
+        return f"{'in' if figures.run.job.state == 'done' else 'after'} {duration(figures.elapsed)}"
     so_far = f"{duration(figures.elapsed)} so far"
     return so_far if figures.left is None else f"{so_far}, {left(figures)}"
 
@@ -60,10 +55,8 @@ def header(canvas: Canvas, y: int, figures: Figures, before: Run | None) -> None
     files = figures.run.documents or figures.run.job.files
     if len(files) > 1:
         through = sum(1 for document in figures.run.documents if document.status is not None)
-        pieces += [
-            f"   file {min(through + 1, len(files))} of {len(files)}" if figures.live else f"   {len(files)} files",
-            "fg",
-        ]
+        now = f"file {min(through + 1, len(files))} of {len(files)}"
+        pieces += [f"   {now if figures.live else f'{len(files)} files'}", "fg"]
     if figures.rate is not None:
         pieces += [f"   {figures.rate:.2f} pages/s" if figures.rate < 10 else f"   {figures.rate:.0f} pages/s", "fg"]
     pieces += [f"   {clock(figures)}", "fg"]

@@ -21,13 +21,18 @@ def halves(axis: Axis, stages: Sequence[Stage]) -> list[str | None]:
     scale = count / axis.length
     begin = axis.begin
     out: list[str | None] = [None] * count
-    both = len(stages) < count
+    shades = _SHADES if len(stages) < count else (_SHADES[0], _SHADES[0])
     for number, stage in enumerate(stages):
         end = (stage.end - begin) * scale
-        first = max(0, min(count - 1, int(end - stage.seconds * scale + 0.5)))
-        last = max(first + 1, min(count, int(end + 0.5)))
-        token = _SHADES[(number if stage.page is None else stage.page + 1) % 2 if both else 0]
-        if last == first + 1:
+        last = int(end + 0.5)
+        first = int(end - stage.seconds * scale + 0.5)
+        if first >= last:
+            first = last - 1
+        if first < 0 or last > count:
+            last = min(max(last, 1), count)
+            first = max(0, min(first, last - 1))
+        token = shades[(number if stage.page is None else stage.page + 1) % 2]
+        if last - first == 1:
             out[first] = token
         else:
             out[first:last] = [token] * (last - first)

@@ -11,11 +11,12 @@ from cachetop.base.hostile import clean, show
 from cachetop.gpu.records import Gpu, Gpus, HeldModel
 from cachetop_tui import words
 from cachetop_tui.lines import LineView
-from cachetop_tui.marks import Bar, Chip, Line, Pen, Row, Thin, Trace, sentences, title
+from cachetop_tui.marks import Bar, Chip, Line, Pen, Row, Trace, sentences, title
 from cachetop_tui.paint import width_of
 from cachetop_tui.panel.cut import middle
 from cachetop_tui.panes import gpu_data as data
 from cachetop_tui.panes import names
+from cachetop_tui.panes.gpu_compact import compact
 
 _LABEL = 12
 _EVIDENCE = {"reported": "reported", "mapped": "mapped now", "command-line": "named on command line"}
@@ -49,7 +50,7 @@ def lines(gpus: Gpus | None, width: int, height: int, view: View, now: float) ->
         text = gpus.reason or "The driver reports no GPU."
         return _said(text, width, "fg") + _said("Models and kernels are shown all the same.", width, "dim")
     if height <= 2 * len(gpus.gpus) and height <= 8:
-        return _compact(gpus, width, height, view)
+        return compact(gpus, width, height, view.own)
     out: list[tuple[str, Line]] = []
     for detail in (5, 4, 3, 2, 1):
         out = _full(gpus, width, view, now, detail)
@@ -65,77 +66,6 @@ def _said(text: str, width: int, word: str) -> list[tuple[str, Line]]:
         pen.put(3, part, word)
         out.append((f"note\0{text}\0{i}", pen.line()))
     return out
-
-
-def _compact(gpus: Gpus, width: int, height: int, view: View) -> list[tuple[str, Line]]:
-    """One or two lines for each GPU."""
-    out: list[tuple[str, Line]] = []
-    two = height >= 2 * len(gpus.gpus)
-    labels = [middle(data.short_name(gpu).split(" ")[0] if width < 60 else _brief(gpu), 9) for gpu in gpus.gpus]
-    wide = max(width_of(label) for label in labels)
-    for gpu, label in zip(gpus.gpus, labels, strict=True):
-        pen = Pen(width)
-        pen.put(1, str(gpu.index), "b:hi")
-        pen.put(3, label, "fg")
-        x = 4 + wide
-        if gpu.sm:
-            pen.put(x, clean(gpu.sm, 8), "b:link")
-        x += 7
-        busy = f"{gpu.utilization:>3} %" if gpu.utilization is not None else "  ?"
-        end = pen.right(width - 1, f"{_amount(gpu)}", "fg", "  busy ", "dim", busy, "dim")
-        listed = data.shares(gpu, view.own)
-        room = min(end - x - 2, 11 if not two else 31)
-        if room >= 6:
-            if two:
-                pen.add(Bar(x, room, data.parts(gpu, listed, room)[0]))
-            elif gpu.memory:
-                pen.add(Thin(x, room, gpu.memory.used / max(1, gpu.memory.total) * room, "v.a"))
-        out.append((f"{gpu.index}", pen.line()))
-        if two:
-            out.append((f"{gpu.index}\0who", _chips(gpu, listed, width)))
-    return out
-
-
-def _brief(gpu: Gpu) -> str:
-    return data.short_name(gpu).replace("GeForce ", "").replace("Tesla ", "").partition(" 80GB")[0]
-
-
-def _chips(gpu: Gpu, listed: list[data.Share], width: int) -> Line:
-    """The processes of a GPU on one line."""
-    pen = Pen(width)
-    x = 3
-    for share in listed:
-        name = middle(data.called(share.process), 22)
-        text = f"{name} {units.memory(share.process.memory)}"
-        if not share.process.inspectable:
-            text += " (other user)" if x + width_of(text) + 20 < width else ""
-        if x + 4 + width_of(text) > width - 1:
-            pen.put(x, "…", "dim")
-            break
-        pen.add(Chip(x, share.letter, share.token))
-        x = pen.put(x + 4, text, "dim") + 2
-    if not listed:
-        text = _problem(gpu) or (
-            "no process" if not gpu.unattributed else f"{units.memory(gpu.unattributed)} unattributed"
-        )
-        pen.put(3, middle(text, width - 4), "dim")
-    return pen.line()
-
-
-def _amount(gpu: Gpu) -> str:
-    if gpu.memory is None:
-        return "VRAM ?"
-    used, total = units.memory(gpu.memory.used), units.memory(gpu.memory.total)
-    number, _, unit = used.partition(" ")
-    if unit == "MiB" and total.endswith("GiB"):
-        number, unit = f"{gpu.memory.used / 2**30:.2f}", "GiB"
-    return f"{number} of {total}" if total.endswith(unit) else f"{used} of {total}"
-
-
-def _problem(gpu: Gpu) -> str:
-    if gpu.problem:
-        return show(gpu.problem, 200)
-    return show(gpu.unavailable.get("memory", ""), 200) if gpu.memory is None else ""
 
 
 def _full(gpus: Gpus, width: int, view: View, now: float, detail: int) -> list[tuple[str, Line]]:
@@ -161,8 +91,8 @@ def _device(gpu: Gpu, width: int, view: View, now: float, history: int) -> list[
     pen.put(x + 2, tag, "warn")
     pen.right(width - 1, sm, "b:link")
     out = [(key, pen.line())]
-    if _problem(gpu):
-        out += [(f"{key}\0problem{i}", line) for i, (_, line) in enumerate(_said(_problem(gpu), width, "err"))]
+    if data.problem(gpu):
+        out += [(f"{key}\0problem{i}", line) for i, (_, line) in enumerate(_said(data.problem(gpu), width, "err"))]
     if gpu.memory is None:
         return out
     listed = data.shares(gpu, view.own)
@@ -177,7 +107,7 @@ def _device(gpu: Gpu, width: int, view: View, now: float, history: int) -> list[
 
 def _figures(gpu: Gpu, width: int) -> Line:
     pen = Pen(width)
-    used, _, rest = _amount(gpu).partition(" ")
+    used, _, rest = data.amount(gpu).partition(" ")
     x = pen.run(1, used, "b:hi", f" {rest}", "fg")
     busy = f"{gpu.utilization} %" if gpu.utilization is not None else units.UNKNOWN
     pieces = ["busy ", "dim", busy, "fg"]

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from cachetop.base import units
 from cachetop.base.hostile import show
 from cachetop.gpu.records import Gpu, Gpus, Process
 
@@ -70,6 +71,24 @@ def short_name(gpu: Gpu) -> str:
     for maker in ("NVIDIA ", "AMD ", "Intel "):
         name = name.removeprefix(maker)
     return name
+
+
+def amount(gpu: Gpu) -> str:
+    """`66.4 of 79.6 GiB`, in the unit of the whole where that says enough."""
+    if gpu.memory is None:
+        return "VRAM ?"
+    used, total = units.memory(gpu.memory.used), units.memory(gpu.memory.total)
+    number, _, unit = used.partition(" ")
+    if unit == "MiB" and total.endswith("GiB"):
+        number, unit = f"{gpu.memory.used / 2**30:.2f}", "GiB"
+    return f"{number} of {total}" if total.endswith(unit) else f"{used} of {total}"
+
+
+def problem(gpu: Gpu) -> str:
+    """Why the device does not answer, or why its memory cannot be read; empty when all is well."""
+    if gpu.problem:
+        return show(gpu.problem, 200)
+    return show(gpu.unavailable.get("memory", ""), 200) if gpu.memory is None else ""
 
 
 @dataclass(slots=True)

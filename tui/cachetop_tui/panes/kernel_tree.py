@@ -43,6 +43,8 @@ class Tree:
     caches: tuple[CacheGroup, ...]
     stale: int
     compiling: int
+    appeared: tuple[Entry, ...] = ()
+    """Entries that were not there in the snapshot before."""
 
 
 def key_of(entry: Entry) -> str:
@@ -55,8 +57,8 @@ def _rank(sm: str) -> tuple[int, str]:
     return (-int(found[1]) if found else 1, sm)
 
 
-def grow(kernels: Kernels) -> Tree:
-    """Group a snapshot."""
+def grow(kernels: Kernels, appeared: frozenset[tuple[str, str]] = frozenset()) -> Tree:
+    """Group a snapshot; `appeared` holds the (cache, key) of entries that were not there before."""
     by_cache: dict[str, dict[str, list[Entry]]] = {}
     for entry in kernels.entries:
         name = ", ".join(entry.sm) or NO_SM
@@ -78,4 +80,5 @@ def grow(kernels: Kernels) -> Tree:
             key = f"{cache.id}\0{name}\0"
             groups.append(SmGroup(key, name, tuple(entries), size, tuple(rules.most_common()), bad))
         out.append(CacheGroup(f"{cache.id}\0", cache, tuple(groups), sum(len(group.entries) for group in groups)))
-    return Tree(kernels, tuple(out), stale, compiling)
+    new = tuple(entry for entry in kernels.entries if (entry.cache, entry.key) in appeared) if appeared else ()
+    return Tree(kernels, tuple(out), stale, compiling, new)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cachetop.base import units
@@ -17,22 +16,13 @@ from cachetop_tui.marks import Line, Pen, Row, title
 from cachetop_tui.paint import width_of
 from cachetop_tui.panel.cut import middle, path_name
 from cachetop_tui.panes import kernel_rows, names
+from cachetop_tui.panes.kernel_rows import View
 from cachetop_tui.panes.kernel_tree import NO_SM, CacheGroup, SmGroup, Tree, key_of
 
 FRESH_SECONDS = 3.0
+_MARKED = 50
 _STAGES = ("source", "ttir", "ttgir", "llir", "ptx", "cubin", "json")
 _BROKEN = ("orphan", "truncated")
-
-
-@dataclass(slots=True)
-class View:
-    """What the pane shows besides the snapshot: folds, filter, what just appeared, which SM is on which GPU."""
-
-    unfolded: Mapping[str, bool] = field(default_factory=dict)
-    filter: str = ""
-    fresh: Mapping[str, float] = field(default_factory=dict)
-    """Keys of entries that just appeared, and when."""
-    sms: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 class _Columns:
@@ -55,6 +45,9 @@ def headers(tree: Tree | None, width: int, height: int, view: View, focused: boo
         parts = [total, "dim", f"   {units.size(kernels.size_on_disk)}", "dim"]
         if tree.stale:
             parts += [f"   ▲ {tree.stale:,} stale", "warn"]
+    if view.fresh:
+        _, name = list(view.fresh.values())[-1]
+        parts = [f"● {middle(name, 24)} new", "b:live", "   ", "dim", *parts]
     if view.filter:
         parts = [f"filter: {clean(view.filter, 40)}", "warn", "   ", "dim", *parts]
     out = [title(width, "2", "KERNELS", focused, *parts)]
@@ -80,8 +73,6 @@ def line(row: Row, width: int, view: View, now: float) -> Line:
         _cache(pen, at, row)
     elif row.kind == "sm":
         _group(pen, at, row, view)
-    elif row.kind == "more":
-        pen.put(9, f"{row.subject[1]:,} more", "faint")
     else:
         _entry(pen, at, row, view, now)
     return pen.line()
@@ -109,8 +100,8 @@ def _cache(pen: Pen, at: _Columns, row: Row) -> None:
 
 
 def _group(pen: Pen, at: _Columns, row: Row, view: View) -> None:
-    group: SmGroup = row.subject
-    pen.put(3, "▾" if row.open else "▸", "dim")
+    group: SmGroup = row.subject[0]
+    pen.put(3, "▾" if row.subject[1] else "▸", "dim")
     foreign = any(rule == "foreign-sm" for rule, _ in group.rules)
     gpus = view.sms.get(group.sm, ())
     x = pen.put(5, "no SM named" if group.sm == NO_SM else clean(group.sm, 40), "b:warn" if foreign else "b:link")
@@ -120,7 +111,9 @@ def _group(pen: Pen, at: _Columns, row: Row, view: View) -> None:
     else:
         rule = group.rules[0][0]
         all_one = len(group.rules) == 1 and group.stale == len(group.entries)
-        verdict = f"▲ {group.stale:,} {clean(rule, 24)}" if all_one else f"▲ {group.stale:,} of {many} stale"
+        verdict = (
+            f"▲ {group.stale:,} {clean(rule, 24)}" if all_one else f"▲ {group.stale:,} of {len(group.entries):,} stale"
+        )
         start = pen.right(at.verdict, verdict, "warn")
     says = ("no GPU here can load it", "no GPU here") if foreign else ("runs on " + _gpus(gpus),) if gpus else ()
     for text in says:
@@ -167,7 +160,7 @@ def _entry(pen: Pen, at: _Columns, row: Row, view: View, now: float) -> None:
         return
     glyph, token, verdict = _verdict(entry)
     born = view.fresh.get(key_of(entry))
-    is_new = born is not None and now - born < FRESH_SECONDS
+    is_new = born is not None
     pen.put(x, glyph, "b:live" if is_new else token)
     if is_new and not verdict:
         verdict, token = "new", "live"
@@ -188,23 +181,23 @@ class KernelsPane(LineView):
         super().__init__(id="kernels")
         self.clock = clock
         self.shown: Tree | None = None
-        self._fresh: dict[str, float] = {}
+        self._fresh: dict[str, tuple[float, str]] = {}
         self.view = View(self.unfolded, fresh=self._fresh)
 
-    def show(self, tree: Tree, appeared: frozenset[tuple[str, str]] = frozenset()) -> None:
-        """Show a new snapshot, marking the (cache, key) pairs that just appeared."""
-        now = self.clock()
+    def show(self, tree: Tree) -> None:
+        """Show a new snapshot, marking for a moment what just appeared in it."""
+        now = time.monotonic()
         self.shown = tree
-        for cache, key in appeared:
-            self._fresh[f"{cache}\0{key}"] = now
+        for entry in tree.appeared[-_MARKED:]:
+            self._fresh[key_of(entry)] = (now, clean(entry.name or entry.key, 400))
         self.update_lines()
-        if appeared and self.is_mounted:
-            self.set_timer(FRESH_SECONDS + 0.05, self._fade)
+        if tree.appeared and self.is_mounted:
+            self.set_timer(FRESH_SECONDS, self._fade)
 
     def _fade(self) -> None:
         """Take the mark off entries that are new no more."""
-        now = self.clock()
-        for key in [key for key, born in self._fresh.items() if now - born >= FRESH_SECONDS]:
+        until = time.monotonic() - FRESH_SECONDS + 0.05
+        for key in [key for key, (born, _) in self._fresh.items() if born <= until]:
             del self._fresh[key]
         self.update_lines()
 
@@ -223,15 +216,6 @@ class KernelsPane(LineView):
             self.view.sms = sms
             self.update_lines()
 
-    def action_flip(self) -> None:
-        """Fold or unfold; on the last line of a preview, show the rest of its group."""
-        row = self.cursor
-        if row is not None and row.kind == "more":
-            self.unfolded[row.subject[0].key] = True
-            self.update_lines()
-        else:
-            super().action_flip()
-
     def set_filter(self, text: str) -> None:
         """Show only entries with `text` in their name, and the whole of an SM or cache that is named so."""
         self.view.filter = text
@@ -243,7 +227,7 @@ class KernelsPane(LineView):
 
     def rows(self, width: int, height: int) -> list[Row]:
         """See `LineView`."""
-        return kernel_rows.rows(self.shown, width, height, self.unfolded, self.view.filter)
+        return kernel_rows.rows(self.shown, width, height, self.view)
 
     def line(self, row: Row, width: int) -> Line:
         """See `LineView`."""

@@ -50,7 +50,13 @@ def headers(models: Models | None, width: int, view: View, focused: bool) -> lis
     """The header with the totals, and the names of the columns."""
     parts = ["scanning …", "live"]
     if models is not None:
-        parts = [words.count(len(models.repos), "repo"), "dim", f"   {units.size(models.size)} on disk", "dim"]
+        size = sum(map(data.on_disk, models.repos))
+        parts = [
+            words.count(len(models.repos), "repo"),
+            "dim",
+            f"   {units.size(size)} on disk",
+            "dim",
+        ]
         warm = view.totals.all(models)
         if warm is not None:
             parts += [f"   {units.size(warm)} of it in RAM", "dim"]
@@ -168,7 +174,7 @@ def _repo(pen: Pen, at: _Columns, row: Row, view: View, now: float) -> None:
     end = pen.run(5, organisation, "dim", name, "fg", tag, "p.export")
     if state.word and end + 2 + width_of(state.word) < at.name:
         pen.put(end + 2, state.word, state.token)
-    _numbers(pen, at, repo.size, view.totals.of(repo) if repo.revisions else 0)
+    _numbers(pen, at, data.on_disk(repo), view.totals.of(repo))
     gpus = view.held.get(repo.id)
     if gpus and not at.narrow:
         pen.right(at.vram, f"GPU {gpus[0]}" if len(gpus) == 1 else f"{len(gpus)} GPUs", "v.b")
@@ -254,7 +260,6 @@ class ModelsPane(LineView):
         self.clock = clock
         self.models: Models | None = None
         self.view = View(self.unfolded)
-        self._touched = False
 
     def show(self, models: Models) -> None:
         """Show a new snapshot."""
@@ -280,15 +285,17 @@ class ModelsPane(LineView):
         """Sort, but never under a cursor that somebody moved."""
         if self.models is not None:
             fresh = data.in_order(self.models, self.view.held)
-            self.view.order = settle(self.view.order, fresh) if self._touched else fresh
+            self.view.order = settle(self.view.order, fresh) if self.touched else fresh
 
-    def on_line_view_moved(self) -> None:
-        """From now on the rows stay where they are."""
-        self._touched = True
+    def sort(self) -> None:
+        """Sort again, wherever the cursor is."""
+        self.view.order = ()
+        self._arrange()
+        self.update_lines()
 
     def on_blur(self) -> None:
         """Sorting may happen again."""
-        self._touched = False
+        self.touched = False
         self._arrange()
 
     def headers(self, width: int) -> list[Line]:

@@ -33,8 +33,15 @@ def resident(files: tuple[File, ...]) -> int | None:
     return total
 
 
+def on_disk(repo: Repo) -> int:
+    """Bytes of `repo` with those of its downloads so far, which `repo.size` leaves out as the Hub does."""
+    return repo.size + sum(partial.bytes for partial in repo.partials)
+
+
 def repo_resident(repo: Repo) -> int | None:
     """Bytes of all revisions of `repo` in RAM, each blob once; None where that is not known."""
+    if not repo.revisions:
+        return None
     return resident(tuple(file for revision in repo.revisions for file in revision.files))
 
 
@@ -92,7 +99,7 @@ def in_order(models: Models, held: Mapping[str, tuple[int, ...]]) -> list[str]:
 
     def place(repo: Repo) -> tuple[bool, int, str]:
         busy = repo.id in held or any(partial.live for partial in repo.partials)
-        return not busy, -repo.size, repo.id
+        return not busy, -on_disk(repo), repo.id
 
     return [key_of(repo) for repo in sorted(models.repos, key=place)]
 

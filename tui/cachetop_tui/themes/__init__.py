@@ -109,12 +109,21 @@ def preferred(env: Mapping[str, str]) -> str:
 
 
 def wants_ascii(env: Mapping[str, str]) -> bool:
-    """Whether to draw ASCII only: asked for by `CACHETOP_ASCII`, or the locale is not UTF-8, or the Linux console."""
+    """Whether to draw ASCII only: `CACHETOP_ASCII` says so, or the locale names another encoding than UTF-8.
+
+    Where nothing names a locale (a bare container) the terminal is taken to know UTF-8; the Linux console is not.
+    """
     asked = env.get("CACHETOP_ASCII", "")
     if asked:
         return asked != "0"
     if env.get("TERM") == "linux":
         return True
-    named = next((env[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if env.get(name)), "")
-    encoding = named.rpartition(".")[2] if "." in named else locale.getpreferredencoding(False) if named else "ascii"
-    return encoding.lower().replace("-", "") not in ("utf8", "utf8@euro")
+    names = [env[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if env.get(name)]
+    if names == ["C.UTF-8", "C"] or names == ["C.UTF-8", "POSIX"]:
+        names = names[1:]  # Python itself put the first one there (PEP 538)
+    if not names:
+        return False
+    language, _, encoding = names[0].partition("@")[0].partition(".")
+    if not encoding:
+        encoding = "ascii" if language in ("C", "POSIX") else locale.getpreferredencoding(False)
+    return encoding.lower().replace("-", "") != "utf8"

@@ -96,7 +96,7 @@ class TopStrip(Painted):
         self._places: list[tuple[int, int, str]] = []
 
     def show(self, pane: str, running: int, note: str) -> None:
-        """Mark `pane`; `running` conversions go on; `note` stands at the right."""
+        """Mark `pane`; `running` conversions go on; `note` stands at the right, or its first word."""
         self._pane, self._going, self._note = pane, running, note
         self.repaint()
 
@@ -116,8 +116,10 @@ class TopStrip(Painted):
             canvas.put(at, 0, count, "live")
             self._places.append((x, end, pane))
             x = end + gap - 1
-        if self._note and x + width_of(self._note) + 2 < canvas.width:
-            canvas.right(canvas.width - 1, 0, self._note, "warn")
+        for note in (self._note, self._note.partition(" ")[0]):
+            if note and x + width_of(note) + 2 < canvas.width:
+                canvas.right(canvas.width - 1, 0, note, "warn")
+                break
 
     def on_click(self, event: events.Click) -> None:
         """Tell which pane was clicked."""

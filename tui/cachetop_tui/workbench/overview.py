@@ -17,6 +17,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from cachetop.conversion.records import Jobs
 from cachetop_tui.commands.registry import LISTS, PANES
 from cachetop_tui.feed import GpusArrived, KernelsArrived, ModelsArrived, RunsArrived, WatchArrived
 from cachetop_tui.panel.conversion import ConversionPanel
@@ -67,6 +68,7 @@ class Overview(Screen[None]):
         self.maximised = False
         read_only = os.environ.get("CACHETOP_READ_ONLY", "") not in ("", "0")
         self._facts = Facts(host=host or socket.gethostname().partition(".")[0], read_only=read_only)
+        self._jobs: Jobs | None = None
         self.note = ""
         """What stands at the right of the top strip, for example that this is a demo."""
 
@@ -80,7 +82,7 @@ class Overview(Screen[None]):
             yield Divider()
             yield GpuPane(self.clock)
         yield FilterLine()
-        yield ConversionPanel(id="conversion")
+        yield ConversionPanel(id="conversion", clock=self.clock)
         yield Hints()
         yield Status()
         yield Static(id="small", markup=False)
@@ -212,6 +214,11 @@ class Overview(Screen[None]):
 
     # What arrives
 
+    @property
+    def jobs(self) -> Jobs | None:
+        """The jobs, as last heard of."""
+        return self._jobs
+
     def take(self, message: ModelsArrived | KernelsArrived | GpusArrived | RunsArrived | WatchArrived) -> None:
         """Show what the feed brought."""
         match message:
@@ -220,7 +227,7 @@ class Overview(Screen[None]):
                 self.models.show(message.models)
             case KernelsArrived():
                 self._facts = replace(self._facts, kernels=message.tree.kernels.size_on_disk, stale=message.tree.stale)
-                self.kernels.show(message.tree, message.appeared)
+                self.kernels.show(message.tree)
             case GpusArrived():
                 self._facts = replace(self._facts, gpus=message.gpus)
                 self.gpus.show(message.gpus)
@@ -229,6 +236,7 @@ class Overview(Screen[None]):
             case RunsArrived():
                 running = sum(job.state in ("running", "queued") for job in message.jobs.jobs)
                 self._facts = replace(self._facts, running=running)
+                self._jobs = message.jobs
                 self.panel.show(message.jobs, message.runs, self.clock())
                 pids = {worker.pid for worker in message.jobs.workers}
                 pids |= {job.pid for job in message.jobs.jobs if job.pid and job.state == "running"}

@@ -8,7 +8,7 @@ IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 MEMORY_HINT = "Free memory or give the job more; fewer pages at a time or a smaller pipeline (native) need less."
 _MEMORY = (
     "can't allocate memory", "cannot allocate memory", "out of memory", "std::bad_alloc", "bad allocation",
-    "unable to allocate", "failed to allocate", "can't start new thread", "memoryerror",
+    "unable to allocate", "failed to allocate", "failed to map segment", "can't start new thread", "memoryerror",
 )  # fmt: skip
 _FORMATS = (
     "docling reads PDF, office files, HTML, Markdown, CSV, EPUB and more; the pipelines with models read images too."
@@ -89,7 +89,7 @@ def refused(path: str, pipeline: str) -> Complaint:
 def unreadable(path: str, said: str) -> Complaint:
     """docling could not open or read the document; `said` is its own text."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    reason = lines[0][:1000] if lines else "docling gave no reason"
+    reason = lines[-1 if lines[0].startswith("Traceback") else 0][:1000] if lines else "docling gave no reason"
     if out_of_memory(said):
         return f"Memory ran out while {path} was converted: {reason}", MEMORY_HINT
     if path.lower().endswith(".pdf"):

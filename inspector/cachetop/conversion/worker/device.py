@@ -100,26 +100,35 @@ def _torch(choice: Choice, index: int) -> bool:
     return _kernels(choice, major, minor, list(torch.cuda.get_arch_list()))
 
 
-def _kernels(choice: Choice, major: int, minor: int, shipped: list[str]) -> bool:
-    """SASS runs on its own major version from its minor upwards; PTX on everything newer."""
-    sm = choice.sm = f"sm_{major}{minor}"
-    covered = False
+def covers(shipped: list[str], major: int, minor: int) -> bool:
+    """Whether kernels built for `shipped` (torch's list: sm_90, sm_90a, compute_90) run on SM major.minor.
+
+    SASS runs on its own major version from its minor upwards, PTX on everything at least as new. Code for an
+    `a` architecture runs on exactly that one.
+    """
     for name in shipped:
-        found = re.match(r"(sm|compute)_(\d+)(\d)", name)
+        found = re.match(r"(sm|compute)_(\d+)(\d)([a-z]?)\Z", name)
         if not found:
             continue
         theirs = int(found[2]), int(found[3])
-        if found[1] == "sm":
-            covered = covered or (theirs[0] == major and theirs[1] <= minor)
+        if found[4] == "a":
+            fits = theirs == (major, minor)
+        elif found[1] == "sm":
+            fits = theirs[0] == major and theirs[1] <= minor
         else:
-            covered = covered or theirs <= (major, minor)
-    choice.sm_shipped = covered
+            fits = theirs <= (major, minor)
+        if fits:
+            return True
+    return False
+
+
+def _kernels(choice: Choice, major: int, minor: int, shipped: list[str]) -> bool:
+    sm = choice.sm = f"sm_{major}{minor}"
+    choice.sm_shipped = covers(shipped, major, minor)
+    if choice.sm_shipped:
+        return choice.note("sm", True, f"This torch ships kernels that run on {sm}.")
     listed = ", ".join(shipped) or "none"
-    if not covered:
-        return choice.note(
-            "sm", False, f"This torch ships no kernels for {sm} (it has {listed}); install another build."
-        )
-    return choice.note("sm", True, f"This torch ships kernels that run on {sm}.")
+    return choice.note("sm", False, f"This torch ships no kernels for {sm} (it has {listed}); install another build.")
 
 
 def _memory(choice: Choice, index: int, weights: int | None) -> bool:

@@ -220,13 +220,13 @@ class ModelWatch:
             load = self._models.get(model)
             if load is None:
                 return original(model, *args, **options)
+            size = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
             before, began = _device(model), time.monotonic()
             result = original(model, *args, **options)
             seconds, after = time.monotonic() - began, _device(model)
             if after is not None and after != before:
                 load.device = after
                 load.seconds += seconds
-                size = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
                 self._recorder.emit(
                     "model-moved",
                     repo=load.repo,

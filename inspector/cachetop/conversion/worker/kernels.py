@@ -125,15 +125,13 @@ class KernelWatch:
         folder = os.path.dirname(files[0]) if files else ""
         target = metadata.get("target")
         arch = getattr(target, "arch", None) if not isinstance(target, dict) else target.get("arch")
-        milliseconds = times.total / 1000
+        milliseconds = times.total / 1000  # Triton counts microseconds
         if not hit:
-            self._recorder.begin("compile")
+            self._recorder.was("compile", milliseconds / 1000)
         self._emit(
             hit, (self.roots.of(files[0]) if files else None) or "triton", os.path.basename(folder) or None,
             metadata.get("name"), f"sm_{arch}" if isinstance(arch, int) else None, milliseconds,
         )  # fmt: skip
-        if not hit:
-            self._recorder.end("compile")
 
     def _hook_torch(self) -> None:
         """Dynamo brackets the compilation, the trace says which graph was a hit and which a miss."""

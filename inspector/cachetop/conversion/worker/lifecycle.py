@@ -5,6 +5,7 @@ happens, the last event is `job-finished`. Exit codes: 0 success, 1 failed or pa
 is missing, 130 cancelled, 2 the folder holds no job or another worker has it.
 """
 
+import contextlib
 import fcntl
 import os
 import queue
@@ -84,23 +85,23 @@ class Worker:
         following: Job | None = job
         while following is not None:
             code = self._job(following)
-            if self._keep_warm <= 0 or self.engine is None or self._closed or self.control.leaving.is_set():
-                break
             following = self._next()
         return code
 
     def _next(self) -> Job | None:
         """Wait for a job until the worker has been idle too long; None when it shall end."""
-        try:
-            return self._queue.get(timeout=self._keep_warm)
-        except queue.Empty:
-            pass
+        job = None
+        with contextlib.suppress(queue.Empty):
+            if not self._closed and not self.control.leaving.is_set():
+                job = self._queue.get(timeout=self._keep_warm)
+        if job is not None:
+            return job
         with self._accepting:
             self._closed = True
-        try:
-            return self._queue.get_nowait()  # one that was accepted at the last moment
-        except queue.Empty:
-            return None
+        with contextlib.suppress(queue.Empty):
+            while job is None:
+                job = self._queue.get_nowait()  # one that was accepted at the last moment
+        return job
 
     # what the socket asks
 
@@ -151,7 +152,7 @@ class Worker:
         if job.options != self.options:
             return {"ok": False, "reason": "the job has other options than this worker", "options": self.options}
         with self._accepting:
-            if self._closed or self._keep_warm <= 0 or self.control.leaving.is_set():
+            if self._closed or self.control.leaving.is_set():
                 return {"ok": False, "reason": "the worker is ending"}
             if self._busy is not None:
                 return {"ok": False, "busy": True, "reason": "the worker runs another job"}
@@ -163,11 +164,13 @@ class Worker:
     # one job
 
     def _job(self, job: Job) -> int:
+        lock = os.open(os.path.join(job.folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            lock = os.open(os.path.join(job.folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             print(f"The job {job.id} cannot be locked, another worker may run it: {error}", file=sys.stderr)
+            os.close(lock)
+            self._release()
             return 2
         try:
             os.ftruncate(lock, 0)
@@ -191,19 +194,18 @@ class Worker:
         except device.NoDevice as error:
             self._error(str(error), "Use --device cpu, or auto to take what there is.")
             reason, code = "no-gpu", 3
-        except choose.CannotRun as error:
-            self._error(str(error), error.hint)
         except BaseException as error:
-            self._memory.clear()
+            self._memory.clear()  # room to say that there is none
             self._explain(error)
         finally:
             start, why = (self._start, None) if self._start else models.start()
+            if start is None and not models.names and status == "failed":
+                why = "the job ended before a model file was read"
             try:
                 if status in ("success", "partial"):
-                    self._note(job)
+                    self._note()
             finally:
-                # free before the last event: whoever has read it may hand over the next job
-                self._idle_since, self._busy = time.monotonic(), None
+                self._release()
                 self.recorder.finish(status, start, why, reason)
         return _CODES[status] if code is None else code
 
@@ -219,7 +221,7 @@ class Worker:
         )  # fmt: skip
         self.watches.kernels.open(job.roots)
         if self._server is None and job.socket:
-            self._server = Server(job.socket, self.answer)
+            self._listen(job.socket)
         if engine is None:
             engine = self._build(job)
         else:
@@ -238,11 +240,24 @@ class Worker:
             self.engine = None
         return status
 
+    def _listen(self, path: str) -> None:
+        try:
+            self._server = Server(path, self.answer)
+        except OSError as error:
+            self._keep_warm = 0
+            self.recorder.emit(
+                "warning",
+                message=f"This worker takes no commands and ends after the job: {path} cannot be listened on: {error}.",
+                hint="The job itself goes on; cancel it with a signal.",
+            )
+
     def _build(self, job: Job) -> pipelines.Engine:
         choose.check_docling()
         # a GPU asked for by name and missing is the answer, whatever else is
-        if job.device not in ("auto", "cpu"):
+        try:
             device.quick(job.device)
+        except ValueError as error:
+            raise choose.CannotRun(str(error)) from None
         picked = choose.pick(job.pipeline)
         self.recorder.emit("pipeline", asked=picked.asked, chosen=picked.chosen, reason=picked.reason)
         with self.recorder.phase("import"):
@@ -276,7 +291,13 @@ class Worker:
             self.watches.models.settle()
         engine.ready = True
 
-    def _note(self, job: Job) -> None:
+    def _release(self) -> None:
+        """Be free before the last event: whoever has read that may hand over the next job."""
+        with self._accepting:
+            self._idle_since, self._busy = time.monotonic(), None
+            self._closed = self._closed or self._keep_warm <= 0 or self.engine is None
+
+    def _note(self) -> None:
         """Say why nothing was compiled, if nothing was."""
         watch, engine = self.watches.kernels, self.engine
         if engine is not None and not watch.seen and "compile" not in self.recorder.totals:
@@ -292,14 +313,13 @@ class Worker:
         while (chain.__cause__ or chain.__context__) and len(seen) < 20:
             chain = chain.__cause__ or chain.__context__  # type: ignore[assignment]
             seen.append(chain)
-        missing = next((one for one in seen if isinstance(one, NotFetched)), None)
-        if missing is not None:
-            self._error(str(missing), missing.hint)
-        elif any(out_of_memory(one) for one in seen):
-            self.engine = None
+        self.engine = None
+        known = next((one for one in seen if isinstance(one, (NotFetched, choose.CannotRun))), None)
+        if any(out_of_memory(one) for one in seen):
             self._error("Memory ran out; the job was given up.", MEMORY_HINT)
+        elif known is not None:
+            self._error(str(known), known.hint)
         else:
-            self.engine = None
             lines = [line for line in str(error).splitlines() if line.strip()]
             text = lines[0] if lines else "no message"
             self._error(

@@ -79,13 +79,18 @@ class Recorder:
                 self._open[phase] = (depth - 1, since)
             elif depth == 1:
                 del self._open[phase]
-                self.took(phase, time.monotonic() - since)
+                self._took(phase, time.monotonic() - since)
 
-    def took(self, phase: str, seconds: float) -> None:
-        """Report `phase-finished`."""
+    def was(self, phase: str, seconds: float) -> None:
+        """Report a phase that is known only now that it is over; inside an open one, that one covers it."""
         with self._lock:
-            self.totals[phase] = self.totals.get(phase, 0.0) + seconds
-            self.emit("phase-finished", phase=phase, seconds=round(seconds, 6))
+            if phase not in self._open:
+                self.emit("phase-started", phase=phase, time=round(time.time() - seconds, 6))
+                self._took(phase, seconds)
+
+    def _took(self, phase: str, seconds: float) -> None:
+        self.totals[phase] = self.totals.get(phase, 0.0) + seconds
+        self.emit("phase-finished", phase=phase, seconds=round(seconds, 6))
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """The files a model is made of: which repo they belong to, and how much of them is in RAM already."""
 
 import importlib.util
+import json
 import os
 import re
 import socket
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
+_TREE_LIMIT = 32 << 20
 _COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 
 Needed = tuple[str, str, tuple[str, ...]]
@@ -127,11 +129,11 @@ def presence(pipeline: str) -> Presence:
             folder: str | None = os.path.join(where, repo.replace("/", "--"))
         else:
             folder = _snapshot(os.path.join(where, "models--" + repo.replace("/", "--")), revision)
-        paths = [os.path.join(folder, name) for name in names] if folder else []
+        paths = [os.path.join(folder, name) for name in (*names, *_listed(folder))] if folder else []
         if not paths or not all(os.path.isfile(path) for path in paths):
             missing.append(repo)
         else:
-            found += size([path for path in paths if path.endswith(".safetensors")])
+            found += size([path for path in paths[: len(names)] if path.endswith(".safetensors")])
     return Presence(tuple(missing), found, where)
 
 
@@ -142,6 +144,17 @@ def _snapshot(repo: str, revision: str) -> str | None:
     except (OSError, UnicodeDecodeError):
         return None
     return os.path.join(repo, "snapshots", commit) if _COMMIT.match(commit) else None
+
+
+def _listed(snapshot: str) -> list[str]:
+    """The files of a snapshot by the hub client's own listing, which it wants whole before it works offline."""
+    folder, commit = os.path.split(snapshot)
+    try:
+        with open(os.path.join(os.path.dirname(folder), "trees", f"{commit}.json"), "rb") as file:
+            told = json.loads(file.read(_TREE_LIMIT))["files"]
+        return [name for name in told if isinstance(name, str)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def offline() -> bool:

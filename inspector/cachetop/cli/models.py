@@ -1,0 +1,205 @@
+"""`cachetop models`: what is in the Hugging Face cache, what is warm in RAM, what is half downloaded."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from cachetop.base import units
+from cachetop.cli.exits import DONE, FAILED, Refused
+
+if TYPE_CHECKING:
+    from cachetop.hub.records import Models, Partial, Repo
+
+_HEAD = ("REPO", "TYPE", "REVISIONS", "SIZE", "IN RAM", "USED", "REMARKS")
+_SORTS: dict[str, tuple[Callable[[Repo], Any], bool]] = {
+    "size": (lambda repo: repo.size, True),
+    "accessed": (lambda repo: repo.last_used, True),
+    "modified": (lambda repo: repo.last_modified, True),
+    "name": (lambda repo: (repo.type, repo.id.lower()), False),
+    "id": (lambda repo: (repo.type, repo.id.lower()), False),
+    "type": (lambda repo: repo.type, False),
+    "refs": (lambda repo: len(_refs(repo)), True),
+}
+"""Key: (what to compare, whether the largest comes first)."""
+_FILTERS: dict[str, tuple[str, Callable[[Repo], Any]]] = {
+    "size": ("size", lambda repo: repo.size),
+    "accessed": ("age", lambda repo: repo.last_used),
+    "modified": ("age", lambda repo: repo.last_modified),
+    "type": ("text", lambda repo: repo.type),
+    "refs": ("text", lambda repo: _refs(repo)),
+    "id": ("text", lambda repo: repo.id),
+    "name": ("text", lambda repo: repo.id),
+}
+
+
+def add(verbs: argparse._SubParsersAction[Any]) -> None:
+    """Define `models` and `models ls`, which is the same."""
+    parser = verbs.add_parser(
+        "models",
+        help="what is in the Hugging Face cache",
+        description="List the repos of the Hugging Face cache: sizes, what is warm in RAM, last use, "
+        "partial downloads, problems.",
+    )
+    _options(parser, "")
+    parser.set_defaults(run=run)
+    ls = parser.add_subparsers(dest="what", metavar="").add_parser(
+        "ls", help="the same as without a word", description=parser.description
+    )
+    _options(ls, "ls_")
+    ls.set_defaults(run=run)
+
+
+def _options(parser: argparse.ArgumentParser, prefix: str) -> None:
+    # `models --json ls --sort size` is one set of options: the inner ones go to names of their own and are joined
+    parser.add_argument("--json", dest=f"{prefix}json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument(
+        "--filter",
+        dest=f"{prefix}filter",
+        action="append",
+        default=[],
+        metavar="EXPR",
+        help=f"keep repos by {', '.join(sorted(_FILTERS))}, for example size>1GB, accessed>7d, type=model, "
+        "refs=main, name=org/*; several join with AND",
+    )
+    parser.add_argument(
+        "--sort",
+        dest=f"{prefix}sort",
+        metavar="KEY[:asc|:desc]",
+        help=f"by {', '.join(sorted(_SORTS))}; default: size",
+    )
+    parser.add_argument("--limit", dest=f"{prefix}limit", type=_count, metavar="N", help="at most N repos")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of repos; write for example 10")
+    return int(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """List the repos. Filters and the limit choose repos; the totals stay those of the whole cache."""
+    from cachetop import locations
+    from cachetop.base.filters import compile_filters
+    from cachetop.hub.detail import with_detail
+    from cachetop.hub.scan import Scanner
+
+    inner = args.what == "ls"
+    try:
+        keep = compile_filters(args.filter + (args.ls_filter if inner else []), _FILTERS)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    order = _order((args.ls_sort if inner else None) or args.sort or "size")
+    limit = (args.ls_limit if inner else None) or args.limit
+
+    import msgspec
+
+    scanner = Scanner([locations.hub()])
+    models = scanner.scan()
+    chosen = order([repo for repo in models.repos if keep(repo)])[:limit]
+    shown = with_detail(msgspec.structs.replace(models, repos=tuple(chosen)), scanner)
+    if args.json or (inner and args.ls_json):
+        from cachetop.cli.table import emit
+
+        emit(shown)
+    else:
+        for line in report(shown, len(models.repos)):
+            print(line)
+    return FAILED if any(root.problem for root in models.roots) else DONE
+
+
+def _order(expression: str) -> Callable[[list[Repo]], list[Repo]]:
+    key, colon, direction = expression.strip().lower().partition(":")
+    if key not in _SORTS or (colon and direction not in ("asc", "desc")):
+        raise Refused(f"{expression!r} is no order; write KEY, KEY:asc or KEY:desc with {', '.join(sorted(_SORTS))}")
+    value, largest_first = _SORTS[key]
+    if colon:
+        largest_first = direction == "desc"
+
+    def arrange(repos: list[Repo]) -> list[Repo]:
+        known = [repo for repo in repos if value(repo) is not None]
+        unknown = [repo for repo in repos if value(repo) is None]
+        return sorted(known, key=value, reverse=largest_first) + unknown
+
+    return arrange
+
+
+def report(models: Models, total: int) -> list[str]:
+    """The lines for people: a row per repo, what is wrong, the totals, where that is. `total`: repos in all."""
+    from cachetop.cli.table import table
+
+    lines = table(_HEAD, [_row(repo) for repo in models.repos], "<<>>>><") if models.repos else []
+    wrong = [f"{repo.id}: {problem.message}" for repo in models.repos for problem in repo.problems]
+    wrong += [problem.message for problem in models.problems]
+    if wrong:
+        lines += ["", "Problems", *(f"  {sentence}" for sentence in wrong)]
+    if lines:
+        lines.append("")
+    if total:
+        filtered = "" if len(models.repos) == total else f"{len(models.repos)} shown of "
+        repos = "1 repo" if total == 1 else f"{total} repos"
+        lines.append(f"{filtered}{repos}, {units.size(models.size)}, on disk {units.size(models.size_on_disk)}")
+    return lines + [_where(root.path, root.reason, root.exists, root.problem, total) for root in models.roots]
+
+
+def _where(path: str, reason: str, exists: bool, problem: str | None, total: int) -> str:
+    if problem:
+        return problem
+    if total:
+        return f"In {path} ({reason})."
+    state = "holds no repos" if exists else "is not there yet"
+    return (
+        f"No models: {path} {state} ({reason}). "
+        "Whatever huggingface_hub, transformers or docling download will appear there."
+    )
+
+
+def _row(repo: Repo) -> tuple[str, ...]:
+    return (
+        repo.id,
+        repo.type,
+        str(len(repo.revisions)),
+        units.size(repo.size),
+        _warm(repo),
+        units.age(repo.last_used),
+        _remarks(repo),
+    )
+
+
+def _refs(repo: Repo) -> list[str]:
+    return [ref for revision in repo.revisions for ref in revision.refs]
+
+
+def _warm(repo: Repo) -> str:
+    """The share of the repo's bytes that is in RAM; unknown when it is for any of its files."""
+    files = {
+        file.blob or f"{revision.commit}/{file.name}": file for revision in repo.revisions for file in revision.files
+    }
+    warm = [file.resident for file in files.values()]
+    if not files or None in warm:
+        return units.UNKNOWN
+    size = sum(file.size for file in files.values())
+    return f"{100 * sum(filter(None, warm)) / size:.0f} %" if size else "0 %"
+
+
+def _remarks(repo: Repo) -> str:
+    found = [_partial(partial) for partial in repo.partials]
+    missing = sum(len(revision.missing) for revision in repo.revisions if revision.complete is False)
+    if missing:
+        found.append("1 file missing" if missing == 1 else f"{missing} files missing")
+    detached = sum(revision.detached for revision in repo.revisions)
+    if detached:
+        found.append(f"{detached} detached")
+    if repo.problems:
+        found.append("1 problem" if len(repo.problems) == 1 else f"{len(repo.problems)} problems")
+    return ", ".join(found)
+
+
+def _partial(partial: Partial) -> str:
+    amount = units.size(partial.bytes)
+    if partial.expected is not None:
+        amount += f" of {units.size(partial.expected)}"
+    if partial.live:
+        return f"downloading {amount}" + (f" (pid {partial.pid})" if partial.pid is not None else "")
+    return f"cut off at {amount}" if partial.live is False else f"unfinished, {amount}"

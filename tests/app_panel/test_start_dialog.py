@@ -1,0 +1,289 @@
+"""The dialog that starts a conversion: files by keyboard, fields, and what it hands back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from cachetop.conversion.interpreters import Interpreter
+from cachetop.conversion.records import Jobs
+from cachetop.gpu.records import Gpu, Gpus, Memory
+from cachetop_tui.dialogs import folders, options
+from cachetop_tui.dialogs.fields import Choice, Press, Sentence, Ticks
+from cachetop_tui.dialogs.keys import KeysScreen
+from cachetop_tui.dialogs.picker import FilePicker
+from cachetop_tui.dialogs.start import StartDialog, StartRequest
+from cachetop_tui.panel.conversion import ConversionPanel
+from support import runs
+from support.stage_app import StageApp, screen_lines, until
+
+GPUS = Gpus(
+    available=True,
+    gpus=(
+        Gpu(
+            index=1, uuid="GPU-1", name="H100 \x1b[31m80GB", sm="sm_90",
+            memory=Memory(total=80 << 30, used=10 << 30, free=70 << 30, reserved=None), utilization=1,
+            temperature=40, power=99.0, processes=(), unattributed=None,
+        ),
+    ),
+)  # fmt: skip
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A folder with documents, folders, a hidden file, something else and hostile names."""
+    for name in ("b.pdf", "A.docx", "notes.txt", ".hidden.pdf", "\x1b[31mred\x1b[0m[bold].pdf", "名前.md"):
+        (tmp_path / name).write_bytes(b"x" * 1200)
+    (tmp_path / "sub" / "deep").mkdir(parents=True)
+    (tmp_path / "sub" / "inner.html").write_text("<p>")
+    (tmp_path / "gone.pdf").symlink_to(tmp_path / "nowhere")
+    (tmp_path / os.fsdecode(b"bad\xff.pdf")).write_bytes(b"x")
+    return tmp_path
+
+
+async def opened(
+    pilot: Pilot[None], folder: Path, jobs: Jobs | None = None, gpus: Gpus | None = None
+) -> tuple[StartDialog, list[StartRequest | None]]:
+    """The dialog, once its folder is listed and the interpreters are in; and where its answer goes."""
+    answers: list[StartRequest | None] = []
+    dialog = StartDialog(jobs, gpus, str(folder))
+    await pilot.app.push_screen(dialog, answers.append)
+    await until(pilot, lambda: bool(dialog.query_one(FilePicker).row))
+    await until(pilot, lambda: len(dialog.query_one("#python", Choice).options) > 1)
+    return dialog, answers
+
+
+async def test_two_enters_start_the_document_under_the_cursor(shelf: Path) -> None:
+    async with StageApp().run_test(size=(80, 24)) as pilot:
+        dialog, answers = await opened(pilot, shelf)
+        picker = dialog.query_one(FilePicker)
+        while picker.row is not None and picker.row.name != "b.pdf":
+            await pilot.press("down")
+        await pilot.press("enter", "enter")
+        assert answers == [StartRequest(files=(str(shelf / "b.pdf"),))]
+
+
+async def test_every_field_is_reached_by_tab_and_lands_in_the_request(shelf: Path) -> None:
+    async with StageApp().run_test(size=(80, 24)) as pilot:
+        dialog, answers = await opened(pilot, shelf, gpus=GPUS)
+        dialog.query_one(FilePicker).take(str(shelf / "A.docx"))
+        order = []
+        for _ in range(9):
+            order.append(dialog.focused.id if dialog.focused else None)
+            await pilot.press("tab")
+        assert order == ["files", "pipeline", "device", "python", "to", "output", "keep", "start", "cancel"]
+        dialog.query_one("#pipeline").focus()
+        await pilot.press("right", "right", "right", "down", "left", "down", "down")
+        await pilot.press("right", "space", "tab", *"out", "tab", *"600", "tab", "enter")
+        assert answers == [
+            StartRequest(
+                files=(str(shelf / "A.docx"),), pipeline="native", device="cuda:1", to=("md", "json"),
+                output=str(shelf / "out"), python=None, keep_warm=600.0,
+            )
+        ]  # fmt: skip
+
+
+async def test_escape_and_cancel_return_nothing(shelf: Path) -> None:
+    async with StageApp().run_test(size=(80, 24)) as pilot:
+        _, answers = await opened(pilot, shelf)
+        await pilot.press("escape")
+        dialog, more = await opened(pilot, shelf)
+        dialog.query_one("#cancel").focus()
+        await pilot.press("enter")
+        assert answers == [None] and more == [None]
+
+
+async def test_starting_without_a_file_says_what_to_do(shelf: Path) -> None:
+    async with StageApp().run_test(size=(80, 24)) as pilot:
+        dialog, answers = await opened(pilot, shelf)
+        dialog.query_one("#start", Press).focus()
+        await pilot.press("enter")
+        assert answers == [] and isinstance(dialog.focused, FilePicker)
+        assert "Choose at least one file" in dialog.query_one("#problem", Sentence).text
+
+
+async def test_an_absurd_time_to_keep_warm_is_refused(shelf: Path) -> None:
+    async with StageApp().run_test(size=(80, 24)) as pilot:
+        dialog, answers = await opened(pilot, shelf)
+        dialog.query_one(FilePicker).take(str(shelf / "b.pdf"))
+        dialog.query_one("#keep", Input).value = "999999"
+        dialog.query_one("#start", Press).focus()
+        await pilot.press("enter")
+        assert answers == [] and "from 0 to 604,800" in dialog.query_one("#problem", Sentence).text
+
+
+async def test_folders_by_keyboard(shelf: Path) -> None:
+    async with StageApp().run_test(size=(80, 24)) as pilot:
+        dialog, _ = await opened(pilot, shelf)
+        picker = dialog.query_one(FilePicker)
+        while picker.row is not None and picker.row.name != "sub":
+            await pilot.press("down")
+        await pilot.press("enter")
+        await until(pilot, lambda: picker.folder == str(shelf / "sub"))
+        assert picker.row is not None and picker.row.name == "inner.html", "the first document, not the parent"
+        await pilot.press("backspace")
+        await until(pilot, lambda: picker.folder == str(shelf))
+        assert picker.row.name == "sub", "the cursor stands on the folder it came from"
+
+
+async def test_several_files_by_space(shelf: Path) -> None:
+    async with StageApp().run_test(size=(80, 24)) as pilot:
+        dialog, answers = await opened(pilot, shelf)
+        picker = dialog.query_one(FilePicker)
+        await pilot.press("home", "down", "space", "space")
+        assert len(picker.files) == 2
+        assert dialog.query_one("#chosen", Sentence).text.startswith("2 files: ")
+        await pilot.press("up", "space")
+        assert len(picker.files) == 1, "a second Space takes the mark away"
+        await pilot.press("up", "up", "enter")
+        assert dialog.focused is not None and dialog.focused.id == "start" and answers == []
+
+
+async def test_a_typed_path_filters_completes_and_takes(shelf: Path) -> None:
+    async with StageApp().run_test(size=(80, 24)) as pilot:
+        dialog, _ = await opened(pilot, shelf)
+        picker, typed = dialog.query_one(FilePicker), dialog.query_one("#path", Input)
+        typed.focus()
+        await pilot.press(*"su")
+        await until(pilot, lambda: picker.row is not None and picker.row.name == "sub")
+        await until(pilot, lambda: typed._suggestion == "sub/")
+        await pilot.press("right", *"in")
+        await until(pilot, lambda: picker.row is not None and picker.row.name == "inner.html")
+        await until(pilot, lambda: typed._suggestion == "sub/inner.html")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: picker.files == (str(shelf / "sub" / "inner.html"),))
+        assert dialog.focused is not None and dialog.focused.id == "start"
+        typed.value = "nothing-here.pdf"
+        typed.focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: "does not exist" in dialog.query_one("#problem", Sentence).text)
+
+
+async def test_a_folder_that_cannot_be_read_says_why(shelf: Path) -> None:
+    async with StageApp().run_test(size=(80, 24)) as pilot:
+        dialog, _ = await opened(pilot, shelf)
+        dialog.query_one(FilePicker).look(str(shelf / "b.pdf"))
+        await until(pilot, lambda: "cannot be listed: Not a directory" in dialog.query_one("#problem", Sentence).text)
+        await pilot.press("backspace")
+        await until(pilot, lambda: dialog.query_one("#problem", Sentence).text == "")
+
+
+async def test_recent_files_come_first(shelf: Path) -> None:
+    jobs = Jobs(jobs=(runs.job("done", files=(str(shelf / "sub" / "inner.html"), "/nowhere/at-all.pdf")),))
+    async with StageApp().run_test(size=(80, 24)) as pilot:
+        dialog, _ = await opened(pilot, shelf, jobs)
+        row = dialog.query_one(FilePicker).row
+        assert row is not None and row.kind == "recent" and row.path == str(shelf / "sub" / "inner.html")
+
+
+@pytest.mark.parametrize("size", [(160, 45), (80, 24), (60, 20)])
+@pytest.mark.parametrize(
+    ("theme", "bare"), [("cachetop-dark", False), ("cachetop-light", False), ("cachetop-ansi", True)]
+)
+async def test_it_fits_and_draws_hostile_names_as_text(
+    shelf: Path, size: tuple[int, int], theme: str, bare: bool
+) -> None:
+    app = StageApp(theme=theme, ascii_only=bare)
+    async with app.run_test(size=size) as pilot:
+        dialog, _ = await opened(pilot, shelf, gpus=GPUS)
+        await pilot.pause()
+        lines = screen_lines(app)
+        text = "\n".join(lines)
+        assert "\x1b" not in text
+        assert "[31mred" in text and "[bold].pdf" in text
+        for word in ("Path", "Pipeline", "Device", "Python", "Formats", "Output", "Keep warm", "Start", "Cancel"):
+            assert word in text
+        assert ".hidden" not in text
+        if bare:
+            own = [line for line in lines if "Path" not in line and "Output" not in line and "Keep" not in line]
+            assert "".join(own).isascii()
+        assert dialog.query_one("#start").region.bottom <= size[1]
+
+
+def test_documents_come_first_and_hidden_ones_stay_away(shelf: Path) -> None:
+    found = folders.listing(str(shelf))
+    kinds = [entry.kind for entry in found.entries]
+    assert kinds == sorted(kinds, key=["parent", "document", "folder", "other"].index)
+    names = [entry.name for entry in found.entries]
+    assert ".hidden.pdf" not in names and "gone.pdf" not in names and "notes.txt" in names
+    assert any("bad" in name for name in names), "a name that is no UTF-8"
+    assert [e.name for e in folders.listing(str(shelf), ".h").entries] == [".hidden.pdf"]
+
+
+def test_a_huge_folder_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "MOST", 10)
+    for number in range(30):
+        (tmp_path / f"{number}.pdf").touch()
+    found = folders.listing(str(tmp_path))
+    assert found.cut and len(found.entries) == 11
+
+
+def test_completion(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert folders.complete("su", str(shelf)) == "sub/"
+    assert folders.complete("sub/d", str(shelf)) == "sub/deep/"
+    assert folders.complete("zzz", str(shelf)) is None
+    assert folders.complete("", str(shelf)) is None
+    (shelf / "b2.pdf").touch()
+    assert folders.complete("b.", str(shelf)) == "b.pdf"
+    monkeypatch.setenv("HOME", str(shelf))
+    assert folders.complete("~/su", "/") == "~/sub/"
+    assert folders.expand("~/x", "/") == str(shelf / "x")
+    os.mkfifo(shelf / "pipe.pdf")
+    assert folders.complete("pi", str(shelf)) is None, "only files and folders"
+
+
+def test_devices_follow_the_gpus() -> None:
+    assert [one.value for one in options.devices(None)] == ["auto", "cpu"]
+    none = options.devices(Gpus(available=False, reason="no NVIDIA driver"))
+    assert [one.value for one in none] == ["auto", "cpu"] and "no NVIDIA driver" in none[0].note
+    some = options.devices(GPUS)
+    assert [one.value for one in some] == ["auto", "cpu", "cuda", "cuda:1"]
+    assert "70.0 GiB free" in some[-1].note and "\x1b" not in some[-1].note
+
+
+def test_interpreters_of_this_folder_are_marked_and_last() -> None:
+    def one(path: str, docling: str | None, here: bool = False) -> Interpreter:
+        return Interpreter(path=path, origin="", python="3.11.9", docling=docling, slim=False, torch=None, cuda=None,
+                           transformers=None, onnxruntime=None, from_here=here)  # fmt: skip
+
+    found = options.named([one("/here", "2.1", True), one("/none", None), one("/good", "2.1")])
+    assert [option.value for option in found] == ["/good", "/here", "/none"]
+    assert "from this folder" in found[1].note and found[1].word == "warn"
+    assert found[2].note == "no docling"
+
+
+def test_nothing_in_this_folder_is_run_to_list_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    binary = tmp_path / ".venv" / "bin" / "python"
+    binary.parent.mkdir(parents=True)
+    binary.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    binary.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    found = options.interpreters()
+    assert any(option.value == str(binary) for option in found)
+    assert not (tmp_path / "ran").exists()
+    assert found[0].value == "", "it is listed, never chosen"
+
+
+async def test_ticks_keep_one(shelf: Path) -> None:
+    async with StageApp().run_test(size=(80, 24)) as pilot:
+        dialog, _ = await opened(pilot, shelf)
+        ticks = dialog.query_one("#to", Ticks)
+        ticks.focus()
+        await pilot.press("space")
+        assert ticks.values == ("md",)
+
+
+async def test_the_keys_screen_lists_commands_and_panels() -> None:
+    app = StageApp()
+    async with app.run_test(size=(100, 60)) as pilot:
+        await app.push_screen(KeysScreen(panels=[("Conversion panel", ConversionPanel.BINDINGS)]))
+        await pilot.pause()
+        text = "\n".join(screen_lines(app))
+        assert "Leave at once" in text and "CONVERSION PANEL" in text and "Cancel the run that is shown" in text
+        await pilot.press("escape")
+        await pilot.pause()
+        assert not isinstance(app.screen, KeysScreen)

@@ -1,0 +1,107 @@
+"""How much cheaper the scan is than huggingface_hub's, and a rescan than a scan.
+
+Run it as a script: `python tests/bench/bench_hub.py [REPOS]`. It builds a cache of sparse files in a temporary
+folder, takes turns, and prints the ratios of the fastest rounds in CPU time, which other load disturbs least.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SMALL = (
+    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+    "vocab.json", "merges.txt", "README.md", ".gitattributes", "preprocessor_config.json",
+)  # fmt: skip
+ROUNDS = 7
+
+
+def name_of(*parts: object, length: int = 64) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:length]
+
+
+def build(cache: Path, repos: int) -> None:
+    """`repos` models of 1 to 5 revisions with 10 small files and 1 to 8 shards each, most of them shared."""
+    chance = random.Random(7)
+    for number in range(repos):
+        top = cache / f"models--org{number % 97}--model-{number}"
+        for part in ("blobs", "refs", "snapshots", "trees"):
+            (top / part).mkdir(parents=True)
+        shards = chance.choices([1, 2, 4, 8], [60, 25, 10, 5])[0]
+        revisions = chance.choices([1, 2, 3, 4, 5], [70, 15, 8, 4, 3])[0]
+        files = [*SMALL, *(f"model-{k:05d}-of-{shards:05d}.safetensors" for k in range(1, shards + 1))]
+        for revision in range(revisions):
+            commit = name_of(number, revision, length=40)
+            snapshot = top / "snapshots" / commit
+            snapshot.mkdir()
+            for file in files:
+                version = revision if chance.random() < 0.3 else 0
+                large = file not in SMALL
+                blob = name_of(number, file, version, length=64 if large else 40)
+                path = top / "blobs" / blob
+                if not path.exists():
+                    path.touch()
+                    os.truncate(path, chance.randrange(1 << 20, 5 << 30) if large else chance.randrange(500, 4500))
+                (snapshot / file).symlink_to(f"../../blobs/{blob}")
+            listed = {file: {"size": (snapshot / file).stat().st_size, "blob_id": "0" * 40} for file in files}
+            (top / "trees" / f"{commit}.json").write_text(json.dumps({"format_version": 1, "files": listed}))
+            (top / "refs" / ("main" if revision == revisions - 1 else f"v{revision}")).write_text(commit)
+
+
+def fastest(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Milliseconds of CPU time of each call in its fastest round."""
+    best = dict.fromkeys(calls, float("inf"))
+    for _ in range(ROUNDS):
+        for name, call in calls.items():
+            gc.collect()
+            began = time.process_time()
+            call()
+            best[name] = min(best[name], (time.process_time() - began) * 1000)
+    return best
+
+
+def main() -> None:
+    from huggingface_hub import __version__, scan_cache_dir
+
+    from cachetop.hub.detail import residency, with_detail
+    from cachetop.hub.scan import Scanner, scan
+    from cachetop.locations import Location
+
+    repos = int(sys.argv[1]) if len(sys.argv) > 1 else 500
+    with tempfile.TemporaryDirectory() as base:
+        cache = Path(base)
+        build(cache, repos)
+        time.sleep(2.1)  # folders younger than that are read again on purpose
+        roots = [Location("hub", base, "bench")]
+        scanner = Scanner(roots)
+        models = scanner.scan()
+        assert models.size == scan_cache_dir(cache).size_on_disk
+        took = fastest(
+            {
+                f"scan_cache_dir of huggingface_hub {__version__}": lambda: scan_cache_dir(cache),
+                "scan": lambda: scan(roots),
+                "rescan, nothing changed": scanner.scan,
+                "second pass": lambda: with_detail(models, scanner),
+                "residency of every large blob": lambda: [residency(repo, scanner) for repo in models.repos],
+            }
+        )
+        files = sum(len(revision.files) for repo in models.repos for revision in repo.revisions)
+        print(f"{len(models.repos)} repos, {files} files, {models.size / 1e12:.1f} TB")
+        for name, milliseconds in took.items():
+            print(f"{milliseconds:9.2f} ms  {name}")
+        theirs, ours, again, *_ = took.values()
+        print(f"{theirs / ours:9.1f} x   scan_cache_dir / scan")
+        print(f"{ours / again:9.1f} x   scan / rescan")
+        print(f"{theirs / again:9.1f} x   scan_cache_dir / rescan")
+
+
+if __name__ == "__main__":
+    main()

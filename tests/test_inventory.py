@@ -1,0 +1,157 @@
+"""The live picture: what appears is published while it appears, and nothing that hangs holds it up."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cachetop.gpu.records import Gpus
+from cachetop.inventory import GpusChanged, Inventory, KernelsChanged, ModelsChanged, Update, WatchChanged
+from cachetop.inventory.changes import Changes
+from cachetop.locations import Location
+
+KEY = "A" * 52
+
+
+class Silent:
+    """A driver that does not answer."""
+
+    def open(self) -> None:
+        """Never returns within a test."""
+        threading.Event().wait(30)
+
+    def sample(self) -> Gpus:
+        """Not reached."""
+        return Gpus()
+
+
+class Log:
+    """Everything an inventory said, with a way to wait for something."""
+
+    def __init__(self) -> None:
+        self.updates: queue.Queue[Update] = queue.Queue()
+        self.seen: list[Update] = []
+
+    def until(self, fits: Callable[[Update], bool], seconds: float = 10.0) -> Update:
+        deadline = time.monotonic() + seconds
+        while True:
+            update = self.updates.get(timeout=max(0.01, deadline - time.monotonic()))
+            self.seen.append(update)
+            if fits(update):
+                return update
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> tuple[Path, Path]:
+    hub, triton = tmp_path / "hub", tmp_path / "triton"
+    hub.mkdir()
+    triton.mkdir()
+    return hub, triton
+
+
+@pytest.fixture
+def live(roots: tuple[Path, Path]) -> Iterator[tuple[Inventory, Log]]:
+    hub, triton = roots
+    log = Log()
+    inventory = Inventory(
+        hub=[Location("hub", str(hub), "test")], kernels=[Location("triton", str(triton), "test")], gpu=Silent()
+    )
+    inventory.subscribe(log.updates.put)
+    inventory.start()
+    log.until(lambda u: isinstance(u, KernelsChanged))
+    log.until(lambda u: isinstance(u, WatchChanged))
+    yield inventory, log
+    inventory.stop()
+
+
+def _kernel(update: Update) -> str | None:
+    """The state and stage of the one kernel there, if it is one."""
+    if isinstance(update, KernelsChanged) and update.kernels.entries:
+        entry = update.kernels.entries[0]
+        return entry.stage if entry.state == "compiling" else entry.state
+    return None
+
+
+def test_a_kernel_is_seen_appearing_stage_by_stage(live: tuple[Inventory, Log], roots: tuple[Path, Path]) -> None:
+    _, log = live
+    entry = roots[1] / KEY
+    entry.mkdir()
+    (entry / "add_kernel.ttir").write_text("x")
+    began = time.perf_counter()
+    first = log.until(lambda u: _kernel(u) == "ttir")
+    assert time.perf_counter() - began < 1
+    assert isinstance(first, KernelsChanged)
+    assert any(("triton", KEY) in u.appeared for u in log.seen if isinstance(u, KernelsChanged))
+    (entry / "add_kernel.ptx").write_text(".version 8.8\n.target sm_90a\n")
+    log.until(lambda u: _kernel(u) == "ptx")
+    (entry / "add_kernel.json").write_text(
+        json.dumps({"target": {"backend": "cuda", "arch": 90}, "name": "add_kernel"})
+    )
+    children = {name: str(entry / name) for name in os.listdir(entry)}
+    (entry / "__grp__add_kernel.json").write_text(json.dumps({"child_paths": children}))
+    done = log.until(lambda u: _kernel(u) == "complete")
+    assert isinstance(done, KernelsChanged)
+    assert done.kernels.entries[0].sm == ("sm_90",)
+
+
+def test_a_repo_and_its_growing_download_are_published(live: tuple[Inventory, Log], roots: tuple[Path, Path]) -> None:
+    _, log = live
+    blobs = roots[0] / "models--org--name" / "blobs"
+    blobs.mkdir(parents=True)
+    partial = blobs / f"{'0' * 64}.0123abcd.incomplete"
+    partial.write_bytes(b"x" * 4096)
+
+    def bytes_of(update: Update) -> int | None:
+        if isinstance(update, ModelsChanged) and update.models.repos and update.models.repos[0].partials:
+            return update.models.repos[0].partials[0].bytes
+        return None
+
+    log.until(lambda u: bytes_of(u) == 4096)
+    with partial.open("ab") as file:
+        file.write(b"x" * 8192)
+    log.until(lambda u: bytes_of(u) == 12288)
+
+
+def test_a_silent_driver_is_said_and_holds_up_nothing(live: tuple[Inventory, Log]) -> None:
+    inventory, log = live
+    update = log.until(lambda u: isinstance(u, GpusChanged) and u.gpus.waiting is not None)
+    assert isinstance(update, GpusChanged)
+    assert "has not answered" in (update.gpus.reason or "")
+    began = time.perf_counter()
+    inventory.stop()
+    assert time.perf_counter() - began < 0.5
+
+
+def test_nothing_is_said_while_nothing_changes(live: tuple[Inventory, Log]) -> None:
+    _, log = live
+    time.sleep(2.5)
+    while not log.updates.empty():
+        log.updates.get()
+    time.sleep(2.5)
+    left = [log.updates.get() for _ in range(log.updates.qsize())]
+    assert [u for u in left if not isinstance(u, GpusChanged)] == []
+
+
+def test_snapshots_become_events(live: tuple[Inventory, Log], roots: tuple[Path, Path]) -> None:
+    _, log = live
+    changes = Changes()
+    for update in log.seen:
+        list(changes.of(update))
+    entry = roots[1] / KEY
+    entry.mkdir()
+    (entry / "k.ttir").write_text("x")
+    log.until(lambda u: _kernel(u) == "ttir")
+    (entry / "k.ttir").unlink()
+    entry.rmdir()
+    log.until(lambda u: isinstance(u, KernelsChanged) and not u.kernels.entries)
+    events = [event for update in log.seen for event in changes.of(update)]
+    mine = [event["event"] for event in events if event.get("key") == KEY]
+    assert mine[0] == "entry-appeared"
+    assert mine[-1] == "entry-removed"
+    assert {event["cache"] for event in events if event.get("key") == KEY} == {"triton"}

@@ -1,0 +1,138 @@
+"""What the panel does about jobs: start, cancel, unload, read an old one. What fails becomes a sentence.
+
+Everything here asks the library in a thread of its own; the sentence is shown as a toast and kept in the events.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Literal
+
+from textual import on, work
+from textual.message import Message
+from textual.widget import Widget
+
+from cachetop.base.hostile import show
+from cachetop.base.record import why
+from cachetop.conversion.records import Run
+from cachetop_tui.background import in_background
+from cachetop_tui.dialogs.launching import NotStarted, StartRequest, start
+from cachetop_tui.panel import words
+from cachetop_tui.panel.happenings import Happening
+
+Severity = Literal["information", "warning", "error"]
+_LEVELS: dict[Severity, str] = {"information": "info", "warning": "warning", "error": "error"}
+
+
+class CancelRequested(Message):
+    """The run that is shown should be cancelled."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__()
+        self.job_id = job_id
+
+
+class UnloadRequested(Message):
+    """The resident workers should end, and with them what they hold in VRAM."""
+
+
+class RunWanted(Message):
+    """A job was picked whose run is not among those the panel was given."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__()
+        self.job_id = job_id
+
+
+class Acting(Widget):
+    """A widget that acts on jobs. It answers its own messages, which go on to the app afterwards."""
+
+    def note(self, moments: Iterable[Happening]) -> None:
+        """Keep what happened."""
+        raise NotImplementedError
+
+    def add(self, run: Run) -> None:
+        """Show a run that was read."""
+        raise NotImplementedError
+
+    def tell(self, text: str, severity: Severity = "information") -> None:
+        """Say something in a toast and in the events."""
+        self.app.notify(text, severity=severity, markup=False)
+        self.note([Happening(time.time(), _LEVELS[severity], "app", text)])
+
+    @work(exit_on_error=False)
+    async def begin(self, request: StartRequest) -> None:
+        """Start a conversion; it appears in the panel by itself."""
+        try:
+            handle = await in_background(start, request)
+        except NotStarted as error:
+            self.tell(str(error), "error")
+        else:
+            self.note([Happening(time.time(), "info", "app", f"started {words.run_name(handle.id)}")])
+
+    @on(CancelRequested)
+    @work(exit_on_error=False)
+    async def _cancel(self, message: CancelRequested) -> None:
+        name = words.run_name(message.job_id)
+        self.note([Happening(time.time(), "info", "app", f"cancelling {name}")])
+        problem = await in_background(_stop, message.job_id)
+        if problem:
+            self.tell(f"{name} was not cancelled: {problem}", "error")
+
+    @on(UnloadRequested)
+    @work(exit_on_error=False)
+    async def _unload(self) -> None:
+        count, problem = await in_background(_end_workers)
+        if problem:
+            self.tell(f"the workers were not unloaded: {problem}", "error")
+        else:
+            self.tell(f"{'no worker' if not count else '1 worker' if count == 1 else f'{count} workers'} unloaded")
+
+    @on(RunWanted)
+    @work(exclusive=True, group="fetch", exit_on_error=False)
+    async def _fetch(self, message: RunWanted) -> None:
+        found = await in_background(_read, message.job_id)
+        if isinstance(found, str):
+            self.tell(found, "error")
+        else:
+            self.add(found)
+
+
+def _stop(job_id: str) -> str | None:
+    """Cancel a job and wait for its end; returns why it did not work."""
+    from cachetop.conversion.cancel import CannotCancel, cancel
+    from cachetop.conversion.folder import find
+
+    try:
+        cancel(find(job_id))
+    except (CannotCancel, LookupError, ValueError) as error:
+        return show(str(error))
+    except OSError as error:
+        return why(error)
+    return None
+
+
+def _end_workers() -> tuple[int, str | None]:
+    """End all resident workers; returns how many went and why others did not."""
+    from cachetop.conversion.workers import unload
+
+    try:
+        return len(unload()), None
+    except (LookupError, ValueError) as error:
+        return 0, show(str(error))
+    except OSError as error:
+        return 0, why(error)
+
+
+def _read(job_id: str) -> Run | str:
+    """The run of an old job, or why it cannot be read."""
+    from cachetop.conversion.folder import find
+    from cachetop.conversion.history import picture
+
+    try:
+        return picture(find(job_id))
+    except (LookupError, ValueError) as error:
+        return show(str(error))
+    except OSError as error:
+        return f"{words.run_name(job_id)} cannot be read: {why(error)}"
