@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from cachetop.gpu.records import Gpus
 from cachetop.inventory import GpusChanged, Inventory, KernelsChanged, ModelsChanged, Update, WatchChanged
 from cachetop.inventory.changes import Changes

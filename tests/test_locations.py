@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from cachetop import locations
 
 CASES: list[dict[str, str]] = [
@@ -51,7 +52,7 @@ def test_triton_is_where_triton_says(variables: dict[str, str], world: Path) -> 
 def test_both_inductor_places_are_looked_at(world: Path) -> None:
     env = {"HOME": str(world), "TORCHINDUCTOR_CACHE_DIR": "/set/here", "TMPDIR": str(world)}
     roots = [root for root in locations.kernel_roots(env) if root.kind == "inductor"]
-    assert [root.path for root in roots][0] == "/set/here"
+    assert next(root.path for root in roots) == "/set/here"
     assert roots[1].path.startswith(str(world / "torchinductor_"))
     assert "precompiled headers" in roots[1].reason
     unset = [root for root in locations.kernel_roots({"HOME": str(world)}) if root.kind == "inductor"]

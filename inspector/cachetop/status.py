@@ -100,7 +100,8 @@ def problems(models: Models, kernels: Kernels, gpus: Gpus) -> Iterator[StatusPro
                 )
     for cache in kernels.caches:
         if cache.problem:
-            yield StatusProblem(rule="unreadable", subject=cache.path, message=cache.problem)
+            rule = "partly-unreadable" if cache.readable else "unreadable"
+            yield StatusProblem(rule=rule, subject=cache.path, message=cache.problem)
     yield from _kernel_problems(kernels)
     for gpu in gpus.gpus:
         if gpu.problem:

@@ -108,6 +108,15 @@ def test_without_torch_it_says_so_and_still_has_models_and_a_document(light: Non
     }  # fmt: skip
 
 
+def test_without_docling_it_does_not_promise_conversions(
+    light: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "docling", None)
+    notes = build(tmp_path / "demo").notes
+    assert any("no docling either" in note for note in notes)
+    assert not any("native pipeline" in note for note in notes)
+
+
 def test_it_is_used_again_and_nothing_is_made_twice(light: None, tmp_path: Path) -> None:
     first = build(tmp_path / "demo")
     before = picture(tmp_path / "demo")

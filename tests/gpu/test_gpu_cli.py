@@ -69,7 +69,7 @@ def test_no_driver_is_no_failure(tmp_path: Path, scenario: str, said: str) -> No
     found = as_json(scenario, tmp_path)
     assert found["available"] is False and said in found["reason"] and found["gpus"] == []
     shown = gpus(scenario, tmp_path)
-    assert shown.returncode == 0 and shown.stdout == "" and said in shown.stderr
+    assert shown.returncode == 0 and shown.stderr == "" and said in shown.stdout
 
 
 def test_the_table(tmp_path: Path) -> None:

@@ -114,6 +114,15 @@ def test_residency_says_nothing_about_what_is_gone(cache: Path, scanner: Scanner
     assert residency(models.repos[0], scanner) == {}
 
 
+def test_nothing_changed_is_the_same_record(cache: Path, scanner: Scanner) -> None:
+    made = hubcache.healthy(cache)
+    hubcache.healthy(cache, "org/quiet")
+    first = look(scanner).repos
+    assert [again is before for again, before in zip(look(scanner).repos, first, strict=True)] == [True, True]
+    (made.path / "trees" / f"{hubcache.COMMIT}.json").unlink()
+    assert [again is before for again, before in zip(look(scanner).repos, first, strict=True)] == [False, True]
+
+
 def test_looking_leaves_no_trace(cache: Path, scanner: Scanner) -> None:
     made = hubcache.healthy(cache, weights=LARGE)
     made.stored("stored.bin", b"s" * 5000)

@@ -163,7 +163,12 @@ def test_a_growing_partial_is_seen_without_a_moved_folder(cache: Path, scanner: 
     after = scanner.scan().repos[0]
     assert (before.partials[0].bytes, after.partials[0].bytes) == (1000, 51_000)
     assert after.reclaimable > before.reclaimable
-    assert after.revisions[0].files is before.revisions[0].files or after.revisions == before.revisions
+    assert after.revisions is before.revisions
+    for more in (b"y", b"z"):
+        with partial.open("ab") as stream:
+            stream.write(more)
+        assert scanner.scan().repos[0].problems == before.problems
+    assert scanner.scan() is scanner.scan()
 
 
 def test_repos_and_roots_come_and_go(cache: Path, world: Path) -> None:
@@ -220,6 +225,21 @@ def test_paths_of_a_repo_and_of_its_content(cache: Path, scanner: Scanner) -> No
     paths = {owner.file: owner.path for owner in scanner.blob_paths(repo)}
     assert paths.keys() == {"config.json", "onnx/model.onnx"}
     assert all(Path(path).parent == made.path / "blobs" for path in paths.values())
+
+
+def test_inodes_follow_a_blob_that_was_replaced_by_its_like(cache: Path, scanner: Scanner) -> None:
+    made = hubcache.repo(cache)
+    blob = made.file("model.bin", b"w" * 5000)
+    os.utime(blob, (1_700_000_000, 1_700_000_000))
+    models = scanner.scan()
+    scanner.inodes()
+    other = made.cache / "other"
+    other.write_bytes(b"v" * 5000)
+    os.utime(other, (1_700_000_000, 1_700_000_000))
+    other.rename(blob)
+    assert scanner.scan() is models
+    status = blob.stat()
+    assert (status.st_dev, status.st_ino) in scanner.inodes()
 
 
 def test_the_last_use_is_a_read_and_not_the_download(cache: Path, scanner: Scanner) -> None:

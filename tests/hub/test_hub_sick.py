@@ -164,6 +164,18 @@ def test_an_unreadable_folder_is_said_and_comes_back(cache: Path, scanner: Scann
         assert look(scanner) == healthy
 
 
+def test_blobs_that_list_but_do_not_open_are_not_called_missing(cache: Path, scanner: Scanner) -> None:
+    made = hubcache.healthy(cache)
+    with ordinary():
+        (made.path / "blobs").chmod(0o400)
+        try:
+            (repo,) = look(scanner).repos
+        finally:
+            (made.path / "blobs").chmod(0o755)
+    assert rules(repo) == ["unreadable"]
+    assert repo.revisions[0].complete is None
+
+
 def test_rights_given_back_are_noticed(cache: Path, scanner: Scanner) -> None:
     made = hubcache.healthy(cache)
     hubcache.settle(cache)
@@ -260,6 +272,19 @@ def test_names_that_attack_the_terminal_are_shown_harmless(cache: Path, scanner:
     warm = [file.resident for revision in repo.revisions for file in revision.files]
     assert None not in warm  # found again by their real names
     msgspec.json.decode(text)
+
+
+def test_names_that_differ_only_where_they_are_not_shown(cache: Path, scanner: Scanner) -> None:
+    for number in (1, 2):
+        made = hubcache.repo(cache, f"evil{chr(number)}")
+        made.file("x\x01", b"1" * number, etag="x\x02")
+        made.file("x\x03", b"2" * number, etag="x\x04")
+        made.real("x\x05", b"3" * number)
+    first, second = look(scanner).repos
+    assert first.id != second.id
+    assert {first.size, second.size} == {3, 6}
+    assert len(scanner.inodes()) == 6
+    assert scanner.path(first) != scanner.path(second)
 
 
 def test_odd_things_lying_around_are_left_alone(cache: Path, scanner: Scanner) -> None:

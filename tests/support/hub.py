@@ -30,6 +30,9 @@ def serving(hub: Path) -> Iterator[str]:
         def _answer(self, body: bool) -> None:
             parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
             api = parts[:2] == ["api", "models"]
+            if len(parts) < 4:
+                self._send(404, b"{}", {}, body)
+                return
             org, name, kind, revision, *rest = parts[2:] if api else parts
             repo = hub / f"models--{org}--{name}"
             ref = repo / "refs" / revision

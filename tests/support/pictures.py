@@ -106,9 +106,9 @@ def models(*extra: Repo) -> Models:
 
 def entry(cache: str, name: str, sm: str, size: float = 40e3, age: float = 2 * DAY, **more: Any) -> Entry:
     """One kernel entry, created `age` seconds before NOW."""
+    key = hashlib.sha256(f"{cache}{name}{sm}".encode()).hexdigest()[:32]
     fields: dict[str, Any] = {
-        "cache": cache, "kind": cache.partition(":")[0],
-        "key": hashlib.sha256(f"{cache}{name}{sm}".encode()).hexdigest()[:32], "name": name,
+        "cache": cache, "kind": cache.partition(":")[0], "key": key, "path": f"/cache/{cache}/{key}", "name": name,
         "sm": (sm,) if sm else (), "size_on_disk": int(size), "files": 7, "created": NOW - age,
         "last_used": NOW - age, "state": "complete", "producer": Producer(triton="3.8.0"),
         "build_milliseconds": 68.0 + len(name),

@@ -75,7 +75,7 @@ def running() -> Run:
     return Run(
         job=job(),
         start="disk-warm",
-        python="/opt/docling/bin/python",
+        python="/home/ana/docling/bin/python",
         versions={"python": "3.11.9", "docling": "2.142.1", "torch": "2.14.1"},
         phases=(
             Phase(name="import", spans=((T0, T0 + 4.9),), seconds=4.9),
@@ -354,7 +354,7 @@ def jobs(*runs: Run) -> Jobs:
         jobs=tuple(run.job for run in runs),
         workers=(
             Worker(
-                id="w1", pid=41877, python="/opt/docling/bin/python", device="cuda:1", models=(LAYOUT, TABLES),
+                id="w1", pid=41877, python="/home/ana/docling/bin/python", device="cuda:1", models=(LAYOUT, TABLES),
                 idle_seconds=38.0, memory=2_297_807_667, pipeline="standard",
             ),
         ),

@@ -53,16 +53,16 @@ class Running:
             self.process.kill()
         self.process.wait(10)
 
-    def wait_for(self, found: Callable[[Event], bool], job: Path | None = None, seconds: float = 90) -> Event:
+    def wait_for(self, found: Callable[[Event], bool], job: Path | None = None, seconds: float = 240) -> Event:
         """The first event that `found` accepts."""
         return wait_for(job or self.job, found, seconds)
 
-    def finished(self, job: Path | None = None, seconds: float = 90) -> list[Event]:
+    def finished(self, job: Path | None = None, seconds: float = 240) -> list[Event]:
         """All events of a job, once its last one is there."""
         self.wait_for(lambda event: event["event"] == "job-finished", job, seconds)
         return events(job or self.job)
 
-    def ended(self, seconds: float = 90) -> int:
+    def ended(self, seconds: float = 240) -> int:
         """The exit code, once the process has ended."""
         return self.process.wait(seconds)
 
@@ -82,7 +82,7 @@ def events(job: Path) -> list[Event]:
     return [json.loads(line) for line in data.split(b"\n")[:-1] if line]
 
 
-def wait_for(job: Path, found: Callable[[Event], bool], seconds: float = 90) -> Event:
+def wait_for(job: Path, found: Callable[[Event], bool], seconds: float = 240) -> Event:
     """Poll a job's events until one is accepted; AssertionError with the log after `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -54,7 +54,8 @@ class CachetopApp(App[None]):
         """The overview is the screen."""
         return self.overview
 
-    def on_mount(self) -> None:
+    @on(Overview.Ready)
+    def _look(self) -> None:
         """Look only once the first frame is out."""
         self.call_after_refresh(self.feed.start)
 

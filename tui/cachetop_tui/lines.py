@@ -12,7 +12,6 @@ from typing import ClassVar
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
-from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -42,19 +41,6 @@ class LineView(Widget, can_focus=True):
     ]
     DEFAULT_CSS = "LineView { width: 1fr; height: 1fr; background: $background; }"
     BACKGROUND: ClassVar[str] = "bg"
-
-    class Moved(Message):
-        """The cursor stands on another row."""
-
-        def __init__(self, view: LineView, row: Row) -> None:
-            super().__init__()
-            self.view = view
-            self.row = row
-
-        @property
-        def control(self) -> LineView:
-            """The list it happened in."""
-            return self.view
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
@@ -159,7 +145,6 @@ class LineView(Widget, can_focus=True):
 
     def _go(self, index: int) -> None:
         row = self._rows[index]
-        moved = row.key != self._cursor
         self.touched = True
         self._cursor = row.key
         room = max(1, self.size.height - len(self.headers(self.size.width)))
@@ -168,8 +153,6 @@ class LineView(Widget, can_focus=True):
         elif index >= self._offset + room:
             self._offset = index - room + 1
         self._draw()
-        if moved:
-            self.post_message(self.Moved(self, row))
 
     def _step(self, start: int, by: int) -> int | None:
         """The nearest row from `start` on, in direction `by`, on which the cursor may stand."""

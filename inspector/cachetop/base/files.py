@@ -30,16 +30,15 @@ def open_quietly(path: str | bytes, dir_fd: int | None = None) -> int:
 
 
 def read_bounded(path: str | bytes, limit: int, dir_fd: int | None = None) -> bytes:
-    """At most `limit` first bytes of a regular file. Raises OSError (EINVAL-like ValueError for others).
-
-    Raises ValueError when `path` is no regular file.
-    """
+    """At most `limit` first bytes of a regular file. Raises OSError, and ValueError when it is no regular file."""
     fd = open_quietly(path, dir_fd)
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
             raise ValueError(f"{os.fsdecode(path)} is not a regular file")
+        step = min(max(found.st_size, 0) + 1, 1 << 20)  # one byte more than it says: a lying size ends at its end
         chunks = []
-        while limit > 0 and (chunk := os.read(fd, min(limit, 1 << 20))):
+        while limit > 0 and (chunk := os.read(fd, min(limit, step))):
             chunks.append(chunk)
             limit -= len(chunk)
         return b"".join(chunks)

@@ -30,7 +30,7 @@ def add(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one sample; the exit code is 0 with a driver or without."""
-    from cachetop.cli.table import emit, say
+    from cachetop.cli.table import emit
     from cachetop.gpu.attribution import Attribution
     from cachetop.gpu.sampler import sample_once
     from cachetop.gpu.source import NvmlSource
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         emit(gpus)
         return DONE
     if not gpus.available:
-        say(gpus.reason or "The GPUs cannot be read.")
+        print(gpus.reason or "The GPUs cannot be read.")
         return DONE
     print("\n".join(_report(gpus)))
     return DONE

@@ -146,8 +146,7 @@ def _complete(place: Path, say: Callable[[str], None]) -> Sandbox:
         once("repositories", lambda: _repositories(place), "Writing small repositories"),
         once("models", lambda: _models(sandbox), "Making tiny models that docling loads (some seconds)")
         if all(map(_importable, _MODELS_NEED))
-        else "No models for docling's standard pipeline: this Python has no torch with docling's models. "
-        "Conversions in the demo use the native pipeline, which needs none.",
+        else _without_models(),
         once("kernels", lambda: _kernels(sandbox), "Compiling kernels for seven SMs (some seconds)")
         if _importable("triton")
         else "No kernels: this Python has no Triton. `pip install triton` brings it (Linux only).",
@@ -205,6 +204,13 @@ def _models(sandbox: Sandbox) -> str:
 def _kernels(sandbox: Sandbox) -> str:
     _run(sandbox, "The kernels", [*_python("triton_kernels.py"), "--first", str(_AT_ONCE)])
     return "Kernels really compiled by Triton for seven SMs, which need not be those of your GPU"
+
+
+def _without_models() -> str:
+    said = "No models for docling's standard pipeline: this Python has no torch with docling's models."
+    if _importable("docling"):
+        return f"{said} Conversions in the demo use the native pipeline, which needs none."
+    return f"{said} It has no docling either: to convert, name a Python that has it, with --python."
 
 
 class _Failed(Exception):

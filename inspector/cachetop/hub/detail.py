@@ -12,7 +12,7 @@ import msgspec
 
 from cachetop.base.hostile import clean
 from cachetop.hub import layout
-from cachetop.hub.folder import Blob, Snapshot
+from cachetop.hub.contents import Blob, Snapshot
 from cachetop.hub.locks import Locks, has_open, proves_nothing
 from cachetop.hub.problems import Complaints
 from cachetop.hub.records import File, Models, Partial, Repo, Revision
@@ -28,7 +28,8 @@ def with_detail(models: Models, scanner: Scanner, probe: bool = True) -> Models:
     """`models` with `complete`, `missing`, `resident` and all of `partials`, as they are now.
 
     `models` comes from `scanner`, possibly with some repos left out. `probe` allows to try a download's lock
-    where /proc/locks does not know it. Never raises for what is on disk; a repo that vanished stays as it is.
+    where /proc/locks does not know it. A repo of which nothing changed is the very record of the previous call.
+    Never raises for what is on disk; a repo that vanished stays as it is.
     """
     locks = Locks()
     return msgspec.structs.replace(models, repos=tuple([_repo(repo, scanner, locks, probe) for repo in models.repos]))
@@ -66,13 +67,16 @@ def _repo(repo: Repo, scanner: Scanner, locks: Locks, probe: bool) -> Repo:
             revisions.append(_revision(revision, snapshot, tree, hold, complaints))
         partials = _partials(hold, scanner, locks, probe) if known.contents.partials else ()
         used = [*hold.used, known.repo.last_used or 0.0]
-    return msgspec.structs.replace(
+    found = msgspec.structs.replace(
         known.repo,
         revisions=tuple(revisions),
         partials=partials,
         last_used=None if known.frozen else max(used) or None,
         problems=known.repo.problems + complaints.problems(),
     )
+    if found != known.detailed:
+        known.detailed = found
+    return known.detailed or found
 
 
 def _revision(
@@ -84,8 +88,8 @@ def _revision(
         if file.blob is None:
             warm = hold.kept(snapshot.commit, file.name, snapshot.kept[file.name])
         else:
-            warm = hold.blob(contents.spelled.get(file.blob, file.blob))
-            announced = tree.sizes.get(contents.spelled.get(file.name, file.name)) if tree else None
+            warm = hold.blob(contents.keys.get(file.blob, file.blob))
+            announced = tree.sizes.get(contents.names.get(file.name, file.name)) if tree else None
             if announced is not None and announced != file.size:
                 complaints.add("wrong-size", f"{file.name} of {revision.commit[:12]}")
         files.append(

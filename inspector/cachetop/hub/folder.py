@@ -10,126 +10,20 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
-
-import msgspec
 
 from cachetop.base import files
 from cachetop.base.hostile import clean
 from cachetop.base.record import why
 from cachetop.hub import layout
+from cachetop.hub.contents import Blob, Contents, Snapshot, folder, inode, mark, open_folder
 from cachetop.hub.problems import Complaints
 from cachetop.hub.records import File
 
 _DEPTH = 32
 _REF_BYTES = 256
-_NOATIME_DIRECTORY = files.DIRECTORY | getattr(os, "O_NOATIME", 0)
-
-Mark = tuple[str, int, int]
-"""A path below the cache root, its inode (0: not there) and its modification time in nanoseconds."""
-
-
-class Blob(msgspec.Struct, eq=False, gc=False):
-    """One inode: the same object wherever a repo names it, hence compared and hashed by identity.
-
-    `links` is the inode's number of names, `stored` its path in the shared store if it lies there.
-    """
-
-    device: int
-    inode: int
-    size: int
-    disk: int
-    links: int
-    accessed: float
-    modified: float
-    stored: str | None = None
-
-
-class Snapshot(msgspec.Struct, eq=False):
-    """One folder below `snapshots`, by its name on disk."""
-
-    commit: str
-    files: list[File]
-    unique: set[Blob]
-    """The inodes of `files`."""
-    kept: dict[str, Blob]
-    """The inodes of real files, those that are no link to a blob, by `File.name`."""
-    lost: list[str]
-    """Names of links whose blob is not there."""
-
-
-class Contents(msgspec.Struct, eq=False):
-    """What lies in one repo folder."""
-
-    marks: list[Mark]
-    refs: dict[str, str]
-    snapshots: list[Snapshot]
-    blobs: dict[str, Blob]
-    """By name on disk."""
-    partials: dict[str, Blob]
-    foreign: set[str]
-    """Names in `blobs` that are symlinks to somewhere else; what lies there is nobody's business here."""
-    spelled: dict[str, str]
-    """How a name that is not safe to show is spelled on disk."""
-    complaints: Complaints
-    modified: float = 0.0
-    plain: bool = True
-    """No inode here can have a name outside this repo."""
-
-
-def open_folder(name: str, at: int) -> int:
-    """Open a folder by its plain name in an open one, never through a symlink, keeping its access time."""
-    try:
-        return os.open(name, _NOATIME_DIRECTORY, dir_fd=at)
-    except PermissionError:
-        return os.open(name, files.DIRECTORY, dir_fd=at)
-
-
-def open_root(path: str) -> int:
-    """Open a cache root, which may be a symlink: it is the person's own choice. Raises OSError."""
-    try:
-        return os.open(path, _NOATIME_DIRECTORY & ~os.O_NOFOLLOW)
-    except PermissionError:
-        return os.open(path, files.DIRECTORY & ~os.O_NOFOLLOW)
-
-
-@contextmanager
-def folder(name: str, at: int) -> Iterator[int]:
-    """`open_folder` as a context that closes it."""
-    descriptor = open_folder(name, at)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def inode(status: os.stat_result, stored: str | None = None) -> Blob:
-    """A Blob out of what stat said."""
-    _, number, device, links, _, _, size, _, _, _ = status  # unpacking costs a fraction of reading the attributes
-    return Blob(device, number, size, status.st_blocks * 512, links, status.st_atime, status.st_mtime, stored)
-
-
-def mark(path: str, descriptor: int) -> Mark:
-    """The mark of an open folder or file; take it before reading, so that a later change shows."""
-    status = os.fstat(descriptor)
-    return path, status.st_ino, status.st_mtime_ns
-
-
-def moved(root: int, marks: list[Mark]) -> bool:
-    """Whether anything behind the marks changed since they were taken. `root` is the open cache root."""
-    look = os.stat
-    for path, number, modified in marks:
-        try:
-            status = look(path, dir_fd=root, follow_symlinks=False)
-        except OSError:
-            if number:
-                return True
-            continue
-        if status.st_mtime_ns != modified or status.st_ino != number:
-            return True
-    return False
+_PRINTABLE = bytes(range(32, 127))
 
 
 def read(root: int, name: str, store: Mapping[str, Blob], roots: tuple[str, ...]) -> Contents:
@@ -138,7 +32,7 @@ def read(root: int, name: str, store: Mapping[str, Blob], roots: tuple[str, ...]
     `store` holds the shared store's payloads by `<2 hex>/<hash>`, `roots` the root's absolute spellings.
     Raises FileNotFoundError when the folder vanished; whatever else goes wrong becomes a complaint.
     """
-    contents = Contents([], {}, [], {}, {}, set(), {}, Complaints())
+    contents = Contents([], {}, [], {}, {}, set(), {}, {}, Complaints())
     try:
         descriptor = open_folder(name, root)
     except FileNotFoundError:
@@ -169,6 +63,20 @@ def _complain_about_repo(root: int, name: str, error: OSError, contents: Content
         contents.complaints.add("unreadable", f"{name} ({why(error)})")
 
 
+def _harmless(names: Iterable[str]) -> bool:
+    """Whether all of these are printable ASCII, which needs no cleaning; much cheaper than asking one by one."""
+    text = "".join(names)
+    return text.isascii() and not text.encode().translate(None, _PRINTABLE)
+
+
+def _clean(name: str, spelled: dict[str, str]) -> str:
+    """`name` safe to show; `spelled` learns how it is spelled on disk."""
+    shown = clean(name)
+    if shown != name:
+        spelled[shown] = name
+    return shown
+
+
 class _Reader:
     def __init__(
         self, name: str, top: int, store: Mapping[str, Blob], roots: tuple[str, ...], contents: Contents
@@ -181,7 +89,8 @@ class _Reader:
         self.complain = contents.complaints.add
         self.several: dict[tuple[int, int], Blob] = {}
         self.sized = True
-        self.odd: set[str] = set()
+        self.harmless = True
+        """No blob's name needs cleaning."""
 
     def section(self, path: str, at: int, reader: Callable[[str, int], None]) -> None:
         """Open `path` (its last part in the open folder `at`), mark it and hand it to `reader`."""
@@ -203,6 +112,7 @@ class _Reader:
             self.contents.marks.append(mark(f"{self.name}/{path}", descriptor))
             reader(path, descriptor)
         except OSError as error:
+            self.sized &= path != "blobs"
             self.complain("unreadable", f"{path} ({why(error)})")
         finally:
             os.close(descriptor)
@@ -251,25 +161,16 @@ class _Reader:
                 name = entry.name
                 try:
                     if entry.is_file(follow_symlinks=False):
-                        # unpacking costs a fraction of reading the attributes
-                        status = entry.stat(follow_symlinks=False)
-                        _, inode, device, links, _, _, size, _, _, _ = status
-                        if links == 1:
-                            blob = Blob(
-                                device, inode, size, status.st_blocks * 512, 1, status.st_atime, status.st_mtime, None
-                            )
-                        else:
-                            blob = one(status)
+                        blob = one(entry.stat(follow_symlinks=False))
                         if name.endswith(layout.PARTIAL):
                             partials[name] = blob
                         else:
                             blobs[name] = blob
-                            if not name.isprintable():
-                                self.odd.add(name)
                     elif entry.is_symlink():
                         self._link(name, os.readlink(name, dir_fd=descriptor))
                 except FileNotFoundError:
                     continue  # deleted since the folder was listed
+        self.harmless = _harmless(blobs)
 
     def _link(self, name: str, target: str) -> None:
         """A blob that is a symlink: a payload of the shared store, or none of the cache's business."""
@@ -280,8 +181,6 @@ class _Reader:
         elif payload in self.store and not name.startswith("."):
             self.contents.blobs[name] = self.store[payload]
             self.contents.plain = False
-            if not name.isprintable():
-                self.odd.add(name)
 
     def _one(self, status: os.stat_result) -> Blob:
         """The Blob of an inode, the same one for each of its names in this repo."""
@@ -311,9 +210,11 @@ class _Reader:
         """One folder of a revision. Nearly everything in it is a link to a blob, so reading it as one comes first."""
         up = "../" * prefix.count("/") + "../../blobs/"
         skip, readlink, find = len(up), os.readlink, self.contents.blobs.get
-        add, count, odd = snapshot.files.append, snapshot.unique.add, self.odd
         names = os.listdir(descriptor)
         names.sort()
+        harmless = self.harmless and prefix.isprintable() and _harmless(names)
+        add = snapshot.files.append
+        inodes: list[Blob] = []
         for name in names:
             try:
                 target = readlink(name, dir_fd=descriptor)
@@ -329,16 +230,11 @@ class _Reader:
                 key, blob = found
             if prefix:
                 name = prefix + name
-            if not name.isprintable() or key in odd:
-                name, key = self._clean(name), self._clean(key)
-            count(blob)
+            if not harmless:
+                name, key = _clean(name, self.contents.names), _clean(key, self.contents.keys)
+            inodes.append(blob)
             add(File(name=name, size=blob.size, size_on_disk=blob.disk, blob=key))
-
-    def _clean(self, name: str) -> str:
-        shown = clean(name)
-        if shown != name:
-            self.contents.spelled[shown] = name
-        return shown
+        snapshot.unique.update(inodes)
 
     def _elsewhere(self, snapshot: Snapshot, path: str, name: str, target: str) -> tuple[str, Blob] | None:
         """A link that is not the usual one to a known blob: the blob's name and inode if it is one after all."""
@@ -351,6 +247,7 @@ class _Reader:
             try:  # it may have arrived since the blobs were listed
                 with folder("blobs", self.top) as descriptor:
                     status = os.stat(key, dir_fd=descriptor, follow_symlinks=False)
+                    self.harmless &= key.isprintable()
                     if stat.S_ISREG(status.st_mode):
                         blobs[key] = self._one(status)
                     elif stat.S_ISLNK(status.st_mode):
@@ -380,7 +277,7 @@ class _Reader:
             else:
                 self.complain("too-deep", f"{prefix}{name}")
         elif stat.S_ISREG(status.st_mode):
-            blob, shown = self._one(status), self._clean(prefix + name)
+            blob, shown = self._one(status), _clean(prefix + name, self.contents.names)
             snapshot.unique.add(blob)
             snapshot.kept[shown] = blob
             snapshot.files.append(File(name=shown, size=blob.size, size_on_disk=blob.disk, blob=None))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 
 from cachetop.base.hostile import clean
 
@@ -24,12 +25,17 @@ _STORE_LINK = "../../"
 
 
 def identity(folder: str) -> tuple[str, str] | None:
-    """`models--org--name` -> ("model", "org/name"), safe to show; None when it is no repo folder's name."""
-    prefix, dashes, name = folder.partition("--")
+    """`models--org--name` -> ("model", "org/name"), safe to show; None when it is no repo folder's name.
+
+    A name that is not safe to show gets a checksum behind it: two of them never look the same.
+    """
+    prefix, _, name = folder.partition("--")
     kind = KINDS.get(prefix)
-    if kind is None or not dashes:
+    if kind is None or not name:
         return None
-    return kind, clean(name.replace("--", "/")) or clean(folder)
+    name = name.replace("--", "/")
+    shown = clean(name)
+    return kind, shown if shown == name else f"{shown}~{zlib.crc32(os.fsencode(folder)):08x}"
 
 
 def own_blob(target: str, folder: str, inside: str, roots: tuple[str, ...]) -> str | None:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable
 
 from cachetop.base.files import open_quietly
-from cachetop.hub.folder import folder
+from cachetop.hub.contents import folder
 
 _LINE = re.compile(r"\d+:\s+FLOCK\s+\S+\s+\S+\s+(\d+)\s+([0-9a-f]+):([0-9a-f]+):(\d+)\s")
 _NETWORK = re.compile(r"nfs|cifs|smb|lustre|gpfs|beegfs|ceph|gluster|afs|9p|virtiofs|fuse")

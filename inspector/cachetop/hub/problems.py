@@ -34,7 +34,7 @@ class Complaints:
     @property
     def blind(self) -> bool:
         """Whether something could not be read: a change of rights moves no mtime, so one has to look again."""
-        return not self._found.keys().isdisjoint(("unreadable", "repo-link", "not-a-folder"))
+        return bool(self._found) and not self._found.keys().isdisjoint(("unreadable", "repo-link", "not-a-folder"))
 
     def problems(self) -> tuple[Problem, ...]:
         """One problem per rule, with the first three names."""

@@ -18,7 +18,8 @@ import msgspec
 from cachetop.base.hostile import clean
 from cachetop.base.record import Problem, why
 from cachetop.hub import layout
-from cachetop.hub.folder import Blob, Contents, inode, moved, open_root, read
+from cachetop.hub.contents import Blob, Contents, inode, moved, open_root
+from cachetop.hub.folder import read
 from cachetop.hub.records import Models, Repo, Root
 from cachetop.hub.store import Store
 from cachetop.hub.summary import Summary, partials, summarise
@@ -53,6 +54,8 @@ class Known(msgspec.Struct, eq=False):
     """Nothing in it changed so recently that a change could hide behind the same times."""
     frozen: bool
     """Its file system keeps no access times: when it was last used cannot be told."""
+    detailed: Repo | None = None
+    """What the second pass last said."""
 
 
 def scan(roots: Sequence[Location]) -> Models:
@@ -75,12 +78,13 @@ class Scanner:
         """The picture now. With nothing changed it is the very object of the previous call."""
         seen: set[tuple[int, int]] = set()
         changed = [root.refresh(seen) for root in self._roots]
+        if any(changed) or any(root.read_anew for root in self._roots):
+            self._owners = None
         if self._models is not None and not any(changed):
             return self._models
         known = [each for root in self._roots for each in root.known()]
         _share(known)
         self._known = {(each.repo.root, each.repo.type, each.repo.id): each for each in known}
-        self._owners = None
         self._models = self._total(known)
         return self._models
 
@@ -141,12 +145,15 @@ class _Root:
         self._spellings: tuple[str, ...] = ()
         self._listed: tuple[int, int] | None = None
         self._folders: dict[str, Known | None] = {}
+        self.read_anew = False
+        """Some repo was read again in the last refresh, so inodes may differ even if no record does."""
 
     def known(self) -> Iterator[Known]:
         return (each for each in self._folders.values() if each is not None)
 
     def refresh(self, seen: set[tuple[int, int]]) -> bool:
         """Bring this root up to date; returns whether anything changed. `seen`: roots done already."""
+        self.read_anew = False
         try:
             descriptor = open_root(self.location.path)
         except OSError as error:
@@ -186,10 +193,12 @@ class _Root:
         for name, known in self._folders.items():
             if known is not None and known.settled and not moved(descriptor, known.contents.marks):
                 stored = store_changed and any(share.blob.stored for share in known.summary.shared)
-                if not stored and not known.contents.complaints.blind:
+                hard_linked = known.contents.partials and not known.contents.plain
+                if not stored and not hard_linked and not known.contents.complaints.blind:
                     if known.contents.partials:
                         changed |= self._grow(descriptor, name, known)
                     continue
+            self.read_anew = True
             fresh = self._fresh(descriptor, name, frozen, now)
             if fresh is not None and known is not None and fresh.summary.repo == known.summary.repo:
                 known.contents, known.summary, known.settled = fresh.contents, fresh.summary, fresh.settled
@@ -209,18 +218,19 @@ class _Root:
 
     def _grow(self, descriptor: int, name: str, known: Known) -> bool:
         """Look at the partial downloads of an otherwise unchanged repo."""
-        contents = known.contents
-        for partial in list(contents.partials):
+        contents, before = known.contents, known.summary.repo
+        disk = 0
+        for partial, blob in list(contents.partials.items()):
             try:
-                path = f"{name}/blobs/{partial}"
-                contents.partials[partial] = inode(os.stat(path, dir_fd=descriptor, follow_symlinks=False))
+                now = inode(os.stat(f"{name}/blobs/{partial}", dir_fd=descriptor, follow_symlinks=False))
             except OSError:
-                known.settled = False  # it was finished or removed a moment ago: the next scan reads the repo again
-        before = known.summary.repo
+                continue  # finished or removed this moment: its folder moved, and the next scan reads the repo again
+            contents.partials[partial] = now
+            disk += now.disk - blob.disk
         grown = partials(contents)
         if grown == before.partials:
             return False
-        known.summary = summarise(name, self.record.path, contents, known.frozen)
+        known.summary.repo = msgspec.structs.replace(before, partials=grown, reclaimable=before.reclaimable + disk)
         known.repo = known.summary.repo
         return True
 
@@ -268,7 +278,7 @@ def _share(known: list[Known]) -> None:
 def _owners(known: Known) -> Iterator[tuple[Blob, BlobOwner]]:
     contents, repo = known.contents, known.repo.id
     top = os.path.join(known.root, known.folder)
-    spelled, left = contents.spelled, set(contents.blobs)
+    left = set(contents.blobs)
     paths = {
         name: os.path.join(known.root, layout.STORE, blob.stored) if blob.stored else f"{top}/blobs/{name}"
         for name, blob in contents.blobs.items()
@@ -277,10 +287,10 @@ def _owners(known: Known) -> Iterator[tuple[Blob, BlobOwner]]:
         commit = clean(snapshot.commit)
         for file in snapshot.files:
             if file.blob is None:
-                path = f"{top}/snapshots/{snapshot.commit}/{spelled.get(file.name, file.name)}"
+                path = f"{top}/snapshots/{snapshot.commit}/{contents.names.get(file.name, file.name)}"
                 yield snapshot.kept[file.name], BlobOwner(repo, commit, file.name, file.size, path)
             else:
-                key = spelled.get(file.blob, file.blob)
+                key = contents.keys.get(file.blob, file.blob)
                 left.discard(key)
                 yield contents.blobs[key], BlobOwner(repo, commit, file.name, file.size, paths[key])
     for key in left:

@@ -10,7 +10,7 @@ import os
 
 from cachetop.base.record import why
 from cachetop.hub import layout
-from cachetop.hub.folder import Blob, Mark, folder, inode, mark, moved
+from cachetop.hub.contents import Blob, Mark, folder, inode, mark, moved
 
 
 class Store:

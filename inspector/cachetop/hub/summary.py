@@ -9,7 +9,7 @@ import msgspec
 
 from cachetop.base.hostile import clean
 from cachetop.hub import layout
-from cachetop.hub.folder import Blob, Contents, Snapshot
+from cachetop.hub.contents import Blob, Contents, Snapshot
 from cachetop.hub.records import Partial, Repo, Revision
 
 

@@ -13,7 +13,7 @@ import stat
 import msgspec
 
 from cachetop.base.files import open_quietly
-from cachetop.hub.folder import folder
+from cachetop.hub.contents import folder
 
 _LIMIT = 64 << 20
 _KEPT = 20_000

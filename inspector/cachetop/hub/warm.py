@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from cachetop.base.files import open_quietly
 from cachetop.base.residency import resident_fd
 from cachetop.hub import layout
-from cachetop.hub.folder import Blob, folder, open_root
+from cachetop.hub.contents import Blob, folder, open_root
 from cachetop.hub.scan import Known
 
 
@@ -38,7 +38,7 @@ class Opened:
     def kept(self, commit: str, name: str, blob: Blob) -> int | None:
         """Bytes in RAM of a real file in a revision's folder; `name` as in `File.name`."""
         if blob not in self._asked:
-            spelled = self.known.contents.spelled.get(name, name)
+            spelled = self.known.contents.names.get(name, name)
             self._asked[blob] = self._below(self.top, f"snapshots/{commit}/{spelled}", blob)
         return self._asked[blob]
 

@@ -48,9 +48,9 @@ class Changes:
         if before is None:
             return
         kinds = {cache.id: cache.kind for cache in kernels.caches}
-        old = {(entry.cache, entry.key): entry for entry in before.entries}
+        old = {(entry.cache, entry.path): entry for entry in before.entries}
         for entry in kernels.entries:
-            known = old.pop((entry.cache, entry.key), None)
+            known = old.pop((entry.cache, entry.path), None)
             if known is None:
                 yield _entry("entry-appeared", entry)
             elif known is not entry and (known.state, known.stage, known.files) != (

@@ -49,7 +49,7 @@ class KernelFeed(Feed):
         if graph != self._graph or sms != self._judged_for:
             self._moved = time.monotonic()
             first = self._graph is None
-            keys = frozenset((entry.cache, entry.key) for entry in graph.entries)
+            keys = frozenset((entry.cache, entry.path) for entry in graph.entries)
             appeared = frozenset() if first else keys - self._keys
             self._graph, self._keys, self._judged_for = graph, keys, sms
             if first:

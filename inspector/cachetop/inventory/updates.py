@@ -20,7 +20,7 @@ class ModelsChanged:
 
 @dataclass(frozen=True, slots=True)
 class KernelsChanged:
-    """The kernel caches, whole, and the (cache, key) of entries that were not there before."""
+    """The kernel caches, whole, and the (cache, path) of entries that were not there before."""
 
     kernels: Kernels
     appeared: frozenset[tuple[str, str]] = field(default_factory=frozenset)

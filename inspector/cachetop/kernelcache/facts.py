@@ -124,9 +124,10 @@ def _children(inner: int, group: str, files: dict[str, os.stat_result]) -> tuple
 
 def _elsewhere(children: dict[str, str], folder: int, place: str, key: str, ground: Ground) -> str | None:
     """The folder the group file points to, when that is certainly not this one."""
+    home = os.path.normpath(os.path.join(place, key))
     for path in children.values():
-        recorded = os.path.dirname(path)
-        if os.path.normpath(recorded) == os.path.normpath(os.path.join(place, key)):
+        recorded = path.rpartition("/")[0]
+        if recorded == home or os.path.normpath(recorded) == home:
             continue
         parent, base = os.path.split(recorded)
         if base == key and ground.same_folder(parent, folder) is not False:

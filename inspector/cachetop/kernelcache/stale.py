@@ -90,4 +90,4 @@ def _foreign(entry: Entry, facts: Facts, here: tuple[str, ...]) -> Stale | None:
     if any(sm.runs_on(one, here) is not False for one in made_for):
         return None
     there, mine = " and ".join(made_for), " and ".join(sorted(set(here), key=sm.order))
-    return Stale(rule="foreign-sm", evidence=f"its machine code is for {there}; the GPUs here are {mine}")
+    return Stale(rule="foreign-sm", evidence=f"its machine code is for {there}; a GPU of {mine} cannot run it")

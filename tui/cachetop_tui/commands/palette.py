@@ -53,10 +53,11 @@ class Palette(CommandPalette):
     Palette { background: $background 40%; }
     Palette > Vertical { width: 80; max-width: 90%; margin-top: 1; background: $panel; }
     Palette SearchIcon { color: $foreground; }
+    .-ascii Palette #--input, .-ascii Palette CommandList { border: none; scrollbar-size: 0 0; }
     """
 
     def __init__(self) -> None:
-        super().__init__([Commands], placeholder="Type a command …", id="--command-palette")
+        super().__init__([Commands], placeholder="Type a command", id="--command-palette")
 
     def on_mount(self) -> None:
         """Replace the search icon."""

@@ -9,6 +9,7 @@ from cachetop.base.units import age, clock, duration, memory
 from cachetop.conversion.records import Job, Run, Worker
 from cachetop_tui.paint import Canvas
 from cachetop_tui.panel import words
+from cachetop_tui.panel.axis import whole
 from cachetop_tui.panel.cut import file_name, head
 
 
@@ -65,7 +66,7 @@ def _amount(job: Job, run: Run | None) -> str:
 
 
 def _worker(canvas: Canvas, y: int, worker: Worker) -> None:
-    idle = "busy" if worker.idle_seconds is None or worker.busy else f"idle {duration(round(worker.idle_seconds))}"
+    idle = "busy" if worker.idle_seconds is None or worker.busy else f"idle {whole(worker.idle_seconds)}"
     text = f"resident worker, pid {worker.pid}, {clean(worker.pipeline, 12)} on {clean(worker.device, 10)}, {idle}"
     models = f", {len(worker.models)} models built" if worker.models else ""
     held = f", {memory(worker.memory)} of RAM" if worker.memory is not None else ""

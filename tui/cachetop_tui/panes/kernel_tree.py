@@ -49,7 +49,7 @@ class Tree:
 
 def key_of(entry: Entry) -> str:
     """What tells this entry from every other one."""
-    return f"{entry.cache}\0{entry.key}"
+    return f"{entry.cache}\0{entry.path}"
 
 
 def _rank(sm: str) -> tuple[int, str]:
@@ -58,7 +58,7 @@ def _rank(sm: str) -> tuple[int, str]:
 
 
 def grow(kernels: Kernels, appeared: frozenset[tuple[str, str]] = frozenset()) -> Tree:
-    """Group a snapshot; `appeared` holds the (cache, key) of entries that were not there before."""
+    """Group a snapshot; `appeared` holds the (cache, path) of entries that were not there before."""
     by_cache: dict[str, dict[str, list[Entry]]] = {}
     for entry in kernels.entries:
         name = ", ".join(entry.sm) or NO_SM
@@ -80,5 +80,5 @@ def grow(kernels: Kernels, appeared: frozenset[tuple[str, str]] = frozenset()) -
             key = f"{cache.id}\0{name}\0"
             groups.append(SmGroup(key, name, tuple(entries), size, tuple(rules.most_common()), bad))
         out.append(CacheGroup(f"{cache.id}\0", cache, tuple(groups), sum(len(group.entries) for group in groups)))
-    new = tuple(entry for entry in kernels.entries if (entry.cache, entry.key) in appeared) if appeared else ()
+    new = tuple(entry for entry in kernels.entries if (entry.cache, entry.path) in appeared) if appeared else ()
     return Tree(kernels, tuple(out), stale, compiling, new)

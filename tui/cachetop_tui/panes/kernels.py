@@ -47,7 +47,7 @@ def headers(tree: Tree | None, width: int, height: int, view: View, focused: boo
             parts += [f"   ▲ {tree.stale:,} stale", "warn"]
     if view.fresh:
         _, name = list(view.fresh.values())[-1]
-        parts = [f"● {middle(name, 24)} new", "b:live", "   ", "dim", *parts]
+        parts = [f"● {middle(name, 24)} new" if name else "● new entry", "b:live", "   ", "dim", *parts]
     if view.filter:
         parts = [f"filter: {clean(view.filter, 40)}", "warn", "   ", "dim", *parts]
     out = [title(width, "2", "KERNELS", focused, *parts)]
@@ -189,7 +189,12 @@ class KernelsPane(LineView):
         now = time.monotonic()
         self.shown = tree
         for entry in tree.appeared[-_MARKED:]:
-            self._fresh[key_of(entry)] = (now, clean(entry.name or entry.key, 400))
+            self._fresh[key_of(entry)] = (now, clean(entry.name or "", 400))
+        if any(not name for _, name in self._fresh.values()):  # its folder came first, its name a stage later
+            for entry in tree.kernels.entries:
+                born = self._fresh.get(key_of(entry))
+                if born and entry.name:
+                    self._fresh[key_of(entry)] = (born[0], clean(entry.name, 400))
         self.update_lines()
         if tree.appeared and self.is_mounted:
             self.set_timer(FRESH_SECONDS, self._fade)

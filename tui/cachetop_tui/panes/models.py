@@ -50,14 +50,13 @@ def headers(models: Models | None, width: int, view: View, focused: bool) -> lis
     """The header with the totals, and the names of the columns."""
     parts = ["scanning …", "live"]
     if models is not None:
-        size = sum(map(data.on_disk, models.repos))
+        size, warm = view.totals.summary(models)
         parts = [
             words.count(len(models.repos), "repo"),
             "dim",
             f"   {units.size(size)} on disk",
             "dim",
         ]
-        warm = view.totals.all(models)
         if warm is not None:
             parts += [f"   {units.size(warm)} of it in RAM", "dim"]
     if view.filter:

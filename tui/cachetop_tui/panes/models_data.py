@@ -109,6 +109,7 @@ class Totals:
     """Bytes in RAM over all repos, remembered by repo so that a new snapshot costs what changed."""
 
     _known: dict[str, tuple[Repo, int | None]] = field(default_factory=dict)
+    _summary: tuple[Models, int, int | None] | None = None
 
     def of(self, repo: Repo) -> int | None:
         """Bytes of `repo` in RAM, None where not known."""
@@ -118,13 +119,15 @@ class Totals:
             found = self._known[key] = (repo, repo_resident(repo))
         return found[1]
 
-    def all(self, models: Models) -> int | None:
-        """Bytes in RAM of all repos that were measured; None while none was."""
-        keys = {key_of(repo) for repo in models.repos}
-        for gone in self._known.keys() - keys:
-            del self._known[gone]
-        values = [value for repo in models.repos if repo.revisions and (value := self.of(repo)) is not None]
-        return sum(values) if values else None
+    def summary(self, models: Models) -> tuple[int, int | None]:
+        """Bytes on disk, and bytes in RAM of all repos that were measured (None while none was)."""
+        if self._summary is None or self._summary[0] is not models:
+            keys = {key_of(repo) for repo in models.repos}
+            for gone in self._known.keys() - keys:
+                del self._known[gone]
+            values = [value for repo in models.repos if (value := self.of(repo)) is not None]
+            self._summary = (models, sum(map(on_disk, models.repos)), sum(values) if values else None)
+        return self._summary[1:]
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Container, Vertical
+from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, Static
@@ -59,6 +60,9 @@ class Overview(Screen[None]):
     Overview #panes.-beside Divider { display: block; }
     Overview #small { display: none; padding: 0 1; }
     """
+
+    class Ready(Message):
+        """Every pane is there and can be told what to show."""
 
     def __init__(self, clock: Callable[[], float] = time.time, host: str | None = None) -> None:
         super().__init__()
@@ -115,6 +119,7 @@ class Overview(Screen[None]):
         self.models.focus()
         self.set_interval(1.0, self.kernels.tick)
         self.set_interval(10.0, self._age)
+        self.post_message(self.Ready())
 
     def _age(self) -> None:
         """Ages grow; lines whose words stay the same are not sent."""

@@ -27,7 +27,8 @@ def watch_downloads(recorder: Recorder) -> None:
     import huggingface_hub
     from huggingface_hub import constants
 
-    tqdm: Any = importlib.import_module("tqdm.auto").tqdm
+    # only a subclass of the hub's own bar is told which bar it is
+    tqdm: Any = importlib.import_module("huggingface_hub.utils").tqdm
     original = huggingface_hub.snapshot_download
 
     @functools.wraps(original)
@@ -36,10 +37,9 @@ def watch_downloads(recorder: Recorder) -> None:
             """Counts without drawing; the bar of bytes reports."""
 
             def __init__(self, *args: Any, **told: Any) -> None:
-                self.reports = told.pop("name", None) == "huggingface_hub.snapshot_download"
-                self.reports = self.reports and told.get("unit") == "B"
-                told["disable"] = True
-                super().__init__(*args, **told)
+                # of the two bars of bytes, one counts what is fetched and one what is complete
+                self.reports = told.get("unit") == "B" and not str(told.get("name")).endswith(".transfer")
+                super().__init__(*args, **{**told, "disable": True})
                 self.got, self.last, self.guard = int(told.get("initial") or 0), 0.0, threading.Lock()
 
             def update(self, n: float | None = 1) -> bool | None:

@@ -6,11 +6,13 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 _LIMIT = 64 << 10
 _PATIENCE = 5.0
+_LAST_ANSWERS = 1.0
 
 Answer = dict[str, Any]
 
@@ -23,13 +25,17 @@ class Server:
         self._answer = answer
         self._socket = _bind(path)
         self._inode = os.stat(path).st_ino
+        self._peers: set[threading.Thread] = set()
         threading.Thread(target=self._run, name="socket", daemon=True).start()
 
     def close(self) -> None:
-        """Remove the socket, if it is still this worker's."""
+        """Remove the socket, if it is still this worker's, and let those who asked have their answers."""
         with contextlib.suppress(OSError):
             if os.stat(self._path).st_ino == self._inode:
                 os.unlink(self._path)
+        deadline = time.monotonic() + _LAST_ANSWERS
+        for peer in self._peers.copy():
+            peer.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self) -> None:
         while True:
@@ -37,7 +43,9 @@ class Server:
                 peer, _ = self._socket.accept()
             except OSError:
                 return
-            threading.Thread(target=self._serve, args=(peer,), name="peer", daemon=True).start()
+            thread = threading.Thread(target=self._serve, args=(peer,), name="peer", daemon=True)
+            thread.start()
+            self._peers = {known for known in (*self._peers, thread) if known.is_alive()}
 
     def _serve(self, peer: socket.socket) -> None:
         with peer, contextlib.suppress(OSError):

@@ -1,0 +1,126 @@
+"""What a repo folder holds, by its names on disk, and the careful steps to get at it.
+
+Folders are opened by plain names in open ones, never through a symlink and without moving their access time.
+A mark is an inode with its modification time: with the marks of all folders and refs of a repo, a handful of
+stat calls tells that nothing changed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from cachetop.base import files
+from cachetop.hub.problems import Complaints
+from cachetop.hub.records import File
+
+_NOATIME_DIRECTORY = files.DIRECTORY | getattr(os, "O_NOATIME", 0)
+
+Mark = tuple[str, int, int]
+"""A path below the cache root, its inode (0: not there) and its modification time in nanoseconds."""
+
+
+class Blob(msgspec.Struct, eq=False, gc=False):
+    """One inode: the same object wherever a repo names it, hence compared and hashed by identity.
+
+    `links` is the inode's number of names, `stored` its path in the shared store if it lies there.
+    """
+
+    device: int
+    inode: int
+    size: int
+    disk: int
+    links: int
+    accessed: float
+    modified: float
+    stored: str | None = None
+
+
+class Snapshot(msgspec.Struct, eq=False):
+    """One folder below `snapshots`, by its name on disk."""
+
+    commit: str
+    files: list[File]
+    unique: set[Blob]
+    """The inodes of `files`."""
+    kept: dict[str, Blob]
+    """The inodes of real files, those that are no link to a blob, by `File.name`."""
+    lost: list[str]
+    """Names of links whose blob is not there."""
+
+
+class Contents(msgspec.Struct, eq=False):
+    """What lies in one repo folder."""
+
+    marks: list[Mark]
+    refs: dict[str, str]
+    snapshots: list[Snapshot]
+    blobs: dict[str, Blob]
+    """By name on disk."""
+    partials: dict[str, Blob]
+    foreign: set[str]
+    """Names in `blobs` that are symlinks to somewhere else; what lies there is nobody's business here."""
+    names: dict[str, str]
+    """How a file's name that is not safe to show is spelled on disk."""
+    keys: dict[str, str]
+    """The same for blobs' names."""
+    complaints: Complaints
+    modified: float = 0.0
+    plain: bool = True
+    """No inode here can have a name outside this repo."""
+
+
+def open_folder(name: str, at: int) -> int:
+    """Open a folder by its plain name in an open one, never through a symlink, keeping its access time."""
+    try:
+        return os.open(name, _NOATIME_DIRECTORY, dir_fd=at)
+    except PermissionError:
+        return os.open(name, files.DIRECTORY, dir_fd=at)
+
+
+def open_root(path: str) -> int:
+    """Open a cache root, which may be a symlink: it is the person's own choice. Raises OSError."""
+    try:
+        return os.open(path, _NOATIME_DIRECTORY & ~os.O_NOFOLLOW)
+    except PermissionError:
+        return os.open(path, files.DIRECTORY & ~os.O_NOFOLLOW)
+
+
+@contextmanager
+def folder(name: str, at: int) -> Iterator[int]:
+    """`open_folder` as a context that closes it."""
+    descriptor = open_folder(name, at)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def inode(status: os.stat_result, stored: str | None = None) -> Blob:
+    """A Blob out of what stat said."""
+    _, number, device, links, _, _, size, _, _, _ = status  # unpacking costs a fraction of reading the attributes
+    return Blob(device, number, size, status.st_blocks * 512, links, status.st_atime, status.st_mtime, stored)
+
+
+def mark(path: str, descriptor: int) -> Mark:
+    """The mark of an open folder or file; take it before reading, so that a later change shows."""
+    status = os.fstat(descriptor)
+    return path, status.st_ino, status.st_mtime_ns
+
+
+def moved(root: int, marks: list[Mark]) -> bool:
+    """Whether anything behind the marks changed since they were taken. `root` is the open cache root."""
+    look = os.lstat
+    for path, number, modified in marks:
+        try:
+            status = look(path, dir_fd=root)
+        except OSError:
+            if number:
+                return True
+            continue
+        if status.st_mtime_ns != modified or status.st_ino != number:
+            return True
+    return False
