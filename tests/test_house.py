@@ -64,3 +64,13 @@ def test_no_file_outgrew_its_idea() -> None:
         if (lines := path.read_text().count("\n")) > 400
     }
     assert not long
+
+
+def test_the_short_help_says_what_the_verbs_say() -> None:
+    from cachetop.cli import VERBS, parser
+
+    whole = parser(whole=True)
+    assert whole._subparsers is not None
+    (verbs,) = whole._subparsers._group_actions
+    listed = {choice.dest: choice.help for choice in verbs._get_subactions()}
+    assert listed == VERBS

@@ -4,17 +4,16 @@ Importing this package loads nothing beyond the standard library; each name belo
 first used (PEP 562), and none of them ever imports Textual, torch, docling or IPython.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from cachetop._version import __version__
 
+TYPE_CHECKING = False  # importing typing for it would cost a third of the start
 if TYPE_CHECKING:
     from cachetop.api import convert, gpus, jobs, kernels, models, status
 
 __all__ = ["__version__", "convert", "gpus", "jobs", "kernels", "models", "status"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in __all__:
         from cachetop import api
 

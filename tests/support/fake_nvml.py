@@ -14,8 +14,11 @@ A scenario is a dict (or JSON file):
     delay            function or "*" -> seconds it takes, -1 for ever
     devices          [{name, uuid, cc, memory: {total, reserved, used}, util: {gpu, memory}, temperature,
                        power, power_limit (mW), processes: [{pid, kind: C|G|M, used, gi, ci}],
+                       throttle (bits of nvmlClocksEventReason*),
+                       mig: {mode: 0|1, max, instances: [{index, gi, ci, ...the keys of a device}]},
                        errors: function or "*" -> error name}]; a missing key answers NOT_SUPPORTED;
-                       a pid may be "$self" or "$parent"
+                       a pid may be "$self" or "$parent". A parent in MIG mode lists its instances' processes
+                       with their gi and ci and no memory
     timeline         [{t: seconds, set: {"devices.0.memory.used": 1}}]
 """
 
@@ -45,6 +48,8 @@ CODES = {
 NONE64, NONE32 = 2**64 - 1, 2**32 - 1
 _INT, _UINT, _PTR = ctypes.c_int, ctypes.c_uint, ctypes.c_void_p
 _FIRST_HANDLE = 0x1000
+_FIRST_INSTANCE = 0x100000
+_MOST_INSTANCES = 64
 
 Entry = Callable[..., None]
 _ENTRIES: dict[str, tuple[Entry, tuple[Any, ...]]] = {}
@@ -121,16 +126,26 @@ class FakeNvml:
 
     def device(self, handle: int | None, function: str) -> dict[str, Any]:
         """The device behind a handle, unless it answers this function with an error."""
-        devices = self.state()["devices"]
-        index = (handle or 0) - _FIRST_HANDLE
-        if not 0 <= index < len(devices):
-            raise Fault("INVALID_ARGUMENT")
-        errors = devices[index].get("errors", {})
+        found = self._behind(handle or 0)
+        errors = found.get("errors", {})
         fault = errors.get(function, errors.get("*"))
         if fault:
             raise Fault(fault)
-        found: dict[str, Any] = devices[index]
         return found
+
+    def _behind(self, handle: int) -> dict[str, Any]:
+        """The device or MIG instance of a handle."""
+        devices = self.state()["devices"]
+        if handle >= _FIRST_INSTANCE:
+            parent, index = divmod(handle - _FIRST_INSTANCE, _MOST_INSTANCES)
+            instances = devices[parent]["mig"]["instances"] if parent < len(devices) else []
+            found = next((one for one in instances if one["index"] == index), None)
+        else:
+            index = handle - _FIRST_HANDLE
+            found = devices[index] if 0 <= index < len(devices) else None
+        if found is None:
+            raise Fault("INVALID_ARGUMENT")
+        return dict(found)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in _ENTRIES or name in self.scenario.get("missing_symbols", ()):
@@ -288,9 +303,62 @@ def _pcie(fake: FakeNvml, name: str, handle: int, counter: int, out: int) -> Non
     _put(out, "I", 0)
 
 
+def _throttle(fake: FakeNvml, name: str, handle: int, out: int) -> None:
+    _put(out, "Q", _given(fake.device(handle, name).get("throttle")))
+
+
+_entry(
+    _PTR, _PTR, names=("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons")
+)(_throttle)
+
+
+@_entry(_PTR, _PTR, _PTR, names=("nvmlDeviceGetMigMode",))
+def _mig_mode(fake: FakeNvml, name: str, handle: int, current: int, pending: int) -> None:
+    mode = _given(fake.device(handle, name).get("mig"))["mode"]
+    _put(current, "I", mode)
+    _put(pending, "I", mode)
+
+
+@_entry(_PTR, _PTR, names=("nvmlDeviceGetMaxMigDeviceCount",))
+def _mig_count(fake: FakeNvml, name: str, handle: int, out: int) -> None:
+    _put(out, "I", (fake.device(handle, name).get("mig") or {}).get("max", 0))
+
+
+@_entry(_PTR, _UINT, _PTR, names=("nvmlDeviceGetMigDeviceHandleByIndex",))
+def _mig_handle(fake: FakeNvml, name: str, handle: int, index: int, out: int) -> None:
+    mig = _given(fake.device(handle, name).get("mig"))
+    if index >= mig["max"]:
+        raise Fault("INVALID_ARGUMENT")
+    if not mig["mode"] or index not in [one["index"] for one in mig["instances"]]:
+        raise Fault("NOT_FOUND")
+    _put(out, "Q", _FIRST_INSTANCE + (handle - _FIRST_HANDLE) * _MOST_INSTANCES + index)
+
+
+@_entry(_PTR, _PTR, names=("nvmlDeviceGetGpuInstanceId",))
+def _gpu_instance(fake: FakeNvml, name: str, handle: int, out: int) -> None:
+    _put(out, "I", _given(fake.device(handle, name).get("gi")))
+
+
+@_entry(_PTR, _PTR, names=("nvmlDeviceGetComputeInstanceId",))
+def _compute_instance(fake: FakeNvml, name: str, handle: int, out: int) -> None:
+    _put(out, "I", _given(fake.device(handle, name).get("ci")))
+
+
+def _listed(device: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The processes of a device or instance; those of its instances are listed without their memory."""
+    own = [
+        {"gi": device.get("gi", NONE32), "ci": device.get("ci", NONE32), **process}
+        for process in device.get("processes", [])
+    ]
+    mig = device.get("mig") or {}
+    for instance in mig.get("instances", []) if mig.get("mode") else []:
+        own += [{**process, "used": None} for process in _listed(instance)]
+    return own
+
+
 def _lists(kind: str, version: int) -> Entry:
     def answer(fake: FakeNvml, name: str, handle: int, count: int, out: int | None) -> None:
-        processes = [p for p in fake.device(handle, name).get("processes", []) if p.get("kind", "C") == kind]
+        processes = [p for p in _listed(fake.device(handle, name)) if p.get("kind", "C") == kind]
         room = ctypes.c_uint.from_address(count)
         have, room.value = room.value, len(processes)
         if not processes:
@@ -301,8 +369,7 @@ def _lists(kind: str, version: int) -> Entry:
         for position, process in enumerate(processes):
             pid = {"$self": os.getpid(), "$parent": os.getppid()}.get(process["pid"], process["pid"])
             used = NONE64 if process.get("used") is None else process["used"]
-            instances = (process.get("gi", NONE32), process.get("ci", NONE32))
-            fields: tuple[Any, ...] = (pid, used, *instances, 0)
+            fields: tuple[Any, ...] = (pid, used, process["gi"], process["ci"], 0)
             layout = {16: "I4xQ", 24: "I4xQII", 32: "I4xQIIQ"}[stride]
             _put(out + stride * position, layout, *fields[: {16: 2, 24: 4, 32: 5}[stride]])
 

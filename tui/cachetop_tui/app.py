@@ -35,6 +35,9 @@ class CachetopApp(App[None]):
     TITLE = "cachetop"
     ENABLE_COMMAND_PALETTE = False  # its own stands in the registry
     AUTO_FOCUS = None
+    CSS = """
+    .-ascii Palette #--input, .-ascii Palette CommandList { border: none; scrollbar-size: 0 0; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [command.binding() for command in COMMANDS if command.keys]
 
     def __init__(

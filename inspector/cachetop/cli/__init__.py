@@ -14,7 +14,19 @@ from collections.abc import Sequence
 from cachetop._version import __version__
 from cachetop.cli.exits import INTERRUPTED, USAGE, Refused
 
-VERBS = ("status", "models", "kernels", "gpus", "convert", "jobs", "watch", "doctor", "explain", "demo")
+VERBS = {
+    "status": "one snapshot of all three, with problems",
+    "models": "what is in the Hugging Face cache",
+    "kernels": "kernel caches by SM and kernel: sizes, states, what is stale and why",
+    "gpus": "GPUs, VRAM, the processes on them, and which models those hold",
+    "convert": "convert documents, every phase shown",
+    "jobs": "conversions, their verdicts, resident workers",
+    "watch": "events as they happen",
+    "doctor": "folders, limits, versions, driver; a fix for each",
+    "explain": "model or kernel: what they are and how they differ",
+    "demo": "the app on a sandbox that it builds itself",
+}
+"""Every verb with its one line of help, kept here so that `--help` need not load ten modules. A test compares."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -25,10 +37,11 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
 
 
-def parser(only: str | None = None) -> argparse.ArgumentParser:
-    """The whole command line, or that of one verb: loading the others' modules would slow its start."""
-    from importlib import import_module
+def parser(only: str | None = None, *, whole: bool = False) -> argparse.ArgumentParser:
+    """The command line with the arguments of one verb, of every verb (`whole`), or with their names alone.
 
+    Completion and the man page are generated from the whole one; a run loads the module of its own verb only.
+    """
     top = _Parser(
         prog="cachetop",
         description="What is in the model caches, the kernel caches and VRAM, live; and why a conversion was slow "
@@ -37,8 +50,12 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"cachetop {__version__}")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
-    for name in (only,) if only else VERBS:
-        import_module(f"cachetop.cli.{name}").add(verbs)
+    for name, line in VERBS.items():
+        if whole or name == only:
+            __import__(f"cachetop.cli.{name}")
+            sys.modules[f"cachetop.cli.{name}"].add(verbs)
+        else:
+            verbs.add_parser(name, help=line, add_help=False)
     return top
 
 
@@ -50,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         words = words or ["status"]
-        args = parser(words[0] if words[0] in VERBS else None).parse_args(words)
+        args = parser(words[0]).parse_args(words)
         code: int = args.run(args)
         sys.stdout.flush()
         return code

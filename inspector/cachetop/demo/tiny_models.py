@@ -27,6 +27,8 @@ LAYOUT_LABELS = (
     "text", "title", "document_index", "code", "checkbox_selected", "checkbox_unselected", "form", "key_value_region",
 )  # fmt: skip
 _TAGS = ("<pad>", "<unk>", "<start>", "<end>", "ecel", "fcel", "lcel", "ucel", "xcel", "nl", "ched", "rhed", "srow")
+_WHERE = (0.5, 0.24, 0.85, 0.3)
+"""Centre and size of the boxes that the layout model finds, as shares of the page."""
 _LARGE = {".safetensors", ".onnx", ".bin"}
 
 
@@ -57,8 +59,13 @@ def layout(folder: Path) -> None:
                 parameter[LAYOUT_LABELS.index("text")] = -0.2
             elif "class_embed" in name and name.endswith("weight"):
                 parameter.normal_(0, 0.05)
-            if "decoder.bbox_embed" in name and name.endswith("layers.2.bias"):
-                parameter.copy_(torch.tensor([0.0, 0.0, 3.5, 2.5]) / config.decoder_layers)
+            if "enc_bbox_head" in name and name.endswith("layers.2.bias"):
+                parameter.fill_(100.0)  # every anchor saturates, so that the decoder's bias alone places a box
+            if "decoder.bbox_embed.0" in name and name.endswith("layers.2.bias"):
+                # on the upper part of the page, where text is: a region without any is given to OCR
+                parameter.copy_(torch.logit(torch.tensor(_WHERE)) - torch.logit(torch.tensor(1 - 1e-5)))
+            elif "decoder.bbox_embed" in name and name.endswith("layers.2.bias"):
+                parameter.zero_()
         for name, module in model.named_modules():
             if name.startswith("model.backbone") and name.endswith("layer.2.normalization"):
                 module.weight.fill_(0.3)  # a deep network of random weights would overflow

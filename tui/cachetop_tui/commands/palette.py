@@ -53,7 +53,7 @@ class Palette(CommandPalette):
     Palette { background: $background 40%; }
     Palette > Vertical { width: 80; max-width: 90%; margin-top: 1; background: $panel; }
     Palette SearchIcon { color: $foreground; }
-    .-ascii Palette #--input, .-ascii Palette CommandList { border: none; scrollbar-size: 0 0; }
+    Palette LoadingIndicator { display: none; }
     """
 
     def __init__(self) -> None:
