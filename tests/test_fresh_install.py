@@ -28,7 +28,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
         else:
             shutil.copy(ROOT / name, source / name)
     subprocess.run([sys.executable, "-m", "venv", base / "env"], check=True)
-    install = [base / "env" / "bin" / "pip", "install", "-q", f"{source}[native]"]
+    install = [str(base / "env" / "bin" / "pip"), "install", "-q", f"{source}[native]"]
     done = subprocess.run(install, capture_output=True, text=True, check=False, env={**os.environ, "HOME": str(base)})
     assert done.returncode == 0, done.stderr[-2000:]
     return base / "env" / "bin"
@@ -57,8 +57,8 @@ def test_it_converts_a_pdf_without_torch(fresh: Path, tmp_path: Path) -> None:
 
 
 def test_every_verb_answers(fresh: Path) -> None:
-    for verb in ("status", "models", "kernels", "gpus", "jobs", "explain"):
+    for verb in ("status", "models", "kernels", "gpus", "jobs", "explain", "doctor"):
         done = subprocess.run([fresh / "cachetop", verb], capture_output=True, text=True, check=False)
         assert done.returncode == 0, (verb, done.stderr)
-        assert done.stdout.strip()
+        assert (done.stdout + done.stderr).strip()
     assert subprocess.run([fresh / "python", "-m", "cachetop", "--version"], check=False).returncode == 0

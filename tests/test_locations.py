@@ -61,7 +61,8 @@ def test_both_inductor_places_are_looked_at(world: Path) -> None:
 
 def test_every_kind_has_a_reason_and_nothing_is_created(world: Path) -> None:
     roots = locations.kernel_roots({"HOME": str(world)})
-    assert {root.kind for root in roots} == {"triton", "inductor", "nvrtc", "cuda-driver", "torch-extensions"}
+    read = {"triton", "inductor", "nvrtc", "cuda-driver", "torch-extensions", "flashinfer", "vllm", "hf-kernels"}
+    assert read <= {root.kind for root in roots}
     assert all(root.reason for root in roots)
     assert not (world / ".cache").exists()
     assert not (world / ".triton").exists()

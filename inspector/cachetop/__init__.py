@@ -8,18 +8,35 @@ from cachetop._version import __version__
 
 TYPE_CHECKING = False  # importing typing for it would cost a third of the start
 if TYPE_CHECKING:
-    from cachetop.api import convert, gpus, jobs, kernels, models, status
+    from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["__version__", "convert", "gpus", "jobs", "kernels", "models", "status"]
+    from cachetop.api import convert, gpus, jobs, kernels, models, plan, status
+    from cachetop.notebook.track import track
+
+__all__ = ["__version__", "convert", "gpus", "jobs", "kernels", "models", "plan", "status", "track"]
 
 
 def __getattr__(name: str) -> object:
     if name in __all__:
-        from cachetop import api
+        from importlib import import_module
 
-        return getattr(api, name)
+        return getattr(import_module("cachetop.notebook.track" if name == "track" else "cachetop.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def load_ipython_extension(shell: "InteractiveShell") -> None:
+    """`%load_ext cachetop`: the magics `%cachetop` and `%%cachetop`."""
+    from cachetop.notebook import extension
+
+    extension.load(shell)
+
+
+def unload_ipython_extension(shell: "InteractiveShell") -> None:
+    """`%unload_ext cachetop`: everything that loading added is taken away again."""
+    from cachetop.notebook import extension
+
+    extension.unload(shell)

@@ -4,31 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cachetop import locations
 
 if TYPE_CHECKING:
     from cachetop.conversion.launch import JobHandle
+    from cachetop.conversion.options import Options
     from cachetop.conversion.records import Jobs
     from cachetop.gpu.records import Gpus
     from cachetop.hub.records import Models
     from cachetop.kernelcache.records import Kernels
-    from cachetop.status import Status
+    from cachetop.prune.records import Plan
+    from cachetop.summary import Status
 
 
 def models(*, detail: bool = False) -> Models:
     """The Hugging Face cache: repos, revisions, refs, files, partial downloads.
 
-    `detail` adds the second pass: completeness, residency in RAM, the expected size of partials.
+    `detail` adds the second pass: completeness, residency in RAM, the expected size of partials, and the
+    places beside the hub cache.
     Never raises for what is on disk: a folder that cannot be read is a root with a `problem`.
     """
+    import msgspec
+
+    from cachetop.hub import beside
     from cachetop.hub.detail import with_detail
     from cachetop.hub.scan import Scanner
 
     scanner = Scanner([locations.hub()])
     graph = scanner.scan()
-    return with_detail(graph, scanner) if detail else graph
+    if not detail:
+        return graph
+    return msgspec.structs.replace(with_detail(graph, scanner), beside=beside.look())
 
 
 def kernels(*, detail: bool = False, sms: Sequence[str] | None = None) -> Kernels:
@@ -68,11 +76,31 @@ def jobs() -> Jobs:
 
 def status() -> Status:
     """One snapshot of models, kernels, GPUs and running jobs, with what needs attention."""
-    from cachetop.status import summarize
+    from cachetop.summary import summarize
 
     sample = gpus()
     here = tuple(sorted({gpu.sm for gpu in sample.gpus if gpu.sm})) or None
     return summarize(models(detail=True), kernels(detail=True, sms=here), sample, jobs())
+
+
+def plan(
+    what: str,
+    *names: str,
+    sms: Sequence[str] | None = None,
+    keep: Sequence[str] = (),
+    force: bool = False,
+    **selectors: Any,
+) -> Plan:
+    """What pruning would delete, free and cost; nothing is touched.
+
+    `what` is "kernels" or "models"; `names` are keys or `REPO[@REVISION]`. `selectors` are those of the command
+    line: stale, sm, assume_sm, cache, older_than ("30d"), incomplete, detached, max_size ("20G"), ir_only, filters,
+    all; several join with AND. `sms` are the SMs of this machine. Raises ValueError with a sentence.
+    """
+    from cachetop.prune.plan import plan as draft
+    from cachetop.prune.selection import selection
+
+    return draft([selection(what, names=names, **selectors)], keep=keep, force=force, sms=sms).plan
 
 
 def convert(
@@ -85,11 +113,13 @@ def convert(
     force: bool = False,
     python: str | None = None,
     keep_warm: float = 0,
+    options: Options | None = None,
 ) -> JobHandle:
     """Start a Docling conversion in a worker process and return its handle at once.
 
     `handle.wait()` waits for its end, `handle.run()` is its picture so far, `handle.cancel()` asks it to stop.
-    The job goes on when this process ends. Raises ValueError with a sentence when it cannot be started.
+    The job goes on when this process ends. `options` come from `cachetop.conversion.options.make`. Raises
+    ValueError with a sentence when it cannot be started.
     """
     from cachetop.conversion import launch
 
@@ -102,4 +132,5 @@ def convert(
         force=force,
         python=python,
         keep_warm=keep_warm,
+        options=options,
     )

@@ -8,12 +8,17 @@ CUDA Programming Guide (5.2.2), torch.utils.cpp_extension. Nothing is created an
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, Protocol
+
+log = logging.getLogger("cachetop.locations")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class Location:
         return os.path.isdir(self.path)
 
 
-def _expand(path: str, env: Mapping[str, str]) -> str:
+def expand(path: str, env: Mapping[str, str]) -> str:
     """`~` and `$VAR` as os.path does, but against `env`."""
 
     def value(found: re.Match[str]) -> str:
@@ -54,7 +59,7 @@ def hub(env: Mapping[str, str] | None = None) -> Location:
     env = os.environ if env is None else env
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if name in env:
-            return Location("hub", _expand(env[name], env), f"{name} is set", name)
+            return Location("hub", expand(env[name], env), f"{name} is set", name)
     base, reason, variable = hf_home(env)
     return Location("hub", os.path.join(base, "hub"), reason, variable)
 
@@ -63,10 +68,10 @@ def hf_home(env: Mapping[str, str] | None = None) -> tuple[str, str, str | None]
     """HF_HOME as huggingface_hub computes it: (path, reason, deciding variable). It holds the login token."""
     env = os.environ if env is None else env
     if "HF_HOME" in env:
-        return _expand(env["HF_HOME"], env), "HF_HOME is set", "HF_HOME"
+        return expand(env["HF_HOME"], env), "HF_HOME is set", "HF_HOME"
     if "XDG_CACHE_HOME" in env:
         return (
-            os.path.join(_expand(env["XDG_CACHE_HOME"], env), "huggingface"),
+            os.path.join(expand(env["XDG_CACHE_HOME"], env), "huggingface"),
             "XDG_CACHE_HOME is set",
             "XDG_CACHE_HOME",
         )
@@ -92,7 +97,94 @@ def _tempdir(env: Mapping[str, str]) -> tuple[str, str | None]:
 def kernel_roots(env: Mapping[str, str] | None = None) -> list[Location]:
     """Every kernel cache of the user, in the order they are shown, whether it exists or not."""
     env = os.environ if env is None else env
-    return [_triton(env), *_inductor(env), _nvrtc(env), _driver(env), _extensions(env)]
+    known = [_triton(env), *_inductor(env), _nvrtc(env), _driver(env), _extensions(env), _flashinfer(env), _vllm(env)]
+    known += [_hf_kernels(env), *_not_understood(env)]
+    for kind, plugin in plugins().items():
+        try:
+            known += [one for one in plugin.locate(env) if isinstance(one, Location) and one.kind == kind]
+        except Exception as error:
+            log.warning("the cache format %s cannot say where its caches are: %s", kind, error)
+    return known
+
+
+class Plugin(Protocol):
+    """What an entry point of the group `cachetop.formats` names: a `kernelcache.formats.Format` that can be made
+    without arguments, and says where its caches are."""
+
+    def __call__(self) -> Any:
+        """A format for one cache."""
+        ...
+
+    def locate(self, env: Mapping[str, str]) -> Iterable[Location]:
+        """The roots of its caches, whether they exist or not."""
+        ...
+
+
+@lru_cache(maxsize=1)
+def plugins() -> dict[str, Plugin]:
+    """The cache formats that other installed packages add, by kind: the name of their entry point."""
+    from importlib.metadata import entry_points
+
+    found: dict[str, Plugin] = {}
+    for point in entry_points(group="cachetop.formats"):
+        try:
+            found.setdefault(point.name, point.load())
+        except Exception as error:
+            log.warning("the cache format %s cannot be loaded: %s", point.name, error)
+    return found
+
+
+def _below_home(env: Mapping[str, str], kind: str, variable: str, *parts: str) -> Location:
+    """A cache whose variable names the folder itself."""
+    if env.get(variable):
+        return Location(kind, expand(env[variable], env), f"{variable} is set", variable)
+    return Location(kind, os.path.join(home(env), *parts), "default: no variable set")
+
+
+def _flashinfer(env: Mapping[str, str]) -> Location:
+    name = "FLASHINFER_WORKSPACE_BASE"
+    base = env.get(name)
+    path = os.path.join(base or home(env), ".cache", "flashinfer")
+    return Location(
+        "flashinfer", path, f"{name} is set" if base else "default: no variable set", name if base else None
+    )
+
+
+def _vllm(env: Mapping[str, str]) -> Location:
+    if env.get("VLLM_CACHE_ROOT") or not env.get("XDG_CACHE_HOME"):
+        return _below_home(env, "vllm", "VLLM_CACHE_ROOT", ".cache", "vllm")
+    return Location("vllm", os.path.join(env["XDG_CACHE_HOME"], "vllm"), "XDG_CACHE_HOME is set", "XDG_CACHE_HOME")
+
+
+def _hf_kernels(env: Mapping[str, str]) -> Location:
+    """Compiled kernels from the Hub: KERNELS_CACHE, else the hub cache itself."""
+    for name in ("KERNELS_CACHE", "HF_KERNELS_CACHE"):
+        if env.get(name):
+            return Location("hf-kernels", env[name], f"{name} is set", name)
+    place = hub(env)
+    return Location("hf-kernels", place.path, f"in the hub cache ({place.reason})", place.variable)
+
+
+def _not_understood(env: Mapping[str, str]) -> list[Location]:
+    """Caches whose size is worth knowing. JAX and Helion keep none unless a variable names it."""
+    found = [
+        _below_home(env, "cupy", "CUPY_CACHE_DIR", ".cupy", "kernel_cache"),
+        _below_home(env, "numba", "NUMBA_CACHE_DIR", ".cache", "numba"),
+        _below_home(env, "warp", "WARP_CACHE_PATH", ".cache", "warp"),
+        _below_home(env, "deep-gemm", "DG_JIT_CACHE_DIR", ".deep_gemm"),
+        _below_home(env, "tilelang", "TILELANG_CACHE_DIR", ".tilelang", "cache"),
+    ]
+    for kind, variable in (
+        ("jax", "JAX_COMPILATION_CACHE_DIR"),
+        ("cute-dsl", "CUTE_DSL_CACHE_DIR"),
+        ("helion", "HELION_CACHE_DIR"),
+    ):
+        if env.get(variable):
+            found.append(Location(kind, expand(env[variable], env), f"{variable} is set", variable))
+    temp, variable_of_temp = _tempdir(env)
+    path = os.path.join(temp, "torch_tensorrt_engine_cache")
+    found.append(Location("tensorrt", path, "default: no variable set", variable_of_temp))
+    return found
 
 
 def _triton(env: Mapping[str, str]) -> Location:

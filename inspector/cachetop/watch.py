@@ -50,11 +50,13 @@ class Mode:
 class Watcher:
     """Watches targets; calls `changed(target_id)` from a thread of its own after something moved there.
 
-    `changed(None)` means that events were lost and everything must be looked at again.
+    `changed(None)` means that events were lost and everything must be looked at again. With `named`, an event with
+    a path below its target calls `named(target_id, path)` instead, so that only what is there need be looked at.
     """
 
-    def __init__(self, changed: Callable[[str | None], None]) -> None:
+    def __init__(self, changed: Callable[[str | None], None], named: Callable[[str, str], None] | None = None) -> None:
         self._changed = changed
+        self._named = named
         self._observer: Any = None
         self._watches: dict[str, tuple[ObservedWatch, tuple[int, int]]] = {}
         self._refused: dict[str, str] = {}
@@ -143,10 +145,14 @@ class Watcher:
         self._watches[target.id] = (watch, identity)
         self._changed(target.id)  # whatever came between the last look and the watch
 
-    def _on_event(self, name: str, root_went: bool) -> None:
+    def _on_event(self, name: str, paths: tuple[str, ...], root_went: bool) -> None:
         if root_went:  # its inode number may be reused at once, so the identity alone would not tell
             self._gone.add(name)
-        self._changed(name)
+        if self._named is None or root_went:
+            self._changed(name)
+            return
+        for path in paths:
+            self._named(name, path)
 
     def _drop(self, name: str) -> None:
         held = self._watches.pop(name, None)
@@ -170,13 +176,14 @@ class _Overflow(logging.Handler):
             self._lost()
 
 
-def _handler(report: Callable[[str, bool], None], name: str, root: str) -> Any:
+def _handler(report: Callable[[str, tuple[str, ...], bool], None], name: str, root: str) -> Any:
     from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
     class Handler(FileSystemEventHandler):
         def on_any_event(self, event: FileSystemEvent) -> None:
-            went = event.event_type in ("deleted", "moved")
-            report(name, went and os.fsdecode(event.src_path) == root)
+            paths = tuple(os.fsdecode(path) for path in (event.src_path, event.dest_path) if path)
+            went = event.event_type in ("deleted", "moved") and paths[:1] == (root,)
+            report(name, tuple(path for path in paths if path.startswith(f"{root}/")), went)
 
     return Handler()
 

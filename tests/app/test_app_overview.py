@@ -4,48 +4,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 from textual.command import CommandPalette
-from textual.pilot import Pilot
 
 from cachetop.inventory.updates import GpusChanged, KernelsChanged, ModelsChanged, RunsChanged, WatchChanged
 from cachetop_tui.app import CachetopApp
 from cachetop_tui.dialogs.keys import KeysScreen
 from cachetop_tui.dialogs.start import StartDialog
 from support import pictures, runs
+from support.opening import opened, screen, until
 
 SIZES = [(160, 45), (120, 30), (80, 24), (60, 20)]
-
-
-@asynccontextmanager
-async def opened(
-    size: tuple[int, int] = (120, 30), source: pictures.FakeInventory | None = None, **more: Any
-) -> AsyncIterator[tuple[CachetopApp, Pilot[None]]]:
-    """The app on the samples, with everything known already painted."""
-    app = CachetopApp(source or pictures.everything(), clock=lambda: pictures.NOW, host="gpubox", **more)
-    async with app.run_test(size=size) as pilot:
-        await pilot.pause()
-        await until(pilot, lambda: app.overview.models.models is not None or source is not None)
-        await pilot.pause()
-        yield app, pilot
-
-
-async def until(pilot: Pilot[None], true: Callable[[], bool]) -> None:
-    """Wait until `true` holds; gives up with a failure."""
-    for _ in range(200):
-        if true():
-            return
-        await pilot.pause(0.01)
-    raise AssertionError("it did not come about")
-
-
-def screen(app: CachetopApp) -> str:
-    """The characters on the screen."""
-    return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -213,10 +183,9 @@ async def test_help_lists_the_keys() -> None:
     async with opened() as (app, pilot):
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, KeysScreen))
-        assert "Esc closes" in screen(app)
-        assert "Show the run before this one" in screen(app)
+        assert "Esc closes" in screen(app) and "Repos, revisions and files" in screen(app)
         await pilot.press("pagedown", "pagedown", "pagedown", "pagedown")
-        await pilot.pause()
+        await until(pilot, lambda: "Show the run before this one" in screen(app))
 
 
 async def test_n_asks_what_to_convert() -> None:

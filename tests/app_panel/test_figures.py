@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachetop.conversion.records import Document, Phase, Run, Stage
+from cachetop_tui import cut
 from cachetop_tui.paint import width_of
-from cachetop_tui.panel import cut, figures, lanes, stages
+from cachetop_tui.panel import figures, lanes, stages
 from cachetop_tui.panel.axis import STEPS, Axis, length_for
 from support import runs
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import time
 
+import msgspec
 import pytest
 
-from cachetop.conversion.records import Load, Phase, Run
+from cachetop.conversion.records import Load, Phase, Run, Stage, Tokens, Waiting
 from cachetop_tui.paint import Canvas, width_of
-from cachetop_tui.panel import figures, lanes
+from cachetop_tui.panel import figures, lanes, words
 from cachetop_tui.panel.compact import compact_lines
 from cachetop_tui.themes import palette
 from support import runs
@@ -48,7 +49,7 @@ def test_a_running_run_reads_like_the_design() -> None:
 def test_a_lane_stands_where_the_phase_was() -> None:
     lines = drawn("done")
     first = {
-        name: re.search(r"[█▉▊▋▌▍▎▏▐]", row(lines, name)[22:]) for name in ("import", "A load", "C pages", "export")
+        name: re.search(r"[█▉▊▋▌▍▎▏▐]", row(lines, name)[24:]) for name in ("import", "A load", "C pages", "export")
     }
     starts = [match.start() for match in first.values() if match]
     assert len(starts) == 4
@@ -174,3 +175,24 @@ def test_three_lines_read_like_the_design() -> None:
     assert "C pages" in lines[1]
     assert lines[2].startswith(" import 4.9 s  A load 1.2 s  B compile 250 ms  C pages 18.4 s")
     assert lines[2].rstrip().endswith("VRAM 2.14 GiB")
+
+
+def test_the_pages_say_which_stage_they_wait_for_and_how_fast_tokens_come() -> None:
+    call = Waiting(stage="layout_postprocess", pages=(7,), seconds=8.0, time=runs.T0 + 20)
+    run = msgspec.structs.replace(runs.running(), waiting=call)
+    assert words.pages(figures.read(run, runs.T0 + 24)).texts[0] == "waits for regions, page 7: 12 s so far"
+    tokens = Tokens(pages=(3,), tokens=41, prompt=900, first=0.5, seconds=4.0, done=False, time=runs.T0 + 20)
+    run = msgspec.structs.replace(runs.running(), tokens=(tokens,))
+    assert words.pages(figures.read(run, runs.T0 + 24)).texts[0] == "10.0 tokens/s, 41 of page 3"
+
+
+@pytest.mark.parametrize("total", [40, 1000])
+def test_the_names_of_stages_are_whole(total: int) -> None:
+    names = ("preprocess", "layout", "ocr", "layout_postprocess", "table", "assemble")
+    stages = tuple(Stage(stage=name, page=1, end=runs.T0 + 9, seconds=0.5) for name in names)
+    run = msgspec.structs.replace(runs.running(), stages=stages, vram=(), progress={"convert": (17, total, "pages")})
+    canvas = Canvas(120, 20, "side", palette("dark", False))
+    lanes.draw(canvas, 0, figures.read(run, runs.T0 + 24))
+    text = canvas.text()
+    for name in ("prepare", "regions", "assemble", "layout", "table"):
+        assert any(line.split()[:1] == [name] for line in text), text

@@ -54,7 +54,7 @@ async def test_what_cannot_be_started_is_a_sentence(tmp_path: Path) -> None:
     panel = ConversionPanel(id="conversion")
     app = StageApp(panel)
     async with app.run_test(size=(120, 15)) as pilot:
-        panel.begin(StartRequest((str(tmp_path / "a.pdf"),), python=str(tmp_path / "no-python")))
+        panel.begin(StartRequest((str(tmp_path / "a.pdf"),), python="/no/python"))
         await until(pilot, lambda: bool(app._notifications))
         told = next(iter(app._notifications))
         assert "is no Python interpreter" in told.message and told.severity == "error"

@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from cachetop.conversion.interpreters import Interpreter
+from cachetop.conversion.options import make
 from cachetop.conversion.records import Jobs
 from cachetop.gpu.records import Gpu, Gpus, Memory
 from cachetop_tui.dialogs import folders, options
@@ -72,19 +73,95 @@ async def test_every_field_is_reached_by_tab_and_lands_in_the_request(shelf: Pat
         dialog, answers = await opened(pilot, shelf, gpus=GPUS)
         dialog.query_one(FilePicker).take(str(shelf / "A.docx"))
         order = []
-        for _ in range(9):
+        for _ in range(12):
             order.append(dialog.focused.id if dialog.focused else None)
             await pilot.press("tab")
-        assert order == ["files", "pipeline", "device", "python", "to", "output", "keep", "start", "cancel"]
+        assert order == [
+            "files",
+            "pipeline",
+            "device",
+            "python",
+            "to",
+            "extras",
+            "pages",
+            "password",
+            "output",
+            "keep",
+            "start",
+            "cancel",
+        ]
         dialog.query_one("#pipeline").focus()
         await pilot.press("right", "right", "right", "down", "left", "down", "down")
-        await pilot.press("right", "space", "tab", *"out", "tab", *"600", "tab", "enter")
+        await pilot.press("right", "space", "tab", "space", "tab", *"2-5", "tab", *"sesame", "tab")
+        await pilot.press(*"out", "tab", *"600", "tab", "enter")
         assert answers == [
             StartRequest(
                 files=(str(shelf / "A.docx"),), pipeline="native", device="cuda:1", to=("md", "json"),
                 output=str(shelf / "out"), python=None, keep_warm=600.0,
+                options=make({"do_ocr": False}, page_range=(2, 5), password="sesame"),
             )
         ]  # fmt: skip
+
+
+async def test_what_is_typed_in_the_list_goes_to_the_path(shelf: Path) -> None:
+    async with StageApp().run_test(size=(80, 24)) as pilot:
+        dialog, _ = await opened(pilot, shelf)
+        picker = dialog.query_one(FilePicker)
+        assert isinstance(dialog.focused, FilePicker) and not dialog.query_one("#path-label", Sentence).marked
+        await pilot.press("j", "k")
+        path = dialog.query_one("#path", Input)
+        assert path.value == "jk" and path.has_focus
+        assert dialog.query_one("#path-label", Sentence).marked, "the focused line has its mark"
+        path.value = "A.d"
+        await until(pilot, lambda: picker.row is not None and picker.row.name == "A.docx")
+
+
+async def test_enter_on_an_option_starts_once_a_file_is_chosen(shelf: Path) -> None:
+    async with StageApp().run_test(size=(80, 24)) as pilot:
+        dialog, answers = await opened(pilot, shelf)
+        dialog.query_one("#pipeline").focus()
+        await pilot.press("enter")
+        assert not answers and isinstance(dialog.focused, FilePicker)
+        dialog.query_one(FilePicker).take(str(shelf / "b.pdf"))
+        dialog.query_one("#device").focus()
+        await pilot.press("enter")
+        assert answers == [StartRequest(files=(str(shelf / "b.pdf"),))]
+
+
+async def test_every_option_comes_into_sight_on_a_narrow_screen(shelf: Path) -> None:
+    async with StageApp().run_test(size=(80, 24)) as pilot:
+        dialog, _ = await opened(pilot, shelf)
+        ticks = dialog.query_one("#extras", Ticks)
+        ticks.focus()
+        for word in ticks.words:
+            await pilot.pause()
+            line = next(text for text in screen_lines(pilot.app) if "Options" in text)
+            assert word in line, line
+            await pilot.press("right")
+
+
+async def test_a_range_that_is_none_is_said_and_nothing_starts(shelf: Path) -> None:
+    async with StageApp().run_test(size=(80, 24)) as pilot:
+        dialog, answers = await opened(pilot, shelf)
+        dialog.query_one(FilePicker).take(str(shelf / "b.pdf"))
+        dialog.query_one("#pages", Input).value = "5-2"
+        dialog.action_start()
+        assert not answers and "FIRST-LAST" in dialog.query_one("#problem", Sentence).text
+
+
+def test_a_cold_run_is_not_offered_where_nothing_may_be_changed() -> None:
+    assert options.COLD in options.extras(False) and options.COLD not in options.extras(True)
+    assert options.asked(("OCR", "tables"), "", "") == make()
+    assert options.asked(("OCR", "tables", options.COLD, options.COMPILE), "", "").cold
+
+
+def test_a_demo_begins_in_its_own_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "documents").mkdir()
+    monkeypatch.setenv("CACHETOP_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    assert StartDialog()._base == str(tmp_path)
+    monkeypatch.setenv("CACHETOP_DEMO", "1")
+    assert StartDialog()._base == str(tmp_path / "documents")
 
 
 async def test_escape_and_cancel_return_nothing(shelf: Path) -> None:
@@ -282,7 +359,8 @@ async def test_the_keys_screen_lists_commands_and_panels() -> None:
     async with app.run_test(size=(100, 60)) as pilot:
         await app.push_screen(KeysScreen(panels=[("Conversion panel", ConversionPanel.BINDINGS)]))
         await pilot.pause()
-        text = "\n".join(screen_lines(app))
+        assert "EVERYWHERE" in "\n".join(screen_lines(app))
+        text = "\n".join(sentence.text for sentence in app.screen.query(Sentence))
         assert "Leave at once" in text and "CONVERSION PANEL" in text and "Cancel the run that is shown" in text
         await pilot.press("escape")
         await pilot.pause()

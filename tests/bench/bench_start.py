@@ -21,6 +21,7 @@ import sys
 import tempfile
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 HELLO = """
@@ -73,7 +74,7 @@ def main() -> None:
         "COLORTERM": "truecolor",
     }
     python = sys.executable
-    cases = {
+    cases: dict[str, Callable[[], float]] = {
         "bare python": lambda: process([python, "-c", "pass"], env),
         "cachetop --version": lambda: process([COMMAND, "--version"], env),
         "cachetop --help": lambda: process([COMMAND, "--help"], env),

@@ -9,6 +9,7 @@ import re
 import stat
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,7 +120,12 @@ def test_the_listing_sees_a_job_end_and_does_not_read_it_again(monkeypatch: pyte
     assert listing.jobs()[0].state == "done"
     reads: list[str] = []
     original = JobFolder.spec
-    monkeypatch.setattr(JobFolder, "spec", lambda self: reads.append(self.id) or original(self))
+
+    def read(self: JobFolder) -> dict[str, Any]:
+        reads.append(self.id)
+        return original(self)
+
+    monkeypatch.setattr(JobFolder, "spec", read)
     assert listing.jobs()[0].state == "done" and reads == []
 
 

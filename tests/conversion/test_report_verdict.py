@@ -86,7 +86,7 @@ def test_what_was_not_measured_is_not_said() -> None:
 
 
 def test_a_failure_comes_first() -> None:
-    events = [
+    events: list[dict[str, Any]] = [
         {"event": "error", "message": "org/m is not in the cache", "hint": "unset HF_HUB_OFFLINE"},
         {"event": "job-finished", "status": "failed", "seconds": 3.0, "phases": {"import": 2.9}, "start": None},
     ]

@@ -122,6 +122,7 @@ def test_a_worker_that_does_not_answer_is_still_unloaded(monkeypatch: pytest.Mon
     finally:
         process.kill()
         process.wait()
+        assert process.stdout is not None
         process.stdout.close()
 
 

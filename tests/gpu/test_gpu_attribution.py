@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -338,3 +340,69 @@ def test_a_loop_of_samples_costs_little(tmp_path: Path) -> None:
         for child in children:
             child.end()
     assert took < 0.25
+
+
+def test_a_worker_says_what_its_allocator_has_and_the_rest_is_the_context(tmp_path: Path) -> None:
+    with GpuProcess() as child:
+        gpu = Gpu0(tmp_path, {}, child.pid)
+        gpu.attribution.report_allocator(child.pid, None, 300 * 2**20, 400 * 2**20)
+        (process,) = gpu.sample().processes
+        assert process.allocator is not None
+        assert (process.allocator.allocated, process.allocator.reserved) == (300 * 2**20, 400 * 2**20)
+        assert process.memory is not None and process.context == process.memory - 400 * 2**20
+        gpu.attribution.report_allocator(child.pid, None, 1, 2**31)  # more than the driver counts: it is not yet told
+        (process,) = gpu.sample().processes
+        assert process.allocator is not None and process.context is None
+    assert gpu.sample().processes[0].allocator is None
+
+
+def test_an_allocator_without_its_gpu_is_not_guessed_onto_two(tmp_path: Path) -> None:
+    attribution = Attribution(lambda: {})
+    source = NvmlSource(attribution, Processes(False), pci=str(tmp_path / "no-pci"))
+    scenario = fake_nvml.load("two_gpus")
+    with GpuProcess() as child:
+        for device in scenario["devices"]:
+            device["processes"] = [{"pid": child.pid, "used": 2**20}]
+        attribution.report_allocator(child.pid, None, 1, 2)
+        with fake_nvml.driver(scenario):
+            source.open()
+            assert [gpu.processes[0].allocator for gpu in source.sample().gpus] == [None, None]
+            attribution.report_allocator(child.pid, None, 3, 4, uuid=scenario["devices"][1]["uuid"])
+            first, second = source.sample().gpus
+    assert first.processes[0].allocator is None
+    assert second.processes[0].allocator is not None and second.processes[0].allocator.reserved == 4
+
+
+class Owned(NamedTuple):
+    """As the hub's scanner names an inode, with the type of the repo."""
+
+    repo: str
+    revision: str | None
+    file: str | None
+    size: int
+    type: str
+
+
+def test_a_dataset_is_no_model(tmp_path: Path) -> None:
+    data, model = cached_model(tmp_path / "hub", "org/both", COMMIT, ("data.bin", "model.bin"))
+    index = {
+        inode(data): [Owned("org/images", COMMIT, "data.bin", 5, "dataset")],
+        inode(model): [Owned("org/model", COMMIT, "model.bin", 7, "model")],
+    }
+    with GpuProcess("--data", "org/images") as child:
+        child.map(data)
+        child.map(model)
+        assert [held.repo for held in Gpu0(tmp_path, index, child.pid).models()] == ["org/model"]
+
+
+def test_of_many_idle_processes_each_sample_looks_at_some_and_in_the_end_at_all(tmp_path: Path) -> None:
+    blobs = cached_model(tmp_path / "hub", "org/model", COMMIT, ("model.safetensors",))
+    with ExitStack() as stack:
+        children = [stack.enter_context(GpuProcess()) for _ in range(7)]
+        gpu = Gpu0(tmp_path, index_of("org/model", blobs), *(child.pid for child in children))
+        gpu.sample()
+        for child in children:
+            child.map(blobs[0])
+        for _ in range(4):
+            found = gpu.sample()
+        assert [process.models[0].evidence for process in found.processes] == ["mapped"] * 7

@@ -87,6 +87,20 @@ def test_a_lost_gpu_and_one_without_memory(tmp_path: Path) -> None:
     assert "shares the system's RAM" in gpus("unified_memory", tmp_path).stdout
 
 
+def test_mig_instances_follow_their_gpu(tmp_path: Path) -> None:
+    found = as_json("mig", tmp_path)["gpus"]
+    assert [(gpu["index"], gpu["mig"] and gpu["mig"]["index"]) for gpu in found] == [
+        (0, None),
+        (0, 0),
+        (0, 3),
+        (1, None),
+    ]
+    shown = gpus("mig", tmp_path).stdout
+    assert "GPU 0 MIG 3  NVIDIA A100-SXM4-40GB MIG 1g.5gb  sm_80" in shown
+    assert "MIG          on, 2 instances" in shown and "clocks       held down: power-cap, thermal" in shown
+    assert "24 MiB in use that no listed process or MIG instance accounts for" in shown
+
+
 def test_a_hanging_driver_does_not_hang_the_command(tmp_path: Path) -> None:
     code = (
         "import sys; from cachetop.cli import gpus; gpus.TIMEOUT = 0.3; import argparse\n"

@@ -49,7 +49,8 @@ def test_two_healthy_gpus(source: NvmlSource) -> None:
     assert (big.utilization, big.temperature, big.power, big.power_limit) == (7, 41, 121.0, 700.0)
     assert {p.pid: p.memory for p in big.processes} == {os.getpid(): 524288000, os.getppid(): 300 * MIB}
     assert big.unattributed == 1048576000 - 524288000 - 300 * MIB
-    assert big.unavailable == {} and big.problem is None
+    assert big.throttle == ("power-cap",) and small.throttle == ()
+    assert big.unavailable == {} and big.problem is None and big.mig is None and big.instances is None
     assert small.processes == () and small.unattributed == 4194304
     assert "nvmlDeviceGetPcieThroughput" not in fake.calls and "nvmlShutdown" not in fake.calls
 
@@ -153,6 +154,8 @@ def test_a_gpu_lost_from_the_start_is_a_row_of_unknowns(source: NvmlSource) -> N
         gpus = read(source)
     assert gpus.available
     assert gpus.gpus[0].problem and gpus.gpus[0].memory is None and gpus.gpus[0].sm is None
+    assert set(gpus.gpus[0].unavailable.values()) == {"the GPU does not answer"}
+    assert {"memory", "power", "sm", "processes"} <= set(gpus.gpus[0].unavailable)
     assert gpus.gpus[1].name == "NVIDIA GeForce RTX 4090"
 
 

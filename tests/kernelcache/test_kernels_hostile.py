@@ -128,7 +128,7 @@ def test_a_date_in_the_future_is_not_young_forever(tmp_path: Path, look: Look) -
 
 NAMES = st.sampled_from(
     ["k.source", "k.ttir", "k.ttgir", "k.ptx", "k.cubin", "k.json", "__grp__k.json", "k.so", "k.autotune.json",
-     "tmp.pid_1_a", "tmp.pid_99999999999999_a", ".json", "__grp__.json", "__grp__", "x", "k\x1b.ptx"]
+     "tmp.pid_9999999999_a", "tmp.pid_99999999999999_a", ".json", "__grp__.json", "__grp__", "x", "k\x1b.ptx"]
 )  # fmt: skip
 CONTENTS = st.one_of(
     st.binary(max_size=80),

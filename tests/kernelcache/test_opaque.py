@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from cachetop.kernelcache.describe import describe
 from cachetop.kernelcache.records import Kernels
 from cachetop.kernelcache.scan import Scanner
 from cachetop.locations import Location
@@ -39,3 +42,13 @@ def test_one_row_per_torch_extension(tmp_path: Path) -> None:
     assert again["py311_cu130/flash"].files == 3
     assert again["py312_cpu/rope"] in found.entries
     assert scanner.owner("torch-extensions", "py311_cu130/rope/rope.o") == "py311_cu130/rope"
+
+
+def test_the_drivers_limit_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "index").write_bytes(b"x")
+    scanner = Scanner([Location("cuda-driver", str(tmp_path), "")])
+    (entry,) = scanner.scan().entries
+    monkeypatch.delenv("CUDA_CACHE_MAXSIZE", raising=False)
+    assert describe(entry, scanner).options["limit_bytes"] == 1 << 30
+    monkeypatch.setenv("CUDA_CACHE_MAXSIZE", "268435456")
+    assert describe(entry, scanner).options["limit_bytes"] == 256 << 20

@@ -237,6 +237,14 @@ def _handle(fake: FakeNvml, name: str, index: int, out: int) -> None:
     _put(out, "Q", _FIRST_HANDLE + index)
 
 
+@_entry(_PTR, _PTR, names=("nvmlDeviceGetIndex",))
+def _index(fake: FakeNvml, name: str, handle: int, out: int) -> None:
+    fake.device(handle, name)
+    _put(
+        out, "I", (handle - _FIRST_INSTANCE) % _MOST_INSTANCES if handle >= _FIRST_INSTANCE else handle - _FIRST_HANDLE
+    )
+
+
 @_entry(_PTR, _PTR, _UINT, names=("nvmlDeviceGetName",))
 def _name(fake: FakeNvml, name: str, handle: int, out: int, room: int) -> None:
     _text(fake.device(handle, name).get("name"), out, room)
@@ -307,9 +315,9 @@ def _throttle(fake: FakeNvml, name: str, handle: int, out: int) -> None:
     _put(out, "Q", _given(fake.device(handle, name).get("throttle")))
 
 
-_entry(
-    _PTR, _PTR, names=("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons")
-)(_throttle)
+_entry(_PTR, _PTR, names=("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"))(
+    _throttle
+)
 
 
 @_entry(_PTR, _PTR, _PTR, names=("nvmlDeviceGetMigMode",))

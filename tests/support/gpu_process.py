@@ -10,8 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from cachetop.gpu.processes import start_ticks
+from cachetop.gpu.records import Process
+
 _CODE = r"""
-import mmap, os, sys
+import mmap, os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 maps, files = {}, {}
 print("ready", flush=True)
 for line in sys.stdin:
@@ -30,10 +34,11 @@ for line in sys.stdin:
 class GpuProcess:
     """A child process; `arguments` stand on its command line. Ends with the with block."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, variables: dict[str, str] | None = None) -> None:
         self._child = subprocess.Popen(
-            [sys.executable, "-c", _CODE, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+            [sys.executable, "-c", _CODE, *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **(variables or {})},
+        )  # fmt: skip
         self.pid = self._child.pid
         self._answer()
 
@@ -55,10 +60,22 @@ class GpuProcess:
         """Open a file and keep it open."""
         self._tell(f"open {path}")
 
+    def wait(self) -> int:
+        """Wait until a signal ended it; returns its status, negative for a signal."""
+        return self._child.wait(10)
+
+    def row(self, **fields: Any) -> Process:
+        """This process as a GPU sample lists it."""
+        known: dict[str, Any] = {"pid": self.pid, "user": "ana", "command": "python", "memory": 2**30}
+        return Process(**{**known, "ticks": start_ticks(self.pid), **fields})
+
     def end(self) -> None:
         """End the process and wait until it is gone."""
         assert self._child.stdin and self._child.stdout
-        self._child.stdin.close()
+        try:
+            self._child.stdin.close()
+        except BrokenPipeError:
+            pass  # it was killed
         self._child.wait(10)
         self._child.stdout.close()
 

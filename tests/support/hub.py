@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 
 @contextmanager
-def serving(hub: Path) -> Iterator[str]:
-    """The endpoint (HF_ENDPOINT) of a hub that has what the cache folder `hub` has."""
+def serving(hub: Path, rate: float | None = None) -> Iterator[str]:
+    """The endpoint (HF_ENDPOINT) of a hub that has what the cache folder `hub` has; `rate` in bytes a second."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -60,7 +61,17 @@ def serving(hub: Path) -> Iterator[str]:
                 self.send_header(name, value)
             self.end_headers()
             if body:
-                self.wfile.write(data)
+                self._write(data)
+
+        def _write(self, data: bytes) -> None:
+            step = len(data) if rate is None else 1 << 18
+            for at in range(0, len(data), step or 1):
+                try:
+                    self.wfile.write(data[at : at + step])
+                except OSError:
+                    return  # the client was killed
+                if rate is not None:
+                    time.sleep(step / rate)
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

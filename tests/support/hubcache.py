@@ -13,6 +13,11 @@ OTHER = "b" * 40
 PREFIXES = {"model": "models", "dataset": "datasets", "space": "spaces", "kernel": "kernels"}
 
 
+def git_etag_of(content: bytes) -> str:
+    """The name of the blob of a small file with this content: git's own hash."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
 def etag_of(content: bytes) -> str:
     """The name of the blob with this content."""
     return hashlib.sha256(content).hexdigest()
@@ -114,12 +119,12 @@ def healthy(cache: Path, name: str = "org/model", kind: str = "model", weights: 
     made = repo(cache, name, kind)
     config = f'{{"name": "{name}"}}'.encode()
     content = hashlib.sha256(name.encode()).digest() * (weights // 32)
-    made.file("config.json", config, etag=hashlib.sha1(config).hexdigest())
+    made.file("config.json", config, etag=git_etag_of(config))
     made.file("onnx/model.onnx", content)
     made.ref()
     made.tree(
         {
-            "config.json": (len(config), hashlib.sha1(config).hexdigest()),
+            "config.json": (len(config), git_etag_of(config)),
             "onnx/model.onnx": (len(content), etag_of(content)),
         }
     )

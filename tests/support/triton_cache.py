@@ -34,6 +34,18 @@ def softmax_kernel(x_ptr, y_ptr, out_ptr, n, BLOCK: tl.constexpr):
     tl.store(out_ptr + columns, top / tl.sum(top, axis=0), mask=columns < n)
 
 
+@triton.jit
+def spill_kernel(a_ptr, b_ptr, out_ptr, n, BLOCK: tl.constexpr):
+    rows = tl.arange(0, 128)
+    columns = tl.arange(0, 32)
+    total = tl.zeros((128, 128), dtype=tl.float32)
+    for k in range(0, n, 32):
+        a = tl.load(a_ptr + rows[:, None] * n + k + columns[None, :])
+        b = tl.load(b_ptr + (k + columns)[:, None] * 128 + rows[None, :])
+        total = tl.dot(a, b, total)
+    tl.store(out_ptr + rows[:, None] * 128 + rows[None, :], total)
+
+
 def pause():
     print("paused", flush=True)
     sys.stdin.read()
@@ -57,12 +69,15 @@ def replace(source, target):
 
 
 FileCacheManager.put, os.replace = put, replace
-kernels = {"add_kernel": add_kernel, "softmax_kernel": softmax_kernel}
+kernels = {"add_kernel": add_kernel, "softmax_kernel": softmax_kernel, "spill_kernel": spill_kernel}
 signature = {"x_ptr": "*fp32", "y_ptr": "*fp32", "out_ptr": "*fp32", "n": "i32", "BLOCK": "constexpr"}
+spilling = {"a_ptr": "*fp16", "b_ptr": "*fp16", "out_ptr": "*fp32", "n": "i32", "BLOCK": "constexpr"}
 for name in sys.argv[1].split(","):
     for sm in sys.argv[2].split(","):
-        source = ASTSource(fn=kernels[name], signature=signature, constexprs={"BLOCK": 1024})
-        triton.compile(source, target=GPUTarget("cuda", int(sm), 32))
+        spills = name == "spill_kernel"
+        source = ASTSource(fn=kernels[name], signature=spilling if spills else signature, constexprs={"BLOCK": 1024})
+        options = {"num_warps": 2} if spills else None
+        triton.compile(source, target=GPUTarget("cuda", int(sm), 32), options=options)
 """
 
 

@@ -21,7 +21,7 @@ Event = dict[str, Any]
 def make_job(folder: Path, files: list[Path], **options: Any) -> Path:
     """A job folder as the launcher makes it."""
     folder.mkdir(mode=0o700, parents=True)
-    job = {
+    job: dict[str, Any] = {
         "id": folder.name, "files": [str(file) for file in files], "pipeline": "auto", "device": "auto", "to": ["md"],
         "output": None, "force": False, "keep_warm": 0, "compile": False, "socket": None, "worker": None, "roots": {},
         "created": time.time(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import re
 import tomllib
@@ -24,7 +25,7 @@ def test_the_readme_shows_every_verb_and_no_other() -> None:
 
 def test_the_readme_is_right_about_json() -> None:
     without = [verb for verb in VERBS if "--json" not in _help(verb)]
-    assert sorted(without) == ["demo", "explain"]
+    assert sorted(without) == ["demo", "explain", "keys"]
 
 
 def test_the_readmes_options_exist() -> None:
@@ -34,9 +35,19 @@ def test_the_readmes_options_exist() -> None:
 
 
 def _help(verb: str) -> str:
-    (verbs,) = (action for action in parser()._actions if isinstance(action.choices, dict))
-    assert isinstance(verbs.choices, dict)
-    return str(verbs.choices[verb].format_help())
+    """The help of a verb and of everything below it."""
+    return "\n".join(_helps(_below(parser(whole=True))[verb]))
+
+
+def _helps(one: argparse.ArgumentParser) -> Iterator[str]:
+    yield one.format_help()
+    for below in _below(one).values():
+        yield from _helps(below)
+
+
+def _below(one: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    found = [action.choices for action in one._actions if isinstance(action, argparse._SubParsersAction)]
+    return dict(found[0]) if found else {}
 
 
 def test_the_command_for_the_tests_is_the_one_that_continuous_integration_runs() -> None:

@@ -13,8 +13,11 @@ from cachetop.demo.paper import pdf, write_pdf
 
 
 @settings(max_examples=25)
-@given(
-    st.integers(1, 30), st.text(st.characters(codec="cp1252", exclude_categories=["C", "Z"]), min_size=1, max_size=30)
+@given(  # no hyphen: PDFium takes one at the end of a line for the mark of a broken word
+    st.integers(1, 30),
+    st.text(
+        st.characters(codec="cp1252", exclude_categories=["C", "Z"], exclude_characters="-"), min_size=1, max_size=30
+    ),
 )
 def test_pages_and_title_come_back(pages: int, title: str) -> None:
     document = pypdfium2.PdfDocument(pdf(pages, title))

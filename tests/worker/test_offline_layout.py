@@ -30,8 +30,8 @@ def test_a_sharp_distribution_is_a_distance_from_its_cell(level: int, pick: int,
     assert every[row].tolist() == pytest.approx([0, 0.9, 0])
 
     stride = STRIDES[level]
-    y, x = divmod(cell, math.ceil(608 / stride))
-    x, y = (x + 0.5) * stride, (y + 0.5) * stride
+    down, across = divmod(cell, math.ceil(608 / stride))
+    x, y = (across + 0.5) * stride, (down + 0.5) * stride
     left, top, right, bottom = (stride * index for index in bins)
     wanted = ((x - left) / 608, (y - top) / 800, (x + right) / 608, (y + bottom) / 800)
     assert boxes[row].tolist() == pytest.approx([min(max(side, 0), 1) for side in wanted], abs=1e-5)

@@ -62,8 +62,8 @@ def resident(tmp_path_factory: pytest.TempPathFactory, papers: dict[int, Path], 
         worker.finished(jobs["after"])
         answers["unload"] = ask(socket, cmd="unload")
         code = worker.ended(20)
-    told = [events(folder / name) for name in ("first", "second", "long", "after")]
-    return Resident(folder, *told, status, answers, mode, code, socket)
+    first_told, second, cancelled, after = (events(folder / name) for name in ("first", "second", "long", "after"))
+    return Resident(folder, first_told, second, cancelled, after, status, answers, mode, code, socket)
 
 
 def test_the_first_run_loads_every_model_and_says_from_where(resident: Resident, tiny_hub: Path) -> None:
@@ -125,7 +125,10 @@ def test_a_cancelled_job_ends_soon_and_the_models_stay(resident: Resident) -> No
     check_schema(resident.cancelled, "long")
     assert resident.cancelled[-1]["status"] == "cancelled"
     [document] = named(resident.cancelled, "document-finished")
-    assert (document["status"], document["outputs"]) == ("cancelled", [])
+    assert document["status"] == "cancelled"
+    [kept] = document["outputs"]
+    assert kept.endswith("paper40.partial.md") and Path(kept).stat().st_size > 100, "the finished pages are kept"
+    assert document["pages"] == sum(event["success"] for event in named(resident.cancelled, "page-finished")) < 40
     assert resident.after[-1]["status"] == "success"
     assert resident.after[-1]["start"] == "resident"
     assert not named(resident.after, "model-loading")
@@ -167,6 +170,9 @@ def test_vlm_reads_pages_one_by_one(tmp_path: Path, papers: dict[int, Path], tin
     assert {(event["stage"], event["batch"]) for event in stages} == {("vlm", 1)}
     assert sorted(event["page"] for event in stages) == [1, 2, 3]
     assert "word119" in (job / "outputs" / "paper3.md").read_text()
+    [second] = [event for event in named(told, "tokens") if event["done"] and event["pages"] == [2]]
+    assert second["tokens"] == 128 and second["first"] > 0 and second["seconds"] > 0
+    assert len([event for event in named(told, "tokens") if event["done"]]) == 3
     assert "<doctag>" in (job / "outputs" / "paper3.doctags").read_text()
 
 

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+_OPTIONS = {"--no-mouse", "--ascii", "--read-only"}
+"""Options of the app itself, without a verb or with `demo`."""
 
 
 def main() -> int:
     """Entry point; returns the exit code."""
     words = sys.argv[1:]
     from cachetop.cli import main as headless
+    from cachetop_tui.terminal import can_draw
 
-    terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    if terminal and words[:1] == ["demo"] and not {"--once", "-h", "--help"} & set(words):
-        return _demo(words)
-    if words or not terminal:
+    asked = _OPTIONS & set(words)
+    rest = [word for word in words if word not in _OPTIONS]
+    drawn = can_draw(os.environ, sys.stdin.isatty() and sys.stdout.isatty())
+    if rest and rest[0] != "demo":
         return headless(words)
+    if "--ascii" in asked:
+        os.environ["CACHETOP_ASCII"] = "1"
+    if "--read-only" in asked:
+        os.environ["CACHETOP_READ_ONLY"] = "1"
+    mouse = "--no-mouse" not in asked
+    if drawn and rest[:1] == ["demo"] and not {"--once", "-h", "--help"} & set(rest):
+        return _demo(rest, mouse)
+    if rest or not drawn:
+        return headless(rest)
     from cachetop_tui.app import run
 
-    return run()
+    return run(mouse=mouse)
 
 
-def _demo(words: list[str]) -> int:
+def _demo(words: list[str], mouse: bool) -> int:
     """Build the sandbox, move into it and open the app on it."""
     from cachetop.cli import parser
     from cachetop.cli.demo import prepare
@@ -37,7 +51,7 @@ def _demo(words: list[str]) -> int:
         return stop.code if isinstance(stop.code, int) else USAGE
     from cachetop_tui.app import run
 
-    return run(sandbox)
+    return run(sandbox, mouse)
 
 
 if __name__ == "__main__":

@@ -6,26 +6,22 @@ needs work over all entries is worked out in that thread, before the event loop 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from textual.app import App
 from textual.message import Message
 
-from cachetop.conversion.records import Jobs, Run
-from cachetop.gpu.records import Gpus
-from cachetop.hub.records import Models
-from cachetop.inventory.updates import (
-    GpusChanged,
-    KernelsChanged,
-    Listener,
-    ModelsChanged,
-    RunsChanged,
-    Update,
-    WatchChanged,
-)
-from cachetop.kernelcache.records import Kernels
-from cachetop_tui.panes.kernel_tree import Tree, grow
+if TYPE_CHECKING:  # the first frame needs none of these
+    from cachetop.conversion.records import Jobs, Run
+    from cachetop.gpu.records import Gpus
+    from cachetop.hub.records import Models
+    from cachetop.inventory.updates import Listener, Update
+    from cachetop.kernelcache.records import Kernels
+    from cachetop.summary import StatusProblem
+    from cachetop_tui.panes.kernel_tree import Tree
+    from cachetop_tui.workbench.problems import Finder
 
 
 class Source(Protocol):
@@ -48,6 +44,61 @@ class Source(Protocol):
 
     def rescan(self) -> None:
         """Look at everything again."""
+
+
+class Later:
+    """A source that is made by `make` in a thread of its own once it is started, so that the first frame need not wait.
+
+    What it holds is what the made one holds; before that, nothing is known.
+    """
+
+    def __init__(self, make: Callable[[], Source]) -> None:
+        self._make = make
+        self._made: Source | None = None
+        self._listeners: dict[int, Listener] = {}
+        self._stopped = False
+        self._lock = threading.Lock()
+        self.models: Models | None = None
+        self.kernels: Kernels | None = None
+        self.gpus: Gpus | None = None
+        self.jobs: Jobs | None = None
+        self.runs: tuple[Run, ...] = ()
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """See `Source`."""
+        number = id(listener)
+        self._listeners[number] = listener
+        return lambda: self._listeners.pop(number, None) and None
+
+    def start(self) -> None:
+        """See `Source`."""
+        threading.Thread(target=self._begin, name="cachetop-begin", daemon=True).start()
+
+    def stop(self) -> None:
+        """See `Source`."""
+        with self._lock:
+            self._stopped = True
+            made = self._made
+        if made is not None:
+            made.stop()
+
+    def rescan(self) -> None:
+        """See `Source`; before the first look there is nothing to look at again."""
+        if self._made is not None:
+            self._made.rescan()
+
+    def _begin(self) -> None:
+        made = self._make()
+        with self._lock:
+            if self._stopped:
+                return
+            self._made = made
+            made.subscribe(self._tell)
+            made.start()
+
+    def _tell(self, update: Update) -> None:
+        for listener in tuple(self._listeners.values()):
+            listener(update)
 
 
 class ModelsArrived(Message, bubble=False):
@@ -104,6 +155,18 @@ class WatchArrived(Message, bubble=False):
         self.reason = reason
 
 
+class ProblemsArrived(Message, bubble=False):
+    """What needs attention has changed."""
+
+    def __init__(self, problems: tuple[StatusProblem, ...]) -> None:
+        super().__init__()
+        self.problems = problems
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest list matters."""
+        return isinstance(message, ProblemsArrived)
+
+
 class Feed:
     """Posts what `source` tells to `app`."""
 
@@ -111,9 +174,15 @@ class Feed:
         self._app = app
         self._source = source
         self._leave: Callable[[], None] | None = None
+        self._finder: Finder | None = None
+        self._problems: tuple[StatusProblem, ...] = ()
 
     def start(self) -> None:
         """Post what is known already, then everything new."""
+        from cachetop.inventory.updates import GpusChanged, KernelsChanged, ModelsChanged, RunsChanged
+        from cachetop_tui.workbench.problems import Finder
+
+        self._finder = Finder()
         source = self._source
         self._leave = source.subscribe(self._listen)
         if source.models is not None:
@@ -138,6 +207,9 @@ class Feed:
         self._source.rescan()
 
     def _listen(self, update: Update) -> None:
+        from cachetop.inventory.updates import GpusChanged, KernelsChanged, ModelsChanged, RunsChanged, WatchChanged
+        from cachetop_tui.panes.kernel_tree import grow
+
         match update:
             case ModelsChanged():
                 message: Message = ModelsArrived(update.models)
@@ -150,3 +222,26 @@ class Feed:
             case WatchChanged():
                 message = WatchArrived(update.mode, update.reason)
         self._app.post_message(message)
+        self._examine(update)
+
+    def _examine(self, update: Update) -> None:
+        """Find the problems in what came, still in the thread that brought it."""
+        from cachetop.inventory.updates import GpusChanged, KernelsChanged, ModelsChanged, WatchChanged
+
+        if self._finder is None:
+            return
+        match update:
+            case ModelsChanged():
+                self._finder.models(update.models)
+            case KernelsChanged():
+                self._finder.kernels(update.kernels)
+            case GpusChanged():
+                self._finder.gpus(update.gpus)
+            case WatchChanged():
+                self._finder.watch(update.mode, update.reason)
+            case _:
+                return
+        found = self._finder.found
+        if found != self._problems:
+            self._problems = found
+            self._app.post_message(ProblemsArrived(found))

@@ -6,12 +6,13 @@ into lines. The view keeps the cursor on its row when rows come and go, and wher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -25,7 +26,8 @@ _WHEEL = 3
 class LineView(Widget, can_focus=True):
     """Rows under fixed header lines, with keyboard, mouse and folding.
 
-    Up and down move; right unfolds or enters; left folds or goes to the parent; Enter and Space fold and unfold.
+    Up and down move; right unfolds or enters; left folds or goes to the parent. Enter
+    opens the row where it `opens`, Space marks it where it `marks`; elsewhere both fold and unfold.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -37,23 +39,41 @@ class LineView(Widget, can_focus=True):
         Binding("end", "edge(-1)", "last", show=False, id="list.end", tooltip="The last row"),
         Binding("right,l", "unfold", "unfold", show=False, id="list.unfold", tooltip="Unfold, or the first row below"),
         Binding("left,h", "fold", "fold", show=False, id="list.fold", tooltip="Fold, or the row this one belongs to"),
-        Binding("enter,space", "flip", "fold or unfold", id="list.toggle", tooltip="Fold or unfold the row"),
+        Binding("enter", "open", "open", id="list.open", tooltip="Open the row; a second time pins it; else fold"),
+        Binding("space", "mark", "mark", id="list.mark", tooltip="Mark the row for a plan and go on; else fold"),
     ]
     DEFAULT_CSS = "LineView { width: 1fr; height: 1fr; background: $background; }"
     BACKGROUND: ClassVar[str] = "bg"
+
+    class Opened(Message):
+        """Somebody wants to see what a row stands for."""
+
+        def __init__(self, view: LineView, row: Row) -> None:
+            super().__init__()
+            self.view = view
+            self.row = row
+
+    class Marked(Message):
+        """Rows were marked, or are no more."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self._rows: Sequence[Row] = ()
         self._cursor: str | None = None
         self._offset = 0
-        self._shown: list[tuple[Line, str]] = []
+        self._shown: list[tuple[Line, str, bool]] = []
         self._strips: list[Strip] = []
         self._look: tuple[object, int] = (None, 0)
         self.touched = False
         """Whether somebody moved the cursor since the list got the focus. Until then it stands on the first row."""
         self.unfolded: dict[str, bool] = {}
         """What the person folded (False) or unfolded (True); everything else is as `rows` sees fit."""
+        self.marked: dict[str, Row] = {}
+        """The rows that were marked, by key."""
+        self.opens: Callable[[Row], bool] = _never
+        """Whether Enter opens a row. The workbench says so, since it knows the documents."""
+        self.marks: Callable[[Row], bool] = _never
+        """Whether Space marks a row."""
 
     # What subclasses say
 
@@ -79,18 +99,18 @@ class LineView(Widget, can_focus=True):
     @property
     def texts(self) -> list[str]:
         """The words of every line in sight, headers included."""
-        return [line.text for line, _ in self._shown]
+        return [line.text for line, _, _ in self._shown]
 
-    def update_lines(self) -> None:
-        """Make the rows anew and repaint the lines that changed."""
-        if not self.is_mounted or self.size.height == 0:
+    def update_lines(self, quiet: bool = False) -> None:
+        """Make the rows anew and repaint the lines that changed; `quiet`: while they are being asked for anyway."""
+        if self.size.height == 0 or not (quiet or self.is_mounted):
             return
         width = self.size.width
         top = self.headers(width)[: self.size.height]
         before = self._index()
         self._rows = self.rows(width, self.size.height - len(top))
         self._follow(before, self.size.height - len(top))
-        self._draw(top)
+        self._draw(top, quiet)
 
     def _index(self) -> int | None:
         return next((i for i, row in enumerate(self._rows) if row.key == self._cursor), None)
@@ -110,17 +130,17 @@ class LineView(Widget, can_focus=True):
             self._offset += now - before
         self._offset = max(0, min(self._offset, len(self._rows) - room))
 
-    def _draw(self, top: Sequence[Line] | None = None) -> None:
+    def _draw(self, top: Sequence[Line] | None = None, quiet: bool = False) -> None:
         width, height = self.size
         palette = themes.current(self.app)
         fresh = self._look != (palette, width)
         self._look = (palette, width)
         lines = list(self.headers(width)[:height] if top is None else top)
-        wanted: list[tuple[Line, str]] = [(line, "") for line in lines]
+        wanted: list[tuple[Line, str, bool]] = [(line, "", False) for line in lines]
         for row in self._rows[self._offset : self._offset + height - len(lines)]:
             chosen = self.has_focus and row.key == self._cursor
-            wanted.append((self.line(row, width), "sel" if chosen else ""))
-        wanted += [(Line(), "")] * (height - len(wanted))
+            wanted.append((self.line(row, width), "sel" if chosen else "", row.key in self.marked))
+        wanted += [(Line(), "", False)] * (height - len(wanted))
         strips: list[Strip] = []
         changed: list[Region] = []
         for y, item in enumerate(wanted):
@@ -129,14 +149,18 @@ class LineView(Widget, can_focus=True):
                 continue
             canvas = Canvas(width, 1, self.BACKGROUND, palette)
             item[0].paint(canvas, item[1])
+            if item[2]:
+                canvas.put(0, 0, "✓", "warn")
             strips += canvas.strips()
             changed.append(Region(0, y, width, 1))
         self._shown, self._strips = wanted, strips
-        if changed:
+        if changed and not quiet:
             self.refresh(*changed)
 
     def render_line(self, y: int) -> Strip:
-        """A finished line, as Textual asks for it."""
+        """A finished line, as Textual asks for it; in the first frame before it tells the size."""
+        if self._look[1] != self.size.width or len(self._strips) != self.size.height:
+            self.update_lines(quiet=True)
         if y < len(self._strips) and self._strips[y].cell_length == self.size.width:
             return self._strips[y]
         return Strip.blank(self.size.width, themes.current(self.app).style("fg", self.BACKGROUND))
@@ -199,6 +223,33 @@ class LineView(Widget, can_focus=True):
         self._offset = max(0, min(self._offset + by, len(self._rows) - room))
         self._draw()
 
+    # Opening and marking
+
+    def action_open(self) -> None:
+        """Open the row under the cursor, or fold and unfold it."""
+        row = self.cursor
+        if row is not None and self.opens(row):
+            self.post_message(self.Opened(self, row))
+        else:
+            self.action_flip()
+
+    def action_mark(self) -> None:
+        """Mark the row under the cursor or take its mark away, and go down; or fold and unfold it."""
+        row = self.cursor
+        if row is None or not self.marks(row):
+            self.action_flip()
+            return
+        if self.marked.pop(row.key, None) is None:
+            self.marked[row.key] = row
+        self.action_move(1)
+        self._draw()
+        self.post_message(self.Marked())
+
+    def unmark(self) -> None:
+        """Take every mark away."""
+        self.marked.clear()
+        self._draw()
+
     # Folding
 
     def _set_open(self, row: Row, value: bool) -> None:
@@ -247,7 +298,7 @@ class LineView(Widget, can_focus=True):
 
     def on_focus(self) -> None:
         """Show the cursor."""
-        self.update_lines()
+        self._draw()
 
     def on_blur(self) -> None:
         """Hide the cursor."""
@@ -271,5 +322,11 @@ class LineView(Widget, can_focus=True):
         row = self._rows[at]
         again = row.key == self._cursor and event.chain > 1
         self._go(at)
-        if row.open is not None and (again or event.x == 1 + 2 * row.depth):
+        if row.open is not None and event.x == 1 + 2 * row.depth:
             self._set_open(row, not row.open)
+        elif again:
+            self.action_open()
+
+
+def _never(row: Row) -> bool:
+    return False

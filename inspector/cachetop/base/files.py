@@ -36,7 +36,8 @@ def read_bounded(path: str | bytes, limit: int, dir_fd: int | None = None) -> by
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise ValueError(f"{os.fsdecode(path)} is not a regular file")
-        step = min(max(found.st_size, 0) + 1, 1 << 20)  # one byte more than it says: a lying size ends at its end
+        # one byte more than it says, to see its end; files of /proc say 0 whatever they hold
+        step = min(found.st_size + 1, 1 << 20) if found.st_size else 1 << 16
         chunks = []
         while limit > 0 and (chunk := os.read(fd, min(limit, step))):
             chunks.append(chunk)

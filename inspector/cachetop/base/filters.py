@@ -2,7 +2,7 @@
 
 An expression is `key op value`. Sizes are decimal (`1GB` = 10^9). An age `accessed>7d` means longer ago than
 seven days, and an unknown time never matches. Texts compare by `=` and `!=`, whatever their case, `*` standing
-for anything.
+for anything. `resident>50%` compares a share, `resident>1GB` its bytes. Some keys may stand alone: `partial`.
 """
 
 from __future__ import annotations
@@ -26,15 +26,19 @@ Predicate = Callable[[Any], bool]
 
 
 def compile_filters(
-    expressions: Iterable[str], keys: Mapping[str, tuple[str, Getter]], now: float | None = None
+    expressions: Iterable[str],
+    keys: Mapping[str, tuple[str, Getter]],
+    now: float | None = None,
+    words: Mapping[str, Predicate] | None = None,
 ) -> Predicate:
     """One predicate out of several expressions, joined with AND.
 
-    `keys` maps a key to ("size" | "age" | "number" | "text", getter). A text getter may return a string or
-    several; several match when one of them does. Raises ValueError with a sentence that names the keys.
+    `keys` maps a key to ("size" | "age" | "number" | "text" | "part", getter). A text getter may return a string or
+    several; several match when one of them does. That of a part returns (part, whole) in bytes. `words` are
+    expressions of one word. Raises ValueError with a sentence that names the keys.
     """
     moment = time.time() if now is None else now
-    tests = [_one(expression, keys, moment) for expression in expressions]
+    tests = [(words or {}).get(text.strip().lower()) or _one(text, keys, moment) for text in expressions]
     return lambda subject: all(test(subject) for test in tests)
 
 
@@ -51,6 +55,8 @@ def _one(expression: str, keys: Mapping[str, tuple[str, Getter]], now: float) ->
     compare = _OPERATORS[sign]
     if kind == "text":
         return _text(getter, sign, value, key)
+    if kind == "part":
+        return _part(getter, compare, value)
     limit: float
     if kind == "size":
         limit = units.parse_size(value)
@@ -67,6 +73,19 @@ def _one(expression: str, keys: Mapping[str, tuple[str, Getter]], now: float) ->
         if got is None:
             return False
         return compare(now - got if kind == "age" else got, limit)
+
+    return test
+
+
+def _part(getter: Getter, compare: Callable[[Any, Any], bool], value: str) -> Predicate:
+    share = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value)
+    limit = float(share[1]) if share else units.parse_size(value)
+
+    def test(subject: Any) -> bool:
+        got = getter(subject)
+        if got is None or (share and not got[1]):
+            return False
+        return compare(100 * got[0] / got[1] if share else got[0], limit)
 
     return test
 

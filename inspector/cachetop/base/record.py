@@ -8,6 +8,7 @@ never renamed or re-typed.
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import Any
 
 import msgspec
@@ -23,7 +24,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_dict(self) -> dict[str, Any]:
         """This object as plain dicts and lists."""
-        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
+        return msgspec.json.decode(msgspec.json.encode(self))  # type: ignore[no-any-return]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: self-contained HTML without script, every text in it escaped."""
+        return import_module("cachetop.notebook.show").html(self)  # type: ignore[no-any-return]
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """The same as HTML and as plain text, for whatever IPython draws it with."""
+        return import_module("cachetop.notebook.show").bundle(self)  # type: ignore[no-any-return]
 
 
 class Problem(Record, frozen=True):

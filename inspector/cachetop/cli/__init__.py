@@ -19,11 +19,14 @@ VERBS = {
     "models": "what is in the Hugging Face cache",
     "kernels": "kernel caches by SM and kernel: sizes, states, what is stale and why",
     "gpus": "GPUs, VRAM, the processes on them, and which models those hold",
+    "prune": "delete models, kernels or the trash, after a preview",
+    "undo": "bring back what the newest prune deleted, while the trash holds it",
     "convert": "convert documents, every phase shown",
     "jobs": "conversions, their verdicts, resident workers",
     "watch": "events as they happen",
     "doctor": "folders, limits, versions, driver; a fix for each",
     "explain": "model or kernel: what they are and how they differ",
+    "keys": "which chords this terminal sends; snippets for tmux and VS Code",
     "demo": "the app on a sandbox that it builds itself",
 }
 """Every verb with its one line of help, kept here so that `--help` need not load ten modules. A test compares."""

@@ -27,9 +27,60 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="SECONDS",
         help="keep the worker that long after its last job",
     )
+    _docling(verb)
+    verb.add_argument(
+        "--run-cold",
+        action="store_true",
+        help="measure a cold start: drop the models' own files from RAM, use fresh kernel folders, a new worker",
+    )
     verb.add_argument("--detach", action="store_true", help="print the job's id and leave it running")
     verb.add_argument("--json", action="store_true", help="JSON Lines, one event a line")
     verb.set_defaults(run=run)
+
+
+_SWITCHES = (
+    ("ocr", "do_ocr", True, "read text in images"),
+    ("tables", "do_table_structure", True, "rebuild tables cell by cell"),
+    ("force-ocr", "force_full_page_ocr", False, "read every page as an image"),
+    ("enrich-code", "do_code_enrichment", False, "recognise code blocks; a model of its own"),
+    ("enrich-formula", "do_formula_enrichment", False, "recognise formulas; a model of its own"),
+    ("enrich-picture-classes", "do_picture_classification", False, "classify pictures; a model of its own"),
+    ("enrich-picture-description", "do_picture_description", False, "describe pictures; a model of its own"),
+)
+"""docling's command line's name, its option's name, docling's default, and what it does."""
+
+
+def _docling(verb: argparse.ArgumentParser) -> None:
+    """The options of docling that change what is done, under its command line's own names."""
+    group = verb.add_argument_group("docling's own options")
+    for flag, name, both, words in _SWITCHES:
+        action = argparse.BooleanOptionalAction if both else "store_true"
+        group.add_argument(f"--{flag}", dest=name, action=action, default=None, help=words)
+    group.add_argument("--ocr-lang", metavar="LANG[,LANG]", help="languages of the text in images, in order")
+    group.add_argument("--vlm-preset", metavar="NAME", help="the model of the vlm pipeline (granite_docling)")
+    group.add_argument("--page-range", type=_pages, metavar="FIRST-LAST", help="only these pages, from 1")
+    group.add_argument("--pdf-password", metavar="TEXT", help="for encrypted PDFs; - asks for it")
+    group.add_argument(
+        "--compile-torch-models", action="store_true", help="torch.compile where docling can: slow once, then faster"
+    )
+
+
+def _pages(text: str) -> tuple[int, int]:
+    from cachetop.conversion.options import pages
+
+    try:
+        return pages(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _password(said: str | None) -> str | None:
+    """The password; for `-` it is asked for, without an echo."""
+    if said != "-":
+        return said
+    from getpass import getpass
+
+    return getpass("password of the PDF: ")
 
 
 def _seconds(text: str) -> float:
@@ -47,10 +98,20 @@ def run(args: argparse.Namespace) -> int:
     from cachetop.base.record import why
     from cachetop.cli.follow import follow
     from cachetop.cli.table import emit
+    from cachetop.conversion import options
     from cachetop.conversion.launch import convert
     from cachetop.conversion.records import Jobs
 
     try:
+        asked = options.make(
+            {name: getattr(args, name) for _, name, _, _ in _SWITCHES if getattr(args, name) is not None},
+            ocr_lang=[part for part in (args.ocr_lang or "").split(",") if part],
+            vlm_preset=args.vlm_preset,
+            compile_torch_models=args.compile_torch_models,
+            page_range=args.page_range,
+            password=_password(args.pdf_password),
+            cold=args.run_cold,
+        )
         handle = convert(
             args.files,
             pipeline=args.pipeline,
@@ -60,6 +121,7 @@ def run(args: argparse.Namespace) -> int:
             force=args.force,
             python=args.python,
             keep_warm=args.keep_warm,
+            options=asked,
         )
     except ValueError as error:
         raise Refused(str(error)) from error

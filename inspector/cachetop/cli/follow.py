@@ -127,6 +127,8 @@ class _Narrator:
                 of = f" of {clean(str(total))}" if total is not None else ""
                 done, unit = clean(str(event.get("done"))), clean(str(event.get("unit", "")))
                 return f"{clean(str(event.get('phase')))}: {done}{of} {unit}"
+            case "tokens" if event.get("done") is not True:
+                return f"convert: {clean(str(event.get('tokens')))} tokens of page {_listed(event.get('pages'))}"
             case "download":
                 return (
                     f"downloading {clean(str(event.get('repo')))} {clean(str(event.get('file')))}: "
@@ -153,6 +155,16 @@ def _lines(event: Event) -> Iterator[str]:
         what = clean(str(event.get("repo") or event.get("path") or "a model"))
         size, took = units.size(_number(event.get("bytes"))), units.duration(_number(event.get("seconds")))
         yield f"        {what}, {size}, on {clean(str(event.get('device')))} in {took}"
+    elif name == "tokens":
+        tokens, seconds = _number(event.get("tokens")), _number(event.get("seconds"))
+        rate = f", {(tokens - 1) / seconds:.1f} tokens/s" if tokens and seconds and tokens > 1 else ""
+        first = units.duration(_number(event.get("first")))
+        yield f"        page {_listed(event.get('pages'))}: {tokens or 0:.0f} tokens, the first after {first}{rate}"
+    elif name == "dropped":
+        yield f"cold    {units.size(_number(event.get('bytes')))} of weights dropped from RAM"
+    elif name == "waiting":
+        stage, took = clean(str(event.get("stage"))), units.duration(_number(event.get("seconds")))
+        yield f"        waits for {stage}, page {_listed(event.get('pages'))}, at work for {took}"
     elif name == "compile-note":
         yield f"compile {show(str(event.get('message')))}"
     elif name == "kernel-compiled":
@@ -172,6 +184,11 @@ def _lines(event: Event) -> Iterator[str]:
     elif name == "job-finished":
         start = f", start {clean(str(event['start']))}" if event.get("start") else ""
         yield f"{clean(str(event.get('status')))} in {units.duration(_number(event.get('seconds')))}{start}"
+
+
+def _listed(pages: object) -> str:
+    """Page numbers of an event."""
+    return ", ".join(clean(str(page)) for page in pages[:8]) if isinstance(pages, list) and pages else "?"
 
 
 def _number(value: object) -> float | None:

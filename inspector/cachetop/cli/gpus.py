@@ -73,8 +73,7 @@ def _gpu(gpu: Gpu) -> Iterator[str]:
     from cachetop.base.hostile import clean
     from cachetop.cli.table import table
 
-    label = f"GPU {gpu.index}"
-    yield "  ".join(filter(None, (label, clean(gpu.name) if gpu.name != label else "", gpu.sm)))
+    yield "  ".join(filter(None, (gpu.label, clean(gpu.name) if gpu.name != gpu.label else "", gpu.sm)))
     if gpu.problem:
         yield f"  problem      {gpu.problem}"
         if gpu.uuid is None:  # it never answered: there are no values, not even old ones
@@ -88,10 +87,11 @@ def _gpu(gpu: Gpu) -> Iterator[str]:
         )
     else:
         yield f"  memory       ? ({gpu.unavailable.get('memory', 'not read')})"
-    yield f"  utilization  {_number(gpu, 'utilization', '%')}"
-    yield f"  temperature  {_number(gpu, 'temperature', 'C')}"
-    limit = f" of {gpu.power_limit:.0f} W" if gpu.power_limit is not None else ""
-    yield f"  power        {_number(gpu, 'power', 'W')}{limit if gpu.power is not None else ''}"
+        held = [process.memory for process in gpu.processes]
+        if gpu.shared and held and None not in held:
+            yield f"               of it {units.memory(sum(filter(None, held)))} are held by the processes below"
+    if gpu.mig is None:
+        yield from _whole(gpu)
     if "processes" in gpu.unavailable:
         yield f"  processes    ? ({gpu.unavailable['processes']})"
     elif not gpu.processes:
@@ -102,7 +102,22 @@ def _gpu(gpu: Gpu) -> Iterator[str]:
     if gpu.unattributed is None:
         yield f"  other        ? ({gpu.unavailable.get('unattributed', 'not read')})"
     else:
-        yield f"  other        {units.memory(gpu.unattributed)} in use that no listed process accounts for"
+        what = "process or MIG instance" if gpu.instances else "process"
+        yield f"  other        {units.memory(gpu.unattributed)} in use that no listed {what} accounts for"
+
+
+def _whole(gpu: Gpu) -> Iterator[str]:
+    """What the driver reports of a whole GPU and not of its MIG instances."""
+    yield f"  utilization  {_number(gpu, 'utilization', '%')}"
+    yield f"  temperature  {_number(gpu, 'temperature', 'C')}"
+    limit = f" of {gpu.power_limit:.0f} W" if gpu.power_limit is not None else ""
+    yield f"  power        {_number(gpu, 'power', 'W')}{limit if gpu.power is not None else ''}"
+    if gpu.throttle is None:
+        yield f"  clocks       ? ({gpu.unavailable.get('throttle', 'not read')})"
+    elif gpu.throttle:
+        yield f"  clocks       held down: {', '.join(gpu.throttle)}"
+    if gpu.instances is not None:
+        yield f"  MIG          on, {gpu.instances} instance{'' if gpu.instances == 1 else 's'}"
 
 
 def _number(gpu: Gpu, name: str, unit: str) -> str:
@@ -113,7 +128,7 @@ def _number(gpu: Gpu, name: str, unit: str) -> str:
 def _row(process: Process) -> tuple[str, ...]:
     from cachetop.base import units
 
-    about = ", ".join(filter(None, (process.note, process.container and f"container {process.container}")))
+    about = ", ".join(filter(None, (process.note, _where(process.container))))
     command = process.command or "?"
     models = "; ".join(map(_model, process.models)) or ("none seen" if process.inspectable else "?")
     return (
@@ -123,6 +138,11 @@ def _row(process: Process) -> tuple[str, ...]:
         units.memory(process.memory),
         models,
     )
+
+
+def _where(container: str | None) -> str:
+    """The container or Slurm job of a process in words, empty without one."""
+    return "" if not container else container if container.startswith("slurm ") else f"container {container}"
 
 
 def _model(model: HeldModel) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -110,19 +111,53 @@ def _told(report: JobReport) -> Iterator[str]:
     yield f"{report.id}  {report.state}  {_names(report.files)}"
     yield f"{report.pipeline} on {report.device}, {units.duration(report.seconds)}, {report.pages} pages"
     yield ""
-    other = report.comparison.phases if report.comparison else {}
-    for name in {**report.phases, **other}:
-        beside = f"   (then {units.duration(other[name][1])})" if name in other and other[name][1] is not None else ""
-        seconds = report.phases.get(name)
-        yield f"  {name:<9}{'-' if seconds is None else units.duration(seconds):>10}{beside}"
-    yield ""
     for verdict in report.verdict:
         yield f"- {verdict.message}"
+    yield ""
+    yield from _compared(report) if report.comparison else _alone(report)
+    if report.advice:
+        yield ""
     for advice in report.advice:
-        saves = f" (saves about {units.duration(advice.saves)})" if advice.saves else ""
-        yield f"> {advice.message}{saves}"
+        yield f"> {advice.message}"
     for document in report.documents:
         yield from document.outputs
+
+
+def _alone(report: JobReport) -> Iterator[str]:
+    from cachetop.base import units
+
+    for name, seconds in report.phases.items():
+        yield f"  {name:<9}{units.duration(seconds):>10}"
+
+
+_LETTERS = {"import": "i", "load": "A", "compile": "B", "convert": "C", "export": "e", "": "."}
+
+
+def _compared(report: JobReport) -> Iterator[str]:
+    """The two bars on one scale, then the phases with the reason for each difference."""
+    from cachetop.base import units
+
+    other = report.comparison
+    assert other is not None
+    lead = 24
+    room = max(10, min(100, shutil.get_terminal_size().columns) - lead - 12)
+    longest = max(sum(seconds for _, seconds in bar) for bar in other.bars) or 1.0
+    names = ("this run", f"run {other.against.rpartition('-')[2]}")
+    for name, start, bar, seconds in zip(names, other.start, other.bars, other.seconds, strict=True):
+        yield f"  {name:<10}{start or '?':<12}{_bar(bar, longest, room)}  {units.duration(seconds)}"
+    yield f"  {'':<22}i import  A load  B compile  C pages  e export  . not in a phase"
+    yield ""
+    yield f"  {'PHASE':<9}{'THIS':>10}{'THEN':>10}{'SAVED':>10}  WHY"
+    for name, (this, that) in other.phases.items():
+        times = [units.duration(seconds) if seconds is not None else "-" for seconds in (this, that)]
+        gain = (that or 0.0) - (this or 0.0)
+        saved = f"{'-' if gain < 0 else ''}{units.duration(abs(gain))}"
+        yield f"  {name:<9}{times[0]:>10}{times[1]:>10}{saved:>10}  {other.reasons.get(name, '')}".rstrip()
+
+
+def _bar(parts: tuple[tuple[str, float], ...], longest: float, room: int) -> str:
+    """Letters in proportion; what happened has at least one."""
+    return "".join(_LETTERS.get(name, "?") * max(1, round(seconds / longest * room)) for name, seconds in parts)
 
 
 def _attach(args: argparse.Namespace) -> int:

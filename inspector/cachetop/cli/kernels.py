@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cachetop.kernelcache.records import Cache, Entry, Kernels
 
 _KEY_SHOWN = 12
+_ALWAYS_SAID = ("triton", "inductor", "nvrtc", "cuda-driver", "torch-extensions")
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,8 +23,18 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="kernel caches by SM and kernel: sizes, states, what is stale and why",
         description="What the Triton, Inductor, NVRTC, CUDA driver and torch extension caches hold.",
     )
-    parser.add_argument("action", nargs="?", choices=("ls",), default="ls", metavar="ls", help="list (the default)")
-    parser.add_argument("--json", action="store_true", help="print one cachetop.kernels/1 object")
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=("ls", "show"),
+        default="ls",
+        metavar="ls|show",
+        help="list (the default), or show one entry in depth",
+    )
+    parser.add_argument("key", nargs="?", metavar="KEY", help="for show: the entry's key, or a beginning of it")
+    parser.add_argument(
+        "--json", action="store_true", help="print one cachetop.kernels/1 object, or for show a cachetop.kernel/1"
+    )
     parser.add_argument("--sm", metavar="SM", help="only entries for this SM: 90, 9.0, sm_90 or sm_90a")
     parser.add_argument("--cache", metavar="KIND", help="only this kind of cache (nvrtc), or one id (inductor:2)")
     parser.add_argument("--stale", action="store_true", help="only entries with a rule that says they are of no use")
@@ -40,6 +51,16 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         default=[],
         help="size>1MB, created>30d, accessed>7d, name=add_*, state=orphan, rule=foreign-sm, ... (joined with AND)",
     )
+    parser.add_argument(
+        "--unused-after",
+        metavar="SPAN",
+        default="30d",
+        help="call an entry unused when it was last used longer ago than this (30d)",
+    )
+    parser.add_argument(
+        "--stage", metavar="STAGE", help="for show: print this stage: source, ttir, ttgir, llir, ptx, json, or sass"
+    )
+    parser.add_argument("--nvdisasm", metavar="PATH", help="for show --stage sass: the disassembler to run")
     parser.set_defaults(run=run)
 
 
@@ -47,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     """List the caches; 1 when one of them could not be read."""
     from cachetop import locations
     from cachetop.base.filters import compile_filters
+    from cachetop.base.units import parse_span
     from cachetop.cli.table import emit, say
     from cachetop.kernelcache import sm
     from cachetop.kernelcache.detail import with_detail
@@ -56,15 +78,22 @@ def run(args: argparse.Namespace) -> int:
         keep = compile_filters(args.filter, _filter_keys())
         wanted = sm.normalize(args.sm) if args.sm else None
         assumed = tuple(sm.normalize(one) for one in args.assume_sm or ())
+        unused_after = parse_span(args.unused_after)
     except ValueError as error:
         raise Refused(str(error)) from None
+    if (args.action == "show") != (args.key is not None):
+        raise Refused("`kernels show` takes the KEY of one entry, and only that: `cachetop kernels show KEY`")
     roots = locations.kernel_roots()
     if args.cache and args.cache.partition(":")[0] not in {root.kind for root in roots}:
         kinds = ", ".join(dict.fromkeys(root.kind for root in roots))
         raise Refused(f"{args.cache!r} is no kind of kernel cache; there are {kinds}")
     scanner = Scanner(roots)
     here = assumed or _present()
-    found = with_detail(scanner.scan(), scanner, here)
+    found = with_detail(scanner.scan(), scanner, here, unused_after)
+    if args.action == "show":
+        from cachetop.cli import kernel_show
+
+        return kernel_show.run(args, found, scanner)
 
     def meant(entry: Entry) -> bool:
         return (
@@ -80,7 +109,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(shown, filtered=bool(wanted or args.stale or args.filter))
     if not here and (args.stale or not args.json):
-        say("No GPU is known here, so no entry is called foreign to it; --assume-sm SM says which to judge by.")
+        say(
+            "No GPU is known here, so the rules foreign-sm and sm-alias say nothing; "
+            "--assume-sm SM says which GPU to judge by."
+        )
     return FAILED if any(not cache.readable for cache in shown.caches) else DONE
 
 
@@ -140,9 +172,13 @@ def _print(shown: Kernels, filtered: bool) -> None:
     for cache in there:
         print("\n".join(_cache_lines(cache, entries[cache.id], filtered)))
         print()
-    for cache in shown.caches:
-        if not cache.exists:
+    missing = [cache for cache in shown.caches if not cache.exists]
+    for cache in missing:
+        if cache.kind in _ALWAYS_SAID or len(missing) == 1:
             print(f"{cache.id}: nothing at {cache.path} ({cache.reason})")
+    others = [cache.id for cache in missing if cache.kind not in _ALWAYS_SAID]
+    if len(missing) > 1 and others:
+        print(f"not here: {', '.join(others)}")
     total = sum(entry.size_on_disk for entry in shown.entries)
     print(f"{len(shown.entries)} entries, {units.size(total)}" + (" match" if filtered else ""))
 

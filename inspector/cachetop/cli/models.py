@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cachetop.base import units
+from cachetop.cli import models_show, models_verify
 from cachetop.cli.exits import DONE, FAILED, Refused
 
 if TYPE_CHECKING:
     from cachetop.hub.records import Models, Partial, Repo
 
 _HEAD = ("REPO", "TYPE", "REVISIONS", "SIZE", "IN RAM", "USED", "REMARKS")
-_SORTS: dict[str, tuple[Callable[[Repo], Any], bool]] = {
-    "size": (lambda repo: repo.size, True),
-    "accessed": (lambda repo: repo.last_used, True),
-    "modified": (lambda repo: repo.last_modified, True),
-    "name": (lambda repo: (repo.type, repo.id.lower()), False),
-    "id": (lambda repo: (repo.type, repo.id.lower()), False),
-    "type": (lambda repo: repo.type, False),
-    "refs": (lambda repo: len(_refs(repo)), True),
-}
-"""Key: (what to compare, whether the largest comes first)."""
-_FILTERS: dict[str, tuple[str, Callable[[Repo], Any]]] = {
-    "size": ("size", lambda repo: repo.size),
-    "accessed": ("age", lambda repo: repo.last_used),
-    "modified": ("age", lambda repo: repo.last_modified),
-    "type": ("text", lambda repo: repo.type),
-    "refs": ("text", lambda repo: _refs(repo)),
-    "id": ("text", lambda repo: repo.id),
-    "name": ("text", lambda repo: repo.id),
-}
 
 
 def add(verbs: argparse._SubParsersAction[Any]) -> None:
@@ -44,11 +25,12 @@ def add(verbs: argparse._SubParsersAction[Any]) -> None:
     )
     _options(parser, "")
     parser.set_defaults(run=run)
-    ls = parser.add_subparsers(dest="what", metavar="").add_parser(
-        "ls", help="the same as without a word", description=parser.description
-    )
+    words = parser.add_subparsers(dest="what", metavar="")
+    ls = words.add_parser("ls", help="the same as without a word", description=parser.description)
     _options(ls, "ls_")
     ls.set_defaults(run=run)
+    models_show.add(words)
+    models_verify.add(words)
 
 
 def _options(parser: argparse.ArgumentParser, prefix: str) -> None:
@@ -60,14 +42,21 @@ def _options(parser: argparse.ArgumentParser, prefix: str) -> None:
         action="append",
         default=[],
         metavar="EXPR",
-        help=f"keep repos by {', '.join(sorted(_FILTERS))}, for example size>1GB, accessed>7d, type=model, "
-        "refs=main, name=org/*; several join with AND",
+        help="keep repos by size, reclaimable, accessed, modified, type, refs, name, resident, partial, detached or "
+        "problem, for example size>1GB, accessed>7d, type=model, refs=main, name=org/*, resident>50%%, partial=stale; "
+        "or by one word: resident, partial, detached, superseded, incomplete, problem; several join with AND",
     )
     parser.add_argument(
         "--sort",
         dest=f"{prefix}sort",
         metavar="KEY[:asc|:desc]",
-        help=f"by {', '.join(sorted(_SORTS))}; default: size",
+        help="by size, reclaimable, accessed, modified, resident, name, type or refs; default: size",
+    )
+    parser.add_argument(
+        "--preset",
+        dest=f"{prefix}preset",
+        choices=("biggest", "longest-unused", "superseded", "stale-partials"),
+        help="filters and an order that are asked for often",
     )
     parser.add_argument("--limit", dest=f"{prefix}limit", type=_count, metavar="N", help="at most N repos")
 
@@ -81,48 +70,42 @@ def _count(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     """List the repos. Filters and the limit choose repos; the totals stay those of the whole cache."""
     from cachetop import locations
-    from cachetop.base.filters import compile_filters
+    from cachetop.hub import beside, choose
     from cachetop.hub.detail import with_detail
     from cachetop.hub.scan import Scanner
 
     inner = args.what == "ls"
+    preset = choose.PRESETS["biggest"]
+    if name := (args.ls_preset if inner else None) or args.preset:
+        preset = choose.PRESETS[name]
+    filters = [*preset.filters, *args.filter, *(args.ls_filter if inner else [])]
+    order = (args.ls_sort if inner else None) or args.sort or preset.sort
     try:
-        keep = compile_filters(args.filter + (args.ls_filter if inner else []), _FILTERS)
+        keep, arrange = choose.keep(filters), choose.arrange(order)
     except ValueError as error:
         raise Refused(str(error)) from None
-    order = _order((args.ls_sort if inner else None) or args.sort or "size")
     limit = (args.ls_limit if inner else None) or args.limit
 
     import msgspec
 
     scanner = Scanner([locations.hub()])
     models = scanner.scan()
-    chosen = order([repo for repo in models.repos if keep(repo)])[:limit]
-    shown = with_detail(msgspec.structs.replace(models, repos=tuple(chosen)), scanner)
+    total = len(models.repos)
+    detailed = choose.needs_detail(filters, order)
+    if detailed:
+        models = with_detail(models, scanner)
+    chosen = arrange([repo for repo in models.repos if keep(repo)])[:limit]
+    shown = msgspec.structs.replace(models, repos=tuple(chosen), beside=beside.look())
+    if not detailed:
+        shown = with_detail(shown, scanner)
     if args.json or (inner and args.ls_json):
         from cachetop.cli.table import emit
 
         emit(shown)
     else:
-        for line in report(shown, len(models.repos)):
+        for line in report(shown, total):
             print(line)
     return FAILED if any(root.problem for root in models.roots) else DONE
-
-
-def _order(expression: str) -> Callable[[list[Repo]], list[Repo]]:
-    key, colon, direction = expression.strip().lower().partition(":")
-    if key not in _SORTS or (colon and direction not in ("asc", "desc")):
-        raise Refused(f"{expression!r} is no order; write KEY, KEY:asc or KEY:desc with {', '.join(sorted(_SORTS))}")
-    value, largest_first = _SORTS[key]
-    if colon:
-        largest_first = direction == "desc"
-
-    def arrange(repos: list[Repo]) -> list[Repo]:
-        known = [repo for repo in repos if value(repo) is not None]
-        unknown = [repo for repo in repos if value(repo) is None]
-        return sorted(known, key=value, reverse=largest_first) + unknown
-
-    return arrange
 
 
 def report(models: Models, total: int) -> list[str]:
@@ -140,7 +123,11 @@ def report(models: Models, total: int) -> list[str]:
         filtered = "" if len(models.repos) == total else f"{len(models.repos)} shown of "
         repos = "1 repo" if total == 1 else f"{total} repos"
         lines.append(f"{filtered}{repos}, {units.size(models.size)}, on disk {units.size(models.size_on_disk)}")
-    return lines + [_where(root.path, root.reason, root.exists, root.problem, total) for root in models.roots]
+    lines += [_where(root.path, root.reason, root.exists, root.problem, total) for root in models.roots]
+    if models.beside:
+        rows = [(row.kind, units.size(row.size), row.path, row.problem or row.reason) for row in models.beside]
+        lines += ["", *table(("BESIDE THE HUB", "SIZE", "PATH", ""), rows, "<><<")]
+    return lines
 
 
 def _where(path: str, reason: str, exists: bool, problem: str | None, total: int) -> str:
@@ -167,20 +154,14 @@ def _row(repo: Repo) -> tuple[str, ...]:
     )
 
 
-def _refs(repo: Repo) -> list[str]:
-    return [ref for revision in repo.revisions for ref in revision.refs]
-
-
 def _warm(repo: Repo) -> str:
     """The share of the repo's bytes that is in RAM; unknown when it is for any of its files."""
-    files = {
-        file.blob or f"{revision.commit}/{file.name}": file for revision in repo.revisions for file in revision.files
-    }
-    warm = [file.resident for file in files.values()]
-    if not files or None in warm:
+    from cachetop.hub.choose import resident
+
+    found = resident(repo)
+    if found is None:
         return units.UNKNOWN
-    size = sum(file.size for file in files.values())
-    return f"{100 * sum(filter(None, warm)) / size:.0f} %" if size else "0 %"
+    return f"{100 * found[0] / found[1]:.0f} %" if found[1] else "0 %"
 
 
 def _remarks(repo: Repo) -> str:

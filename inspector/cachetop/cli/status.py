@@ -9,7 +9,7 @@ from cachetop.base import units
 from cachetop.cli.exits import DONE, FAILED
 
 if TYPE_CHECKING:
-    from cachetop.status import Status
+    from cachetop.summary import Status
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

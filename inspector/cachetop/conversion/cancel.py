@@ -52,8 +52,18 @@ def cancel(folder: JobFolder) -> Job | None:
     else:
         if not _wait(folder, TERM_SECONDS):
             raise CannotCancel(f"the worker of job {folder.id} did not end; it may hang in the driver (`ps -o stat`)")
-    death.record(folder)
-    return folder.job()
+    return _settled(folder)
+
+
+def _settled(folder: JobFolder) -> Job | None:
+    """The job once its end is written, by this process or by another that saw it too and is just writing it."""
+    deadline = time.monotonic() + SOFT_SECONDS
+    while True:
+        death.record(folder)
+        job = folder.job()
+        if job is None or job.state not in ("queued", "running") or time.monotonic() > deadline:
+            return job
+        time.sleep(_TICK)
 
 
 def _ask(folder: JobFolder, path: str | None) -> bool:

@@ -36,6 +36,7 @@ def record(folder: JobFolder, returncode: int | None = None) -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if last(folder.events, "job-finished"):
             return False
+        (folder.path / "password").unlink(missing_ok=True)
         _append(folder, returncode, folder.unwanted.exists())
     except OSError:
         return False

@@ -9,16 +9,17 @@ no sense is passed over.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 
 from cachetop.base.hostile import clean
+from cachetop.conversion import parts
 from cachetop.conversion.events import Event
+from cachetop.conversion.growing import Grown
 from cachetop.conversion.records import (
     PHASES,
     STARTS,
-    Check,
     Document,
     Download,
     Job,
@@ -28,33 +29,11 @@ from cachetop.conversion.records import (
     Phase,
     Run,
     Stage,
+    Tokens,
 )
 from cachetop.conversion.values import STATES, count, mapping, number, sentence, sequence, text
 
 _MOST_SAMPLES = 4096
-
-T = TypeVar("T")
-
-
-class _Grown(Generic[T]):
-    """A list with its tuple, which is built again only after a change."""
-
-    def __init__(self) -> None:
-        self.items: list[T] = []
-        self._frozen: tuple[T, ...] | None = ()
-
-    def append(self, item: T) -> None:
-        self.items.append(item)
-        self._frozen = None
-
-    def replace(self, index: int, item: T) -> None:
-        self.items[index] = item
-        self._frozen = None
-
-    def frozen(self) -> tuple[T, ...]:
-        if self._frozen is None:
-            self._frozen = tuple(self.items)
-        return self._frozen
 
 
 class Fold:
@@ -68,17 +47,18 @@ class Fold:
         self._spans: dict[str, list[tuple[float, float | None]]] = {}
         self._seconds: dict[str, float] = {}
         self._progress: dict[str, tuple[int, int | None, str]] = {}
-        self._documents: _Grown[Document] = _Grown()
+        self._documents: Grown[Document] = Grown()
         self._index: dict[str, int] = {}
-        self._loads: _Grown[Load] = _Grown()
-        self._kernels: _Grown[KernelSeen] = _Grown()
-        self._downloads: _Grown[Download] = _Grown()
+        self._loads: Grown[Load] = Grown()
+        self._kernels: Grown[KernelSeen] = Grown()
+        self._downloads: Grown[Download] = Grown()
         self._fetched: dict[tuple[str, str], int] = {}
-        self._stages: _Grown[Stage] = _Grown()
-        self._pages: _Grown[tuple[int, float, bool]] = _Grown()
-        self._vram: _Grown[tuple[float, int, int]] = _Grown()
-        self._inactive: _Grown[tuple[str, str]] = _Grown()
-        self._notices: _Grown[Notice] = _Grown()
+        self._stages: Grown[Stage] = Grown()
+        self._pages: Grown[tuple[int, float, bool]] = Grown()
+        self._vram: Grown[tuple[float, int, int]] = Grown()
+        self._inactive: Grown[tuple[str, str]] = Grown()
+        self._notices: Grown[Notice] = Grown()
+        self._tokens: Grown[Tokens] = Grown()
         for file in job.files:
             self._document(file)
 
@@ -136,6 +116,9 @@ class Fold:
             downloads=self._downloads.frozen(),
             stages=self._stages.frozen(),
             pages=self._pages.frozen(),
+            tokens=self._tokens.frozen(),
+            waiting=facts.get("waiting"),
+            dropped=facts.get("dropped"),
             vram=self._vram.frozen(),
             hooks_inactive=self._inactive.frozen(),
             notices=self._notices.frozen(),
@@ -172,7 +155,7 @@ class Fold:
         self._start(event)
         files = [clean(str(file)) for file in sequence(event.get("files"))]
         if files and not any(document.pages_done or document.status for document in self._documents.items):
-            self._documents, self._index = _Grown(), {}  # the worker's own spelling: its events use it
+            self._documents, self._index = Grown(), {}  # the worker's own spelling: its events use it
         for file in files:
             self._document(file)
 
@@ -260,6 +243,8 @@ class Fold:
             changes[f"{part}_seconds"] = (getattr(load, f"{part}_seconds") or 0.0) + seconds
         if size is not None:
             changes[f"{part}_bytes"] = (getattr(load, f"{part}_bytes") or 0) + size
+        if part == "read" and sequence(event.get("files")):
+            changes["files"] = len(event["files"])
         self._loads.replace(index, msgspec.structs.replace(load, **changes))
 
     def _loaded(self, event: Event, moment: float) -> None:
@@ -282,23 +267,30 @@ class Fold:
         )
 
     def _kernel(self, event: Event, moment: float) -> None:
-        self._kernels.append(
-            KernelSeen(
-                cache=text(event.get("cache")) or "?",
-                key=text(event.get("key")),
-                name=text(event.get("name")),
-                sm=text(event.get("sm")),
-                milliseconds=number(event.get("milliseconds")),
-                hit=event["event"] == "kernel-hit",
-                time=moment,
-            )
-        )
+        self._kernels.append(parts.kernel(event, moment))
+
+    def _generated(self, event: Event, moment: float) -> None:
+        now = parts.tokens(event, moment)
+        last = self._tokens.items[-1] if self._tokens.items else None
+        if last is not None and not last.done and last.pages == now.pages:
+            self._tokens.replace(len(self._tokens.items) - 1, now)
+        else:
+            self._tokens.append(now)
+
+    def _waited(self, event: Event, moment: float) -> None:
+        self._facts["waiting"] = parts.waiting(event, moment)
+
+    def _dropped(self, event: Event, moment: float) -> None:
+        self._facts["dropped"] = count(event.get("bytes"))
 
     def _stage(self, event: Event, moment: float) -> None:
         seconds = number(event.get("seconds"))
         if seconds is not None:
             stage = text(event.get("stage")) or "?"
-            self._stages.append(Stage(stage=stage, page=count(event.get("page")), end=moment, seconds=seconds))
+            batch = count(event.get("batch")) or 1
+            page = count(event.get("page"))
+            self._stages.append(Stage(stage=stage, page=page, end=moment, seconds=seconds, batch=batch))
+            self._facts.pop("waiting", None)
 
     def _page(self, event: Event, moment: float) -> None:
         page = count(event.get("page"))
@@ -335,10 +327,7 @@ class Fold:
             self._vram.append((moment, gpu, used))
 
     def _notice(self, event: Event, moment: float) -> None:
-        message = sentence(event.get("message")) or "an error without a message"
-        self._notices.append(
-            Notice(level=event["event"], message=message, hint=sentence(event.get("hint")), time=moment)
-        )
+        self._notices.append(parts.notice(event, moment))
 
     def _hooks(self, event: Event, moment: float) -> None:
         for hook in sequence(event.get("inactive")):
@@ -347,15 +336,7 @@ class Fold:
 
     def _device(self, event: Event, moment: float) -> None:
         self._facts["device"] = text(event.get("chosen"))
-        checks = [mapping(check) for check in sequence(event.get("checks"))]
-        self._facts["checks"] = tuple(
-            Check(
-                check=text(check.get("check")) or "?",
-                ok=check.get("ok") is True,
-                message=sentence(check.get("message")) or "",
-            )
-            for check in checks
-        )
+        self._facts["checks"] = parts.checks(event)
 
     def _pipeline(self, event: Event, moment: float) -> None:
         self._facts["pipeline"] = text(event.get("chosen"))
@@ -381,6 +362,9 @@ _TAKERS: dict[str, Callable[[Fold, Event, float], None]] = {
     "kernel-hit": Fold._kernel,
     "stage-finished": Fold._stage,
     "page-finished": Fold._page,
+    "tokens": Fold._generated,
+    "waiting": Fold._waited,
+    "dropped": Fold._dropped,
     "document-finished": Fold._document_done,
     "vram": Fold._used,
     "warning": Fold._notice,

@@ -106,6 +106,13 @@ class JobFolder:
         finally:
             os.close(descriptor)
 
+    def _waits(self) -> bool:
+        """Whether the worker that holds the lock has another job to finish first."""
+        try:
+            return read_bounded(str(self.path / "lock"), 64).split()[1:] == [b"queued"]
+        except OSError:
+            return False
+
     def job(self) -> Job | None:
         """This job as it stands now; None when `job.json` cannot be read."""
         try:
@@ -134,7 +141,7 @@ class JobFolder:
         if finished:
             return STATES.get(text(finished.get("status")) or "", "failed")
         if holder is not None:
-            return "running"
+            return "queued" if self._waits() else "running"
         begun = any((_mark(path) or (0, 0))[1] for path in (self.events, self.path / "lock"))
         return "queued" if not begun and time.time() - started < STARTING_SECONDS else "lost"
 

@@ -22,6 +22,7 @@ from cachetop.conversion import cancel, death, environment, interpreters, worker
 from cachetop.conversion.events import Event, Tail
 from cachetop.conversion.folder import JobFolder, create, find, tidy
 from cachetop.conversion.history import picture
+from cachetop.conversion.options import Options, fresh_folders, leave_password
 from cachetop.conversion.process import here
 from cachetop.conversion.records import PIPELINES, Job, Run
 
@@ -121,6 +122,7 @@ def convert(
     force: bool = False,
     python: str | None = None,
     keep_warm: float = 0,
+    options: Options | None = None,
     env: Mapping[str, str] | None = None,
 ) -> JobHandle:
     """Start converting `files` and return at once.
@@ -129,24 +131,31 @@ def convert(
     json, html, text, doctags. Outputs go to `output`, else into the job's folder; an existing file is not
     overwritten without `force`. `python` is the interpreter that has docling (default: see
     `interpreters.choose`). With `keep_warm` the worker stays that many seconds after its last job, models
-    loaded; a worker that fits is used whether asked for or not. `env` stands in for this process's environment.
+    loaded; a worker that fits is used whether asked for or not, and one that is busy takes the job when it is done.
+    `options` (see `options.make`) are docling's switches, pages, a password, a cold start; a cold run never goes to
+    a resident worker and never becomes one. `env` stands in for this process's environment.
 
     A file that is missing or is no document is an error of the job, not of this call. Raises ValueError with a
     sentence for arguments that make no sense, NoInterpreter among them, and OSError when the state folder
     cannot be written.
     """
     given = environment.for_worker(os.environ if env is None else env)
-    spec = _spec(files, pipeline, device, to, output, force, keep_warm)
+    asked = options or Options()
+    spec = {**_spec(files, pipeline, device, to, output, force, keep_warm), **asked.spec()}
     chosen = interpreters.choose(python, given)
     if python is not None:
         _remember(chosen.path)
     tidy()
-    spec["roots"] = environment.watched_roots(given)
     group = workers.fingerprint(chosen.path, spec, given)
     spec["worker"] = f"{group}-{secrets.token_hex(2)}"
-    spec["socket"] = str(workers.socket_path(spec["worker"])) if keep_warm else None
+    spec["socket"] = str(workers.socket_path(spec["worker"])) if keep_warm and not asked.cold else None
     folder = create(spec)
-    if _hand_over(folder, spec, group):
+    if asked.password is not None:
+        leave_password(folder.path, asked.password)
+    if asked.cold:
+        given |= fresh_folders(folder.path / "kernels")
+    spec["roots"] = environment.watched_roots(given)
+    if not asked.cold and _hand_over(folder, spec, group):
         return JobHandle(folder)
     folder.rewrite(spec)
     return JobHandle(folder, _spawn(chosen.path, folder, given))
@@ -190,7 +199,6 @@ def _spec(
         "output": None if output is None else os.path.abspath(output),
         "force": force,
         "keep_warm": keep_warm,
-        "compile": False,
         "socket": None,
         "worker": None,
         "host": here(),
@@ -205,13 +213,13 @@ def _remember(python: str) -> None:
 
 
 def _hand_over(folder: JobFolder, spec: dict[str, Any], group: str) -> bool:
-    """Give the job to an idle resident worker that fits; whether one took it."""
-    for one in workers.live():
-        if not one.id.startswith(group + "-") or one.answer.get("busy") is not False:
-            continue
+    """Give the job to a resident worker that fits: to an idle one, else one queues it. Whether one took it."""
+    fitting = [one for one in workers.live() if one.id.startswith(group + "-") and "busy" in one.answer]
+    for one in sorted(fitting, key=lambda one: one.answer["busy"] is True):
         folder.rewrite({**spec, "worker": one.id, "socket": str(one.path)})
         try:
-            if workers.request(one.path, {"cmd": "convert", "job": str(folder.path)}).get("ok") is True:
+            answer = workers.request(one.path, {"cmd": "convert", "job": str(folder.path), "queue": True})
+            if answer.get("ok") is True:
                 return True
         except (OSError, ValueError):
             continue

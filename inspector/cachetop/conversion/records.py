@@ -89,6 +89,7 @@ class Load(Record, frozen=True):
     parameters: int | None = None
     device: str | None = None
     vram: int | None = None
+    files: int | None = None
 
 
 class KernelSeen(Record, frozen=True):
@@ -101,6 +102,9 @@ class KernelSeen(Record, frozen=True):
     milliseconds: float | None
     hit: bool
     time: float
+    bytes: int | None = None
+    """Of its files in the cache."""
+    files: int | None = None
 
 
 class Stage(Record, frozen=True):
@@ -110,6 +114,37 @@ class Stage(Record, frozen=True):
     page: int | None
     end: float
     seconds: float
+    """Its share of the call: a call takes a batch of pages."""
+    batch: int = 1
+
+
+class Tokens(Record, frozen=True):
+    """What a vision-language model wrote for one batch of pages, so far or in the end."""
+
+    pages: tuple[int, ...]
+    tokens: int
+    prompt: int | None
+    """Tokens of the question, the page image among them."""
+    first: float | None
+    """Seconds until the first token: the image and the prompt are read in that time."""
+    seconds: float
+    """From the first token to the latest."""
+    done: bool
+    time: float
+
+    @property
+    def rate(self) -> float | None:
+        """Tokens a second for each page while they are written; None before the second token."""
+        return (self.tokens - 1) / self.seconds if self.tokens > 1 and self.seconds > 0 else None
+
+
+class Waiting(Record, frozen=True):
+    """A call of a stage that has lasted long, and that others wait for."""
+
+    stage: str
+    pages: tuple[int, ...]
+    seconds: float
+    time: float
 
 
 class Document(Record, frozen=True):
@@ -169,6 +204,12 @@ class Run(Record, frozen=True):
     stages: tuple[Stage, ...] = ()
     pages: tuple[tuple[int, float, bool], ...] = ()
     """Finished pages as (page, time, success), in the order they came."""
+    tokens: tuple[Tokens, ...] = ()
+    """One for each batch of pages that a vision-language model wrote."""
+    waiting: Waiting | None = None
+    """The call that was last seen to keep others waiting; None once a stage or a page has finished since."""
+    dropped: int | None = None
+    """Bytes of weights that were dropped from RAM on purpose before the run, which measures a cold start."""
     vram: tuple[tuple[float, int, int], ...] = ()
     """(time, gpu, used) samples."""
     hooks_inactive: tuple[tuple[str, str], ...] = ()
@@ -206,6 +247,13 @@ class Comparison(Record, frozen=True):
 
     against: str
     phases: dict[str, tuple[float | None, float | None]]
+    seconds: tuple[float | None, float | None] = (None, None)
+    """The whole of this run and of the other."""
+    start: tuple[str | None, str | None] = (None, None)
+    reasons: dict[str, str] = {}
+    """Phase -> why the two differ, as far as both runs tell."""
+    bars: tuple[tuple[tuple[str, float], ...], tuple[tuple[str, float], ...]] = ((), ())
+    """The two bars on one scale: (phase, seconds) in order; the phase '' is time that no phase covers."""
 
 
 class JobReport(Record, frozen=True, kw_only=True):
@@ -225,6 +273,10 @@ class JobReport(Record, frozen=True, kw_only=True):
     start_reason: str | None
     phases: dict[str, float]
     """Phase -> seconds; a phase that did not happen is not in it."""
+    first_calls: dict[str, float]
+    """Stage -> seconds its first call took longer than its later ones: an estimate of first use."""
+    tokens: int | None
+    """Tokens a vision-language model wrote; None where none was used."""
     stages: dict[str, float]
     """Stage -> seconds summed over the pages. Stages of different pages overlap, so their sum may exceed `convert`."""
     models: tuple[Load, ...]
@@ -235,3 +287,12 @@ class JobReport(Record, frozen=True, kw_only=True):
     verdict: tuple[Verdict, ...]
     advice: tuple[Advice, ...]
     comparison: Comparison | None
+
+
+class Examined(Record, frozen=True):
+    """A report with the runs it was drawn from, for views that show their time lines too."""
+
+    report: JobReport
+    run: Run
+    other: Run | None = None
+    """The run it is compared with."""

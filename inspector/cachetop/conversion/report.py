@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cachetop.base import units
+from cachetop.conversion.compare import compare, exclusive, first_calls, phases
 from cachetop.conversion.folder import find
 from cachetop.conversion.history import picture, previous
-from cachetop.conversion.records import Advice, Comparison, JobReport, Run, Verdict
+from cachetop.conversion.records import Advice, Comparison, Examined, JobReport, Run, Verdict
 
 _WORTH = 0.25
 """The share of a run above which saving it is worth a word."""
 _DIFFERENT = 0.05
 """Seconds from which two runs' phases count as different."""
+_MOST = 0.5
+"""The share of the page work from which a stage is named in the advice."""
+_OPTIONAL = {"table": "--no-tables", "ocr": "--no-ocr"}
+"""Stages that can be left out, and how."""
 _PHASE_WORDS = {
     "import": "importing libraries",
     "load": "loading models",
@@ -32,9 +37,15 @@ def job(name: str | None = None, against: str | None = None) -> JobReport:
     It is compared with the job `against`, else with the last run of the same files before it. Raises
     LookupError for a job that is not there, ValueError for one that cannot be read.
     """
+    return examine(name, against).report
+
+
+def examine(name: str | None = None, against: str | None = None) -> Examined:
+    """`job`, with the runs themselves. Raises LookupError, ValueError."""
     run = picture(find(name))
-    other = find(against) if against else previous(run)
-    return report(run, picture(other) if other else None)
+    folder = find(against) if against else previous(run)
+    other = picture(folder) if folder else None
+    return Examined(report=report(run, other), run=run, other=other)
 
 
 def report(run: Run, other: Run | None = None) -> JobReport:
@@ -42,7 +53,7 @@ def report(run: Run, other: Run | None = None) -> JobReport:
     stages: dict[str, float] = {}
     for stage in run.stages:
         stages[stage.stage] = stages.get(stage.stage, 0.0) + stage.seconds
-    comparison = _compare(run, other) if other else None
+    comparison = compare(run, other) if other else None
     return JobReport(
         id=run.job.id,
         state=run.job.state,
@@ -56,6 +67,8 @@ def report(run: Run, other: Run | None = None) -> JobReport:
         start=run.start,
         start_reason=run.start_reason,
         phases=phases(run),
+        first_calls=first_calls(run),
+        tokens=sum(one.tokens for one in run.tokens) if run.tokens else None,
         stages=dict(sorted(stages.items(), key=lambda item: -item[1])),
         models=run.loads,
         kernels=run.kernels,
@@ -63,14 +76,9 @@ def report(run: Run, other: Run | None = None) -> JobReport:
         documents=run.documents,
         notices=run.notices,
         verdict=(*_verdict(run, stages), *(_difference(run, other, comparison) if other and comparison else ())),
-        advice=tuple(_advice(run)),
+        advice=tuple(_advice(run, stages)),
         comparison=comparison,
     )
-
-
-def phases(run: Run) -> dict[str, float]:
-    """Phase -> seconds, in order; only those that happened."""
-    return {phase.name: phase.seconds for phase in run.phases if phase.seconds is not None}
 
 
 def pages(run: Run) -> int:
@@ -79,7 +87,7 @@ def pages(run: Run) -> int:
 
 
 def _verdict(run: Run, stages: dict[str, float]) -> Iterator[Verdict]:
-    times = phases(run)
+    times = exclusive(run)
     if run.job.state == "lost":
         message = "its worker vanished: no result was written and nobody was there to see why"
         yield Verdict(cause="lost", seconds=None, message=message)
@@ -102,7 +110,7 @@ def _verdict(run: Run, stages: dict[str, float]) -> Iterator[Verdict]:
     if run.device == "cpu" and run.job.device == "auto" and failing:
         yield Verdict(cause="device", seconds=None, message=f"it ran on the CPU: {failing[0]}")
     if count := pages(run):
-        took = times.get("convert")
+        took = phases(run).get("convert")
         message = _counted(count, "page")
         if took:
             message += f" in {units.duration(took)}, {units.duration(took / count)} a page"
@@ -110,6 +118,32 @@ def _verdict(run: Run, stages: dict[str, float]) -> Iterator[Verdict]:
             stage = max(stages, key=lambda name: stages[name])
             message += f"; of the stages, {stage} took most ({units.duration(stages[stage])})"
         yield Verdict(cause="convert", seconds=took, message=message)
+    yield from _first(run)
+    yield from _tokens(run)
+
+
+def _first(run: Run) -> Iterator[Verdict]:
+    over = first_calls(run)
+    if over and run.start != "resident":
+        parts = ", ".join(f"{stage} {units.duration(seconds)}" for stage, seconds in list(over.items())[:3])
+        message = (
+            f"estimate: first calls took {units.duration(sum(over.values()))} longer than later ones ({parts}): "
+            f"first use of libraries, kernels and mapped weights{', compiling among it' if run.kernels else ''}"
+        )
+        yield Verdict(cause="first-call", seconds=sum(over.values()), message=message)
+
+
+def _tokens(run: Run) -> Iterator[Verdict]:
+    written = sum(one.tokens for one in run.tokens)
+    spent = sum(one.seconds for one in run.tokens)
+    steps = sum(max(0, one.tokens - 1) for one in run.tokens)
+    if written and spent > 0:
+        waited = sum(one.first or 0.0 for one in run.tokens)
+        message = (
+            f"the model wrote {written:,} tokens at {steps / spent:.1f} tokens/s; reading the page images before the "
+            f"first token took {units.duration(waited)}"
+        )
+        yield Verdict(cause="tokens", seconds=spent + waited, message=message)
 
 
 def _start(run: Run) -> Iterator[Verdict]:
@@ -120,7 +154,9 @@ def _start(run: Run) -> Iterator[Verdict]:
         total = sum(load.bytes for load in known)
         warm = sum(load.resident_before or 0 for load in known)
         part = f" ({units.size(warm)} of {units.size(total)} were in RAM)" if total else ""
-        if run.start == "cold":
+        if run.start == "cold" and run.dropped is not None:
+            message = f"cold on purpose: the weights were dropped from RAM before the start{part}"
+        elif run.start == "cold":
             message = f"cold: a new process, and the weights had to come from disk{part}"
         else:
             message = f"disk-warm: a new process, but the weights were still in the page cache{part}"
@@ -156,27 +192,48 @@ def _compile(run: Run, times: dict[str, float]) -> Iterator[Verdict]:
         yield Verdict(cause="compile", seconds=None, message=f"nothing was compiled: {run.compile_note}")
 
 
-def _advice(run: Run) -> Iterator[Advice]:
+def _advice(run: Run, stages: dict[str, float]) -> Iterator[Advice]:
     times = phases(run)
     ready = times.get("import", 0.0) + times.get("load", 0.0)
     if run.status in ("success", "partial") and run.start != "resident" and ready > _WORTH * (run.job.seconds or 0) > 0:
         message = (
-            "keep the worker for the next run: `--keep-warm 600` leaves it there for ten minutes, "
-            "libraries imported and models loaded"
+            f"keep the worker for the next run: saves {units.duration(ready)} each time; `--keep-warm 600` leaves it "
+            "there for ten minutes, libraries imported and models loaded"
         )
         yield Advice(saves=ready, message=message)
     if run.start == "cold" and run.loads:
         message = "the weights are in RAM now: the next start is disk-warm for as long as nothing pushes them out"
+        yield Advice(saves=None, message=message)
+    total = sum(stages.values())
+    for stage, flag in _OPTIONAL.items():
+        if total > 0 and stages.get(stage, 0.0) > _MOST * total and run.status in ("success", "partial"):
+            message = (
+                f"the {stage} stage is {stages[stage] / total:.0%} of the page work, {units.duration(stages[stage])}; "
+                f"where it is not needed, {flag} leaves it out"
+            )
+            yield Advice(saves=None, message=message)
+    for path, count in _twice(run).items():
+        message = f"{path} was loaded {count} times in this run: options that differ make a copy of each model"
+        yield Advice(saves=None, message=message)
+    if times.get("compile") and any(not kernel.hit for kernel in run.kernels):
+        message = (
+            "what was compiled is in the kernel cache now: the next run with the same shapes traces again but "
+            "compiles less; without --compile-torch-models nothing is compiled"
+        )
         yield Advice(saves=None, message=message)
     for notice in run.notices:
         if notice.hint:
             yield Advice(saves=None, message=notice.hint)
 
 
-def _compare(run: Run, other: Run) -> Comparison:
-    mine, theirs = phases(run), phases(other)
-    names = [name for name in _PHASE_WORDS if name in mine or name in theirs]
-    return Comparison(against=other.job.id, phases={name: (mine.get(name), theirs.get(name)) for name in names})
+def _twice(run: Run) -> dict[str, int]:
+    """Models that were loaded more than once, and how often."""
+    found: dict[str, int] = {}
+    for load in run.loads:
+        name = load.path or load.repo
+        if name:
+            found[name] = found.get(name, 0) + 1
+    return {name: count for name, count in found.items() if count > 1}
 
 
 def _difference(run: Run, other: Run, comparison: Comparison) -> Iterator[Verdict]:

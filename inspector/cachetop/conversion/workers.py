@@ -74,7 +74,7 @@ class Live:
 def fingerprint(python: str, spec: Mapping[str, Any], env: Mapping[str, str]) -> str:
     """Eight hexadecimal digits: equal for jobs that may share one worker."""
     deciding = sorted((name, value) for name, value in env.items() if name.startswith(_DECIDES))
-    whole = [python, spec["device"], spec["pipeline"], spec["compile"], deciding]
+    whole = [python, spec["device"], spec["pipeline"], spec["compile"], spec.get("docling") or {}, deciding]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:8]
 
 

@@ -34,6 +34,14 @@ _MODELS_NEED = ("torch", "transformers", "docling_ibm_models")
 _PATIENCE = 180
 
 
+_OTHERS = (
+    "FLASHINFER_WORKSPACE_BASE", "VLLM_CACHE_ROOT", "KERNELS_CACHE", "CUPY_CACHE_DIR", "NUMBA_CACHE_DIR",
+    "WARP_CACHE_PATH", "DG_JIT_CACHE_DIR", "TILELANG_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR", "CUTE_DSL_CACHE_DIR",
+    "HELION_CACHE_DIR",
+)  # fmt: skip
+"""The kernel caches that a sandbox has no use for, and must not show from outside."""
+
+
 @dataclass(frozen=True)
 class Sandbox:
     """A built sandbox. `notes` are sentences on what is in it and what could not be made here.
@@ -63,6 +71,7 @@ class Sandbox:
             "PYTORCH_KERNEL_CACHE_PATH": str(place / "nvrtc"),
             "CUDA_CACHE_PATH": str(place / "driver"),
             "TORCH_EXTENSIONS_DIR": str(place / "extensions"),
+            **{name: str(place / "others" / name.lower()) for name in _OTHERS},
             "XDG_CACHE_HOME": str(place / "cache"),
             "DOCLING_CACHE_DIR": str(place / "cache" / "docling"),
             "XDG_RUNTIME_DIR": str(place / "run"),

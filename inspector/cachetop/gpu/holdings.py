@@ -19,7 +19,8 @@ Inode = tuple[int, int]
 Index = Mapping[Inode, Sequence[Any]]
 """(st_dev, st_ino) -> objects with `.repo`, `.revision`, `.file`, `.size`, or tuples that begin with these.
 
-`file` None stands for a partial download or a blob of no revision, which is no evidence."""
+`file` None stands for a partial download or a blob of no revision, which is no evidence. Where they have a `.type`,
+only those of type model count: a process that reads a data set holds no model."""
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".onnx", ".onnx_data", ".ckpt", ".h5", ".npz", ".msgpack")
 _MAPPED_FILE = re.compile(rb"^\S+ \S+ \S+ ([0-9a-f]+):([0-9a-f]+) ([1-9]\d*) +(/.*)$", re.MULTILINE)
@@ -54,21 +55,12 @@ class Weights:
 
     def owners(self, inode: Inode) -> tuple[Owner, ...]:
         """The names of an inode, none when it is no weights file of this cache."""
-        return tuple(
-            Owner(repo, revision, file, size)
-            for repo, revision, file, size in map(_plain, self.index.get(inode, ()))
-            if file is not None and file.lower().endswith(WEIGHTS)
-        )
+        return tuple(map(_owner, filter(_is_weights, self.index.get(inode, ()))))
 
     @cached_property
     def repos(self) -> frozenset[str]:
         """Ids of all repos that have weights."""
-        return frozenset(
-            repo
-            for names in self.index.values()
-            for repo, _, file, _ in map(_plain, names)
-            if file is not None and file.lower().endswith(WEIGHTS)
-        )
+        return frozenset(_owner(one).repo for names in self.index.values() for one in names if _is_weights(one))
 
     @cached_property
     def by_number(self) -> dict[int, list[Inode]]:
@@ -79,8 +71,19 @@ class Weights:
         return found
 
 
-def _plain(one: Any) -> tuple[str, str | None, str | None, int]:
+def _is_weights(one: Any) -> bool:
+    file = one[2] if isinstance(one, tuple) else one.file
+    return file is not None and file.lower().endswith(WEIGHTS) and getattr(one, "type", "model") == "model"
+
+
+def plain(one: Any) -> tuple[str, str | None, str | None, int]:
+    """(repo, revision, file, size) of one value of an index."""
     return one[:4] if isinstance(one, tuple) else (one.repo, one.revision, one.file, one.size)
+
+
+def _owner(one: Any) -> Owner:
+    repo, revision, file, size = plain(one)
+    return Owner(repo, revision, file or "", size)
 
 
 def held(pid: int, weights: Weights) -> dict[Inode, tuple[Owner, ...]] | None:
@@ -88,7 +91,7 @@ def held(pid: int, weights: Weights) -> dict[Inode, tuple[Owner, ...]] | None:
     maps = processes.read_maps(pid)
     if maps is None:
         return None
-    found = {inode: weights.owners(inode) for inode in (*_mapped(maps, weights), *_opened(pid))}
+    found = {inode: weights.owners(inode) for inode in (*mapped(maps, weights), *opened(pid))}
     return {inode: owners for inode, owners in found.items() if owners}
 
 
@@ -112,7 +115,8 @@ def models_of(files: Mapping[Inode, Sequence[Owner]]) -> list[Holding]:
     return found
 
 
-def _mapped(maps: bytes, weights: Weights) -> Iterator[Inode]:
+def mapped(maps: bytes, weights: Weights) -> Iterator[Inode]:
+    """The inodes of the files in a memory map that may be of the hub cache."""
     seen = set()
     for line in _MAPPED_FILE.finditer(maps):
         if line.groups() in seen:
@@ -132,7 +136,8 @@ def _other_device(number: int, path: bytes, weights: Weights) -> Iterator[Inode]
             yield inode
 
 
-def _opened(pid: int) -> Iterator[Inode]:
+def opened(pid: int) -> Iterator[Inode]:
+    """The inodes that a process has open below a hub cache."""
     for descriptor, target in processes.open_files(pid) or ():
         if not _IN_CACHE.search(target):
             continue

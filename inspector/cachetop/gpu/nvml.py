@@ -2,8 +2,9 @@
 
 Functions that NVIDIA versioned are tried newest first, and the one that this driver has is kept. An error that
 takes a whole device away raises DeviceProblem; one that takes the driver away raises NoDriver; any other
-costs only its own value. `nvmlShutdown` is never called: it crashes a process with a call in flight, and
-the kernel cleans up. Neither is the PCIe throughput: it sleeps 20 ms in the driver.
+costs only its own value. `nvmlShutdown` crashes a process with a call in flight, so it is not called at the end
+(the kernel cleans up) but only by `close`, in the thread that makes all the calls. The PCIe throughput is never
+asked for: it sleeps 20 ms in the driver, and nothing shows it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from cachetop.base.hostile import clean
-from cachetop.gpu import reasons, structs
+from cachetop.gpu import reasons, structs, throttle
 from cachetop.gpu.reasons import DeviceProblem, NoDriver, Unavailable
 from cachetop.gpu.records import Memory
 
@@ -24,6 +25,7 @@ _TOO_OLD = (reasons.FUNCTION_NOT_FOUND, reasons.ARGUMENT_VERSION_MISMATCH)
 _KINDS = ("Compute", "Graphics", "MPSCompute")
 _STRIDES = {"_v3": (24, 32, 16), "_v2": (24,), "": (16,)}
 _MOST_PROCESSES = 65_536
+_MOST_INSTANCES = 64
 
 
 class Nvml:
@@ -45,6 +47,13 @@ class Nvml:
             pynvml.nvmlInitWithFlags(pynvml.NVML_INIT_FLAG_NO_GPUS)
         except pynvml.NVMLError as error:
             raise reasons.no_driver(error.value) from None
+
+    def close(self) -> None:
+        """Let go of the driver, so that the GPUs may sleep. Only with no call in flight; `open` comes back."""
+        try:
+            self._p.nvmlShutdown()
+        except self._p.NVMLError:
+            pass  # it went away by itself
 
     def driver_version(self) -> str | Unavailable:
         """The driver's version, such as 580.95.05."""
@@ -117,6 +126,38 @@ class Nvml:
     def power_limit(self, handle: Any) -> float | Unavailable:
         """The power limit in force, in W."""
         return self._value(lambda: self._p.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000)
+
+    def throttle(self, handle: Any) -> tuple[str, ...] | Unavailable:
+        """Why the clocks are held down; empty when they are not."""
+        p = self._p
+        rungs: tuple[Rung[int], ...] = (
+            lambda: int(p.nvmlDeviceGetCurrentClocksEventReasons(handle)),
+            lambda: int(p.nvmlDeviceGetCurrentClocksThrottleReasons(handle)),
+        )
+        found = self._ladder("throttle", rungs)
+        return found if isinstance(found, Unavailable) else throttle.words(found)
+
+    def mig_slots(self, handle: Any) -> int | None:
+        """How many MIG instances a GPU may have; None when it is not in MIG mode."""
+        mode = self._value(lambda: int(self._p.nvmlDeviceGetMigMode(handle)[0]))
+        if mode != self._p.NVML_DEVICE_MIG_ENABLE:
+            return None
+        slots = self._value(lambda: int(self._p.nvmlDeviceGetMaxMigDeviceCount(handle)))
+        return 0 if isinstance(slots, Unavailable) else min(slots, _MOST_INSTANCES)
+
+    def instance(self, handle: Any, slot: int) -> Any | None:
+        """The MIG instance in a slot of a GPU, None when that one is empty or not ours to see."""
+        found = self._value(lambda: self._p.nvmlDeviceGetMigDeviceHandleByIndex(handle, slot))
+        return None if isinstance(found, Unavailable) else found
+
+    def instance_ids(self, handle: Any) -> tuple[int | None, int | None]:
+        """The GPU instance and the compute instance of a MIG instance, which process lists name."""
+        gpu = self._value(lambda: int(self._p.nvmlDeviceGetGpuInstanceId(handle)))
+        compute = self._value(lambda: int(self._p.nvmlDeviceGetComputeInstanceId(handle)))
+        return (
+            None if isinstance(gpu, Unavailable) else gpu,
+            None if isinstance(compute, Unavailable) else compute,
+        )
 
     def processes(self, handle: Any, total: int | None) -> list[structs.RawProcess] | Unavailable:
         """Processes with a context on the device, each (pid, MIG instance) once; `total` is its memory in bytes."""

@@ -9,18 +9,22 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import time
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
-from cachetop.base.files import read_bounded
 from cachetop.base.hostile import clean, mask, show
+from cachetop.gpu import proc
 
 _INITIAL_NAMESPACE = "pid:[4026531836]"
 _CONTAINER = re.compile(rb"[/:-]([0-9a-f]{64})(?:\.scope)?(?:/|$)", re.MULTILINE)
 _SLURM = re.compile(rb"/job_(\d{1,12})(?:/|$)", re.MULTILINE)
 _MAPS_LIMIT = 8 << 20
 _COMMAND_LIMIT = 4096
+_KEPT_SECONDS = 20.0
+_YOUNG_SECONDS = 5.0
+_MOST_KEPT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +47,30 @@ class Who:
 
 
 class Processes:
-    """Looks pids up. `nested` says whether this process is in a pid namespace of its own; None finds out."""
+    """Looks pids up. `nested` says whether this process is in a pid namespace of its own; None finds out.
+
+    What was found is kept for 20 s while the pid stays the same process, except of one younger than 5 s, which may
+    still become another program.
+    """
 
     def __init__(self, nested: bool | None = None) -> None:
         self.nested = in_nested_namespace() if nested is None else nested
+        self._kept: dict[int, tuple[float, Who]] = {}
 
     def describe(self, pid: int) -> Who:
         """What can be told about a pid that the driver named. Never raises."""
-        ticks = start_ticks(pid)
+        ticks, now = start_ticks(pid), time.monotonic()
+        until, who = self._kept.get(pid, (0.0, None))
+        if who is not None and who.ticks == ticks and now < until:
+            return who
+        who = self._look(pid, ticks)
+        if who.started is not None and time.time() - who.started > _YOUNG_SECONDS:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[pid] = (now + _KEPT_SECONDS, who)
+        return who
+
+    def _look(self, pid: int, ticks: int | None) -> Who:
         if self.nested and (ticks is None or not uses_cuda(pid)):
             return Who(pid, host_pid=True, note="host pid: a process outside this container")
         if ticks is None:
@@ -92,8 +112,8 @@ def arguments(pid: int) -> tuple[bytes, ...]:
 def read_maps(pid: int) -> bytes | None:
     """The process's memory map, at most 8 MiB of it; None when it may not be inspected or is gone."""
     try:
-        return read_bounded(f"/proc/{pid}/maps", _MAPS_LIMIT)
-    except (OSError, ValueError):
+        return proc.read(f"/proc/{pid}/maps", _MAPS_LIMIT)
+    except OSError:
         return None
 
 
@@ -143,8 +163,8 @@ def _secret(name: str) -> bool:
 
 def _read(pid: int, name: str, limit: int) -> bytes:
     try:
-        return read_bounded(f"/proc/{pid}/{name}", limit)
-    except (OSError, ValueError):
+        return proc.read(f"/proc/{pid}/{name}", limit)
+    except OSError:
         return b""
 
 

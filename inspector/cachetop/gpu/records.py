@@ -31,6 +31,24 @@ class HeldModel(Record, frozen=True):
     seen: float
 
 
+class Allocator(Record, frozen=True):
+    """What a worker's torch allocator says of its own memory on this GPU, in bytes, and when (epoch seconds)."""
+
+    allocated: int
+    """In tensors now."""
+    reserved: int
+    """Taken from the driver: the tensors and what is kept for the next ones."""
+    seen: float
+
+
+class Instance(Record, frozen=True):
+    """Which slice of a GPU in MIG mode a row stands for, by the driver's numbers."""
+
+    index: int
+    gpu_instance: int | None
+    compute_instance: int | None
+
+
 class Process(Record, frozen=True):
     """One process on one GPU. `memory` is its bytes there, None where the driver does not say."""
 
@@ -50,10 +68,17 @@ class Process(Record, frozen=True):
     """First 12 characters of its container's id, or its Slurm job."""
     host_pid: bool = False
     """The pid is of the host, seen from inside a container: it means nothing here and is never signalled."""
+    allocator: Allocator | None = None
+    """Only for cachetop's own workers, which report it."""
+    context: int | None = None
+    """With `allocator`: the rest of `memory`, which is the CUDA context, its kernels and libraries' workspaces."""
 
 
 class Gpu(Record, frozen=True):
-    """One GPU. `unattributed` is used memory minus that of all listed processes."""
+    """One GPU, or one MIG instance of it: those follow the row of their GPU and carry its `index`.
+
+    `unattributed` is used memory minus that of all listed processes and MIG instances.
+    """
 
     index: int
     uuid: str | None
@@ -74,6 +99,24 @@ class Gpu(Record, frozen=True):
     """The power limit in force, in W."""
     shared: Memory | None = None
     """System RAM, where the GPU has no memory of its own: `used` is what all programs use of it."""
+    throttle: tuple[str, ...] | None = None
+    """Why the clocks are held down: power-cap, thermal, hardware-slowdown, ...; empty when they are not."""
+    peak: int | None = None
+    """The most `memory.used` since sampling began, in bytes."""
+    mig: Instance | None = None
+    """Set on the row of a MIG instance. Sums over GPUs leave these rows out: their memory is their GPU's."""
+    instances: int | None = None
+    """On a GPU in MIG mode, how many instances it has; None when it is not in that mode."""
+
+    @property
+    def key(self) -> str:
+        """What tells this row from all others while the machine runs."""
+        return self.uuid or self.label
+
+    @property
+    def label(self) -> str:
+        """`GPU 0`, or `GPU 0 MIG 3` for an instance."""
+        return f"GPU {self.index}" + (f" MIG {self.mig.index}" if self.mig else "")
 
 
 class Gpus(Record, frozen=True):

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from cachetop.gpu.peaks import Peaks
 from cachetop.gpu.reasons import NoDriver
 from cachetop.gpu.records import Gpus
 
@@ -48,6 +49,7 @@ class Sampler:
         self._latest = Gpus(reason="The GPUs have not been read yet.")
         self._called: float | None = None
         self._open = False
+        self._peaks = Peaks()
         self._subscribers: list[Callable[[Gpus], None]] = []
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
@@ -120,7 +122,7 @@ class Sampler:
             if not self._open:
                 self._source.open()
                 self._open = True
-            return self._source.sample()
+            return self._peaks.note(self._source.sample())
         except NoDriver as reason:
             self._open = False
             return Gpus(available=False, reason=str(reason), time=time.time())
@@ -148,5 +150,5 @@ def sample_once(source: Source, timeout: float = 10.0) -> Gpus:
 
 
 def _growing(before: Gpus, now: Gpus) -> bool:
-    held = {(gpu.index, p.pid): p.memory or 0 for gpu in before.gpus for p in gpu.processes}
-    return any((p.memory or 0) > held.get((gpu.index, p.pid), -1) for gpu in now.gpus for p in gpu.processes)
+    held = {(gpu.key, p.pid): p.memory or 0 for gpu in before.gpus for p in gpu.processes}
+    return any((p.memory or 0) > held.get((gpu.key, p.pid), -1) for gpu in now.gpus for p in gpu.processes)

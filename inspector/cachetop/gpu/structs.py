@@ -20,7 +20,7 @@ _INSTANCES = 256
 
 @dataclass(frozen=True, slots=True)
 class RawProcess:
-    """One process as the driver lists it; `memory` in bytes, None where it does not say; `instance` for MIG."""
+    """One process as the driver lists it; `memory` in bytes, None where it does not say; `instance` in MIG mode."""
 
     pid: int
     memory: int | None
@@ -54,5 +54,6 @@ def _read(raw: bytes, count: int, total: int | None, stride: int) -> list[RawPro
             instance = struct.unpack_from("<II", raw, start + 16)
             if any(one != _NONE32 and one >= _INSTANCES for one in instance):
                 return None
+            instance = None if instance[0] == _NONE32 else instance
         found.append(RawProcess(pid, None if memory == _NONE64 else memory, instance))
     return found

@@ -17,6 +17,7 @@ from cachetop.hub.locks import Locks, has_open, proves_nothing
 from cachetop.hub.problems import Complaints
 from cachetop.hub.records import File, Models, Partial, Repo, Revision
 from cachetop.hub.scan import Scanner
+from cachetop.hub.summary import unused
 from cachetop.hub.tree import Tree
 from cachetop.hub.warm import Opened, opened
 
@@ -66,12 +67,13 @@ def _repo(repo: Repo, scanner: Scanner, locks: Locks, probe: bool) -> Repo:
             tree = scanner.trees.get(hold.top, snapshot.commit)
             revisions.append(_revision(revision, snapshot, tree, hold, complaints))
         partials = _partials(hold, scanner, locks, probe) if known.contents.partials else ()
-        used = [*hold.used, known.repo.last_used or 0.0]
+        used = max(0.0, known.repo.last_used or 0.0, *hold.used)
     found = msgspec.structs.replace(
         known.repo,
         revisions=tuple(revisions),
         partials=partials,
-        last_used=None if known.frozen else max(used) or None,
+        last_used=None if known.frozen else used or None,
+        last_used_reason=unused(known.frozen, used),
         problems=known.repo.problems + complaints.problems(),
     )
     if found != known.detailed:

@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
+from typing import cast
 
 from cachetop.base import files
 from cachetop.base.hostile import clean
@@ -24,6 +25,8 @@ from cachetop.hub.records import File
 _DEPTH = 32
 _REF_BYTES = 256
 _PRINTABLE = bytes(range(32, 127))
+_KIND = 0o170000
+_REGULAR = stat.S_IFREG
 
 
 def read(root: int, name: str, store: Mapping[str, Blob], roots: tuple[str, ...]) -> Contents:
@@ -94,10 +97,11 @@ class _Reader:
 
     def section(self, path: str, at: int, reader: Callable[[str, int], None]) -> None:
         """Open `path` (its last part in the open folder `at`), mark it and hand it to `reader`."""
+        below = f"{self.name}/{path}"
         try:
-            descriptor = open_folder(path.rpartition("/")[2], at)
+            descriptor = open_folder(path[path.rfind("/") + 1 :], at)
         except FileNotFoundError:
-            self.contents.marks.append((f"{self.name}/{path}", 0, 0))
+            self.contents.marks.append((below, 0, 0))
             if path == "snapshots":
                 self.complain("no-snapshots")
             return
@@ -109,7 +113,7 @@ class _Reader:
                 self.complain("unreadable", f"{path} ({why(error)})")
             return
         try:
-            self.contents.marks.append(mark(f"{self.name}/{path}", descriptor))
+            self.contents.marks.append(mark(below, descriptor))
             reader(path, descriptor)
         except OSError as error:
             self.sized &= path != "blobs"
@@ -118,29 +122,28 @@ class _Reader:
             os.close(descriptor)
 
     def refs(self, path: str, descriptor: int) -> None:
-        with os.scandir(descriptor) as entries:
-            for entry in entries:
-                below = f"{path}/{entry.name}"
-                if entry.is_dir(follow_symlinks=False):
-                    if below.count("/") < _DEPTH:
-                        self.section(below, descriptor, self.refs)
-                    else:
-                        self.complain("too-deep", below)
-                elif entry.name not in layout.IGNORED:
-                    try:
-                        self._ref(below, entry.name, descriptor)
-                    except FileNotFoundError:
-                        pass
-                    except OSError as error:
-                        link = error.errno == errno.ELOOP
-                        self.complain("foreign-link" if link else "unreadable", below)
+        for name in os.listdir(descriptor):
+            if name in layout.IGNORED:
+                continue
+            below = f"{path}/{name}"
+            try:
+                self._ref(below, name, descriptor)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                self.complain("foreign-link" if error.errno == errno.ELOOP else "unreadable", below)
 
     def _ref(self, path: str, name: str, at: int) -> None:
         descriptor = files.open_quietly(name, at)
         try:
             status = os.fstat(descriptor)
-            regular = stat.S_ISREG(status.st_mode)
-            raw = os.read(descriptor, _REF_BYTES) if regular else b""
+            if stat.S_ISDIR(status.st_mode):
+                if path.count("/") < _DEPTH:
+                    self.section(path, at, self.refs)
+                else:
+                    self.complain("too-deep", path)
+                return
+            raw = os.read(descriptor, _REF_BYTES) if stat.S_ISREG(status.st_mode) else b""
         finally:
             os.close(descriptor)
         self.contents.marks.append((f"{self.name}/{path}", status.st_ino, status.st_mtime_ns))
@@ -155,21 +158,28 @@ class _Reader:
         self.contents.refs[ref] = word
 
     def blobs(self, _: str, descriptor: int) -> None:
-        blobs, partials, one = self.contents.blobs, self.contents.partials, self._one
-        with os.scandir(descriptor) as entries:
-            for entry in entries:
-                name = entry.name
+        """Most of a scan's time goes into this loop and the one of `_files`: no call in it that can be spared."""
+        blobs, partials, look, new = self.contents.blobs, self.contents.partials, os.lstat, Blob
+        partial = layout.PARTIAL
+        for name in os.listdir(descriptor):
+            try:
+                status = look(name, dir_fd=descriptor)
+            except FileNotFoundError:
+                continue  # deleted since the folder was listed
+            mode, number, device, links, _uid, _gid, size, _atime, _mtime, _ctime = status
+            if mode & _KIND == _REGULAR:
+                blob = new(device, number, size, status.st_blocks * 512, links, status.st_atime, status.st_mtime)
+                if links != 1:
+                    blob = self._same(blob)
+                if name.endswith(partial):
+                    partials[name] = blob
+                else:
+                    blobs[name] = blob
+            elif stat.S_ISLNK(mode):
                 try:
-                    if entry.is_file(follow_symlinks=False):
-                        blob = one(entry.stat(follow_symlinks=False))
-                        if name.endswith(layout.PARTIAL):
-                            partials[name] = blob
-                        else:
-                            blobs[name] = blob
-                    elif entry.is_symlink():
-                        self._link(name, os.readlink(name, dir_fd=descriptor))
+                    self._link(name, os.readlink(name, dir_fd=descriptor))
                 except FileNotFoundError:
-                    continue  # deleted since the folder was listed
+                    continue
         self.harmless = _harmless(blobs)
 
     def _link(self, name: str, target: str) -> None:
@@ -185,8 +195,9 @@ class _Reader:
     def _one(self, status: os.stat_result) -> Blob:
         """The Blob of an inode, the same one for each of its names in this repo."""
         blob = inode(status)
-        if blob.links == 1:
-            return blob
+        return blob if blob.links == 1 else self._same(blob)
+
+    def _same(self, blob: Blob) -> Blob:
         self.contents.plain = False
         return self.several.setdefault((blob.device, blob.inode), blob)
 
@@ -207,34 +218,48 @@ class _Reader:
         self.section(path, at, lambda _, descriptor: self._files(snapshot, path, prefix, descriptor))
 
     def _files(self, snapshot: Snapshot, path: str, prefix: str, descriptor: int) -> None:
-        """One folder of a revision. Nearly everything in it is a link to a blob, so reading it as one comes first."""
+        """One folder of a revision. Nearly always each name in it is a link to a blob of the repo."""
         up = "../" * prefix.count("/") + "../../blobs/"
-        skip, readlink, find = len(up), os.readlink, self.contents.blobs.get
+        skip, readlink, find, new = len(up), os.readlink, self.contents.blobs.get, File
         names = os.listdir(descriptor)
         names.sort()
         harmless = self.harmless and prefix.isprintable() and _harmless(names)
-        add = snapshot.files.append
-        inodes: list[Blob] = []
+        try:
+            targets = [readlink(name, dir_fd=descriptor) for name in names]
+        except OSError:
+            self._mixed(snapshot, path, prefix, up, names, descriptor)
+            return
+        keys = [target[skip:] for target in targets]
+        inodes = [find(key) for key in keys]
+        if not harmless or None in inodes or not all([target.startswith(up) for target in targets]):  # noqa: C419
+            self._mixed(snapshot, path, prefix, up, names, descriptor)
+            return
+        if prefix:
+            names = [prefix + name for name in names]
+        known = cast("list[Blob]", inodes)
+        snapshot.unique.update(known)
+        snapshot.files += [
+            new(name, blob.size, blob.disk, key) for name, key, blob in zip(names, keys, known, strict=True)
+        ]
+
+    def _mixed(self, snapshot: Snapshot, path: str, prefix: str, up: str, names: list[str], descriptor: int) -> None:
+        """A folder of a revision in which anything may lie, a name at a time."""
         for name in names:
             try:
-                target = readlink(name, dir_fd=descriptor)
+                target = os.readlink(name, dir_fd=descriptor)
             except OSError:
                 self._real(snapshot, path, prefix, name, descriptor)
                 continue
-            key = target[skip:]
-            blob = find(key)
-            if blob is None or not target.startswith(up):
+            found: tuple[str, Blob] | None = None
+            if target.startswith(up) and (usual := self.contents.blobs.get(target[len(up) :])):
+                found = target[len(up) :], usual
+            else:
                 found = self._elsewhere(snapshot, path, prefix + name, target)
-                if found is None:
-                    continue
+            if found is not None:
                 key, blob = found
-            if prefix:
-                name = prefix + name
-            if not harmless:
-                name, key = _clean(name, self.contents.names), _clean(key, self.contents.keys)
-            inodes.append(blob)
-            add(File(name=name, size=blob.size, size_on_disk=blob.disk, blob=key))
-        snapshot.unique.update(inodes)
+                snapshot.unique.add(blob)
+                shown = _clean(prefix + name, self.contents.names)
+                snapshot.files.append(File(shown, blob.size, blob.disk, _clean(key, self.contents.keys)))
 
     def _elsewhere(self, snapshot: Snapshot, path: str, name: str, target: str) -> tuple[str, Blob] | None:
         """A link that is not the usual one to a known blob: the blob's name and inode if it is one after all."""
@@ -280,4 +305,4 @@ class _Reader:
             blob, shown = self._one(status), _clean(prefix + name, self.contents.names)
             snapshot.unique.add(blob)
             snapshot.kept[shown] = blob
-            snapshot.files.append(File(name=shown, size=blob.size, size_on_disk=blob.disk, blob=None))
+            snapshot.files.append(File(shown, blob.size, blob.disk, None))

@@ -38,7 +38,7 @@ class Complaints:
 
     def problems(self) -> tuple[Problem, ...]:
         """One problem per rule, with the first three names."""
-        return tuple(Problem(rule=rule, message=_sentence(rule, names)) for rule, names in self._found.items())
+        return tuple([Problem(rule=rule, message=_sentence(rule, names)) for rule, names in self._found.items()])
 
 
 def _sentence(rule: str, names: list[str]) -> str:

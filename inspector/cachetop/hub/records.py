@@ -36,6 +36,8 @@ class Revision(Record, frozen=True):
     files: tuple[File, ...]
     missing: tuple[str, ...] = ()
     """Names in the revision's stored file list that are not there."""
+    superseded: bool = False
+    """Detached, while a ref points to another revision of the repo: a newer download took its place."""
 
 
 class Partial(Record, frozen=True):
@@ -64,6 +66,8 @@ class Repo(Record, frozen=True):
     problems: tuple[Problem, ...]
     revisions: tuple[Revision, ...]
     partials: tuple[Partial, ...]
+    last_used_reason: str | None = None
+    """Why `last_used` is None. Access times are exact to a day: relatime moves them at most once a day."""
 
 
 class Root(Record, frozen=True):
@@ -72,6 +76,19 @@ class Root(Record, frozen=True):
     path: str
     reason: str
     exists: bool = True
+    problem: str | None = None
+
+
+class Beside(Record, frozen=True):
+    """Another place with models. cachetop only looks at it: `note` says whose it is."""
+
+    kind: str
+    path: str
+    reason: str
+    size: int | None
+    size_on_disk: int | None
+    files: int | None
+    note: str
     problem: str | None = None
 
 
@@ -84,3 +101,7 @@ class Models(Record, frozen=True):
     size_on_disk: int = 0
     repos: tuple[Repo, ...] = ()
     problems: tuple[Problem, ...] = ()
+    beside: tuple[Beside, ...] = ()
+    """Other places with models, where somebody looked (`cachetop.hub.beside`)."""
+    scanning: bool = False
+    """The first scan is still running: more repos are to come, and sizes grow."""

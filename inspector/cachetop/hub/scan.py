@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -18,6 +18,7 @@ import msgspec
 from cachetop.base.hostile import clean
 from cachetop.base.record import Problem, why
 from cachetop.hub import layout
+from cachetop.hub.collecting import collecting_later
 from cachetop.hub.contents import Blob, Contents, inode, moved, open_root
 from cachetop.hub.folder import read
 from cachetop.hub.records import Models, Repo, Root
@@ -29,6 +30,9 @@ from cachetop.locations import Location
 _YOUNG = 2.0
 """Seconds. File systems keep times in steps of up to two seconds: a folder younger than that may change
 again without its time moving, so it is read again."""
+_FIRST_ROWS = 0.05
+_MORE_ROWS = 0.25
+"""Seconds into a scan after which the repos so far are told, and from then on."""
 
 
 class BlobOwner(NamedTuple):
@@ -74,10 +78,30 @@ class Scanner:
         self._known: dict[tuple[str, str, str], Known] = {}
         self._owners: dict[tuple[int, int], tuple[BlobOwner, ...]] | None = None
 
-    def scan(self) -> Models:
-        """The picture now. With nothing changed it is the very object of the previous call."""
+    def scan(self, early: Callable[[Models], None] | None = None) -> Models:
+        """The picture now. With nothing changed it is the very object of the previous call.
+
+        `early` is called during a long scan with the repos read so far, marked as `scanning`.
+        """
+        with collecting_later():
+            return self._scan(self._teller(early) if early else None)
+
+    def _teller(self, early: Callable[[Models], None]) -> Callable[[bool], None]:
+        due = time.monotonic() + _FIRST_ROWS
+
+        def tell(now: bool) -> None:
+            nonlocal due
+            if now or time.monotonic() >= due:
+                known = [each for root in self._roots for each in root.known()]
+                if known:
+                    early(msgspec.structs.replace(self._total(known), scanning=True))
+                due = time.monotonic() + _MORE_ROWS
+
+        return tell
+
+    def _scan(self, tell: Callable[[bool], None] | None) -> Models:
         seen: set[tuple[int, int]] = set()
-        changed = [root.refresh(seen) for root in self._roots]
+        changed = [root.refresh(seen, tell) for root in self._roots]
         if any(changed) or any(root.read_anew for root in self._roots):
             self._owners = None
         if self._models is not None and not any(changed):
@@ -148,11 +172,18 @@ class _Root:
         self.read_anew = False
         """Some repo was read again in the last refresh, so inodes may differ even if no record does."""
 
+        self.read_large = False
+        """A repo that may be large was read by this object, so rows have been told of."""
+
     def known(self) -> Iterator[Known]:
         return (each for each in self._folders.values() if each is not None)
 
-    def refresh(self, seen: set[tuple[int, int]]) -> bool:
-        """Bring this root up to date; returns whether anything changed. `seen`: roots done already."""
+    def refresh(self, seen: set[tuple[int, int]], tell: Callable[[bool], None] | None = None) -> bool:
+        """Bring this root up to date; returns whether anything changed.
+
+        `seen`: roots done already. `tell` is called after each repo that was read, and with True
+        before the first one that may take long.
+        """
         self.read_anew = False
         try:
             descriptor = open_root(self.location.path)
@@ -163,7 +194,7 @@ class _Root:
             if (status.st_dev, status.st_ino) in seen:
                 return self._gone(None, exists=True)  # two variables name one folder: it is listed once
             seen.add((status.st_dev, status.st_ino))
-            return self._read(descriptor, status)
+            return self._read(descriptor, status, tell)
         except OSError as error:
             return self._gone(_trouble(self.location.path, error))
         finally:
@@ -175,7 +206,7 @@ class _Root:
         self.record, self._folders, self.store, self._listed = record, {}, Store(), None
         return changed
 
-    def _read(self, descriptor: int, status: os.stat_result) -> bool:
+    def _read(self, descriptor: int, status: os.stat_result, tell: Callable[[bool], None] | None) -> bool:
         now = time.time()
         record = msgspec.structs.replace(self.record, exists=True, problem=None)
         changed = record != self.record
@@ -184,7 +215,7 @@ class _Root:
             self._spellings = tuple({os.path.abspath(self.location.path), os.path.realpath(self.location.path)})
             names = [name for name in os.listdir(descriptor) if layout.identity(name)]
             changed |= set(names) != set(self._folders)
-            self._folders = {name: self._folders.get(name) for name in sorted(names)}
+            self._folders = {name: self._folders.get(name) for name in sorted(names, key=_large_last)}
             young = abs(now - status.st_mtime) < _YOUNG
             self._listed = None if young else (status.st_ino, status.st_mtime_ns)
         store_changed = self.store.refresh(descriptor)
@@ -198,6 +229,9 @@ class _Root:
                     if known.contents.partials:
                         changed |= self._grow(descriptor, name, known)
                     continue
+            if tell and _may_be_large(name) and not self.read_large:
+                tell(True)
+                self.read_large = True
             self.read_anew = True
             fresh = self._fresh(descriptor, name, frozen, now)
             if fresh is not None and known is not None and fresh.summary.repo == known.summary.repo:
@@ -205,6 +239,8 @@ class _Root:
                 continue  # read again, and nothing to see: it stays the same record
             changed |= fresh is not known
             self._folders[name] = fresh
+            if tell:
+                tell(False)
         return changed
 
     def _fresh(self, descriptor: int, name: str, frozen: bool, now: float) -> Known | None:
@@ -233,6 +269,15 @@ class _Root:
         known.summary.repo = msgspec.structs.replace(before, partials=grown, reclaimable=before.reclaimable + disk)
         known.repo = known.summary.repo
         return True
+
+
+def _may_be_large(folder: str) -> bool:
+    """Data sets have the most files: they are read last, and the first rows do not wait for them."""
+    return folder.startswith("datasets--")
+
+
+def _large_last(folder: str) -> tuple[bool, str]:
+    return _may_be_large(folder), folder
 
 
 def _trouble(path: str, error: OSError) -> str | None:

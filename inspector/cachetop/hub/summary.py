@@ -39,35 +39,46 @@ class Summary(msgspec.Struct, eq=False):
 def summarise(folder: str, root: str, contents: Contents, frozen: bool) -> Summary:
     """Build the record of one repo. `frozen`: the file system keeps no access times."""
     kind, name = layout.identity(folder) or ("model", clean(folder))
-    named: set[Blob] = set()
+    snapshots = contents.snapshots
+    snapshots.sort(key=attrgetter("commit"))
     several: set[Blob] = set()
-    for snapshot in contents.snapshots:
-        if named:
+    if len(snapshots) == 1:
+        named = snapshots[0].unique
+    else:
+        named = set()
+        for snapshot in snapshots:
             several |= named & snapshot.unique
-        named |= snapshot.unique
-    contents.snapshots.sort(key=attrgetter("commit"))
-    everything = named.union(contents.blobs.values(), contents.partials.values())
-    shared = set() if contents.plain else {blob for blob in everything if blob.links > 1 or blob.stored}
-    outside = sum([blob.disk for blob in shared])
-    _check(contents, named)
+            named |= snapshot.unique
+    shared: set[Blob] = set()
+    size, disk = sum([blob.size for blob in named]), sum([blob.disk for blob in named])
+    everything_disk = disk
+    all_named = named.issuperset(contents.blobs.values())
+    if not contents.plain or contents.partials or not all_named:
+        everything = named.union(contents.blobs.values(), contents.partials.values())
+        everything_disk = sum([blob.disk for blob in everything])
+        if not contents.plain:
+            shared = {blob for blob in everything if blob.links > 1 or blob.stored}
+    _check(contents, named, all_named)
     refs: dict[str, list[str]] = {}
     for ref, commit in contents.refs.items():
         refs.setdefault(commit, []).append(clean(ref))
-    read = [blob.accessed for blob in named if blob.accessed > blob.modified]
-    size, disk = sum([blob.size for blob in named]), sum([blob.disk for blob in named])
+    used = 0.0 if frozen else max([blob.accessed for blob in named if blob.accessed > blob.modified], default=0.0)
     counted = shared & named
+    others = several | shared
+    attached = any(each.commit in refs for each in snapshots)
     repo = Repo(
         id=name,
         type=kind,
         root=root,
         size=size,
         size_on_disk=disk,
-        reclaimable=sum([blob.disk for blob in everything]) - outside,
-        last_used=max(read) if read and not frozen else None,
+        reclaimable=everything_disk - sum([blob.disk for blob in shared]),
+        last_used=used or None,
+        last_used_reason=unused(frozen, used),
         last_modified=max([blob.modified for blob in named]) if named else contents.modified,
         problems=contents.complaints.problems(),
-        revisions=tuple([_revision(each, refs.get(each.commit, []), several | shared) for each in contents.snapshots]),
-        partials=partials(contents),
+        revisions=tuple([_revision(each, refs.get(each.commit, []), others, attached) for each in snapshots]),
+        partials=partials(contents) if contents.partials else (),
     )
     return Summary(
         repo,
@@ -77,13 +88,20 @@ def summarise(folder: str, root: str, contents: Contents, frozen: bool) -> Summa
     )
 
 
-def _revision(snapshot: Snapshot, refs: list[str], others: set[Blob]) -> Revision:
-    """`others`: inodes that something else names as well."""
+def unused(frozen: bool, used: float) -> str | None:
+    """Why it is not known when a repo was last used; None where it is."""
+    if frozen:
+        return "its file system keeps no access times (noatime or read-only)"
+    return None if used else "nothing was read since it was downloaded"
+
+
+def _revision(snapshot: Snapshot, refs: list[str], others: set[Blob], attached: bool) -> Revision:
+    """`others`: inodes that something else names as well. `attached`: some revision of the repo has a ref."""
     unique = snapshot.unique
     disk = sum([blob.disk for blob in unique])
     return Revision(
         commit=clean(snapshot.commit),
-        refs=tuple(sorted(refs, key=lambda ref: (ref != "main", ref))),
+        refs=tuple(sorted(refs, key=_main_first) if len(refs) > 1 else refs),
         size=sum([blob.size for blob in unique]),
         size_on_disk=disk,
         reclaimable=disk - sum([blob.disk for blob in unique & others]) if others else disk,
@@ -91,10 +109,15 @@ def _revision(snapshot: Snapshot, refs: list[str], others: set[Blob]) -> Revisio
         complete=None,
         files=tuple(snapshot.files),
         missing=tuple(sorted(snapshot.lost)),
+        superseded=attached and not refs,
     )
 
 
-def _check(contents: Contents, named: set[Blob]) -> None:
+def _main_first(ref: str) -> tuple[bool, str]:
+    return ref != "main", ref
+
+
+def _check(contents: Contents, named: set[Blob], all_named: bool) -> None:
     """Complain about refs without a revision and blobs without one."""
     if not contents.snapshots or contents.complaints.blind:
         return  # a download is starting, or a part could not be read: of course things do not fit
@@ -103,7 +126,7 @@ def _check(contents: Contents, named: set[Blob]) -> None:
         for ref, commit in contents.refs.items():
             if commit not in commits:
                 contents.complaints.add("missing-commit", f"{ref} ({commit[:12]})")
-    if not named.issuperset(contents.blobs.values()):
+    if not all_named:
         for name, blob in contents.blobs.items():
             if blob not in named:
                 contents.complaints.add("orphan-blob", name)

@@ -1,4 +1,4 @@
-"""Asks the kernel how much of a repo's content is in RAM, by descriptors below the cache root."""
+"""Opens what a scan saw, by descriptors below the cache root, and asks how much of it is in RAM."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 from cachetop.base.files import open_quietly
 from cachetop.base.residency import resident_fd
 from cachetop.hub import layout
-from cachetop.hub.contents import Blob, folder, open_root
+from cachetop.hub.contents import Blob, Snapshot, folder, open_root
+from cachetop.hub.records import File
 from cachetop.hub.scan import Known
 
 
@@ -29,18 +30,39 @@ class Opened:
         """Bytes in RAM of the blob named `key` on disk; None where that cannot be told."""
         blob = self.known.contents.blobs[key]
         if blob not in self._asked:
-            if blob.stored:
-                self._asked[blob] = self._below(self.root, f"{layout.STORE}/{blob.stored}", blob)
-            else:
-                self._asked[blob] = self._ask(self._blobs, key, blob)
+            self._asked[blob] = self._ask(self.open_blob(key))
         return self._asked[blob]
 
     def kept(self, commit: str, name: str, blob: Blob) -> int | None:
         """Bytes in RAM of a real file in a revision's folder; `name` as in `File.name`."""
         if blob not in self._asked:
-            spelled = self.known.contents.names.get(name, name)
-            self._asked[blob] = self._below(self.top, f"snapshots/{commit}/{spelled}", blob)
+            self._asked[blob] = self._ask(self.open_kept(commit, name, blob))
         return self._asked[blob]
+
+    @contextmanager
+    def content(self, snapshot: Snapshot, file: File) -> Iterator[int | None]:
+        """The open content of a file of a revision; None when it is not what the scan saw, or not readable."""
+        if file.blob is None:
+            descriptor = self.open_kept(snapshot.commit, file.name, snapshot.kept[file.name])
+        else:
+            descriptor = self.open_blob(self.known.contents.keys.get(file.blob, file.blob))
+        try:
+            yield descriptor
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def open_blob(self, key: str) -> int | None:
+        """Open the blob named `key` on disk if it is still the inode of the scan; the caller closes it."""
+        blob = self.known.contents.blobs[key]
+        if blob.stored:
+            return self._below(self.root, f"{layout.STORE}/{blob.stored}", blob)
+        return _open(self._blobs, key, blob)
+
+    def open_kept(self, commit: str, name: str, blob: Blob) -> int | None:
+        """Open a real file in a revision's folder if it is still the inode of the scan; the caller closes it."""
+        spelled = self.known.contents.names.get(name, name)
+        return self._below(self.top, f"snapshots/{commit}/{spelled}", blob)
 
     def _below(self, start: int, path: str, blob: Blob) -> int | None:
         *folders, name = path.split("/")
@@ -50,24 +72,32 @@ class Opened:
                     start = stack.enter_context(folder(part, start))
             except OSError:
                 return None
-            return self._ask(start, name, blob)
+            return _open(start, name, blob)
 
-    def _ask(self, at: int | None, name: str, blob: Blob) -> int | None:
-        if at is None:
-            return None
-        try:
-            descriptor = open_quietly(name, at)
-        except OSError:
+    def _ask(self, descriptor: int | None) -> int | None:
+        if descriptor is None:
             return None
         try:
             status = os.fstat(descriptor)
-            if (status.st_dev, status.st_ino, status.st_size) != (blob.device, blob.inode, blob.size):
-                return None  # replaced since the scan
             if status.st_atime > status.st_mtime:
                 self.used.append(status.st_atime)
             return resident_fd(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _open(at: int | None, name: str, blob: Blob) -> int | None:
+    if at is None:
+        return None
+    try:
+        descriptor = open_quietly(name, at)
+    except OSError:
+        return None
+    status = os.fstat(descriptor)
+    if (status.st_dev, status.st_ino, status.st_size) == (blob.device, blob.inode, blob.size):
+        return descriptor
+    os.close(descriptor)  # replaced since the scan
+    return None
 
 
 @contextmanager

@@ -64,6 +64,8 @@ class Changes:
                 yield _entry("entry-removed", entry)
 
     def _of_models(self, models: Models) -> Iterator[Event]:
+        if models.scanning:  # the first scan's repos as they come
+            return
         before, self._models = self._models, models
         if before is None:
             return
@@ -81,7 +83,7 @@ class Changes:
 
     def _of_gpus(self, gpus: Gpus) -> Iterator[Event]:
         for gpu in gpus.gpus:
-            if gpu.memory is None:
+            if gpu.memory is None or gpu.mig is not None:
                 continue
             known = self._vram.get(gpu.index)
             if known is None or abs(known - gpu.memory.used) >= VRAM_STEP:

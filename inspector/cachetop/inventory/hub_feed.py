@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
+from cachetop.hub import beside
+from cachetop.hub.collecting import collecting_later
 from cachetop.hub.detail import with_detail
-from cachetop.hub.records import Models
+from cachetop.hub.records import Beside, Models
 from cachetop.hub.scan import Scanner
-from cachetop.inventory.feed import Feed, Publish
+from cachetop.inventory.feed import Feed, Publish, log
 from cachetop.inventory.updates import ModelsChanged
 from cachetop.locations import Location
+
+_WALK_PAUSE = 60.0
+"""Seconds between two walks of the other places with models; more where a walk takes long."""
 
 
 class HubFeed(Feed):
@@ -26,18 +34,52 @@ class HubFeed(Feed):
         self._shown: Models | None = None
         self.inodes: Mapping[tuple[int, int], Any] = {}
         """(device, inode) -> what it belongs to; replaced whole after each change."""
+        self._others: tuple[Beside, ...] = ()
+        self._ended = threading.Event()
 
     def look(self) -> float:
         """Scan what changed, then the second pass over it."""
         began = time.perf_counter()
-        graph = self._scanner.scan()
         if self._shown is None:
-            self._show(graph)  # names and sizes first; completeness and residency follow
+            with collecting_later(stay=True):
+                graph = self._scanner.scan(self._early)
+                self._show(graph)  # names and sizes first; completeness and residency follow
+                self._detail(graph)
+        else:
+            self._detail(self._scanner.scan())
+        return max(self._interval, 20 * (time.perf_counter() - began))
+
+    def _detail(self, graph: Models) -> None:
         detailed = with_detail(graph, self._scanner)
+        detailed = msgspec.structs.replace(detailed, beside=self._others)
         if detailed != self._shown:
             self.inodes = self._scanner.inodes()
             self._show(detailed)
-        return max(self._interval, 20 * (time.perf_counter() - began))
+
+    def _early(self, models: Models) -> None:
+        """The repos read so far, while the first scan of a large cache goes on."""
+        if not self.stopped:
+            self.publish(ModelsChanged(models))
+
+    def _walk(self) -> None:
+        """Measure the other places with models now and then, in a thread of its own: they may be large or slow."""
+        while not self.stopped:
+            began = time.perf_counter()
+            try:
+                self._others = beside.look()
+            except Exception:
+                log.exception("measuring the other places with models failed")
+            self._ended.wait(max(_WALK_PAUSE, 100 * (time.perf_counter() - began)))
+
+    def start(self) -> None:
+        """Start the threads."""
+        super().start()
+        threading.Thread(target=self._walk, name="cachetop-beside", daemon=True).start()
+
+    def stop(self) -> None:
+        """Ask the threads to end; does not wait for them."""
+        super().stop()
+        self._ended.set()
 
     def _show(self, models: Models) -> None:
         self._shown = models

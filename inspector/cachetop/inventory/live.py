@@ -9,7 +9,8 @@ from typing import Any
 from cachetop import locations
 from cachetop.conversion.records import Jobs, Run
 from cachetop.gpu.attribution import Attribution
-from cachetop.gpu.records import Gpus
+from cachetop.gpu.detail import ProcessDetail
+from cachetop.gpu.records import Gpus, Process
 from cachetop.gpu.sampler import Source
 from cachetop.gpu.source import NvmlSource
 from cachetop.hub.records import Models
@@ -61,7 +62,7 @@ class Inventory:
         self._hub = HubFeed(self._publish, self.hub_roots, interval)
         self._kernels = KernelFeed(self._publish, self.kernel_roots, self._sms, interval)
         self._runs = RunFeed(self._publish)
-        self._watch = WatchFeed(self._publish, self._targets, self._changed)
+        self._watch = WatchFeed(self._publish, self._targets, self._changed, self._named)
         self._attribution = Attribution(self._inodes)
         self._gpus = GpuFeed(self._publish, gpu or NvmlSource(self._attribution), interval)
 
@@ -79,6 +80,10 @@ class Inventory:
         """Look at everything again now."""
         self._changed(None)
         self._runs.wake()
+
+    def process(self, process: Process) -> ProcessDetail:
+        """One process of the newest sample in depth, now. Reads files: not for an event loop."""
+        return self._gpus.process(process, self._inodes(), self.kernel_roots)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every update from now on; returns what ends that."""
@@ -115,6 +120,12 @@ class Inventory:
             self._hub.wake()
         if target is None or not target.startswith("hub"):
             self._kernels.wake()
+
+    def _named(self, target: str, path: str) -> None:
+        if target.startswith("hub"):
+            self._hub.wake()
+        else:
+            self._kernels.touched(path)
 
     def _sms(self) -> tuple[str, ...] | None:
         """The SMs of the GPUs here; None while unknown, so that nothing is called foreign on a guess."""

@@ -10,16 +10,20 @@ from cachetop.watch import Mode, Target, Watcher
 
 
 class WatchFeed(Feed):
-    """Publishes `WatchChanged`; calls `changed(target_id or None)` from watchdog's thread."""
+    """Publishes `WatchChanged`; `changed` and `named` are called from watchdog's thread (see `Watcher`)."""
 
     name = "watch"
 
     def __init__(
-        self, publish: Publish, targets: Callable[[], Iterable[Target]], changed: Callable[[str | None], None]
+        self,
+        publish: Publish,
+        targets: Callable[[], Iterable[Target]],
+        changed: Callable[[str | None], None],
+        named: Callable[[str, str], None],
     ) -> None:
         super().__init__(publish)
         self._targets = targets
-        self._watcher = Watcher(changed)
+        self._watcher = Watcher(changed, named)
         self._started = False
         self._mode: Mode | None = None
 

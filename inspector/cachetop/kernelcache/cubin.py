@@ -22,13 +22,12 @@ from dataclasses import dataclass
 from cachetop.base.files import open_quietly
 
 _EM_CUDA = 190
-_NOBITS = 8
+NOBITS = 8
 _HEADER = 64
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 _SECTIONS_MOST = 4096
 _NAMES_MOST = 1 << 20
 _NOTE_MOST = 1 << 14
-_TOOL = b".note.nv.tkinfo\0"
 _ARCH = re.compile(rb"-arch[= ]sm_(\d{2,3})([af]?)\b")
 _RELEASE = re.compile(rb"release (\d{1,3}\.\d{1,3})")
 
@@ -57,6 +56,47 @@ def read(path: str, dir_fd: int | None = None) -> Cubin:
 
 def read_fd(fd: int) -> Cubin:
     """As `read`, from an open descriptor, whose position it leaves alone."""
+    found = layout(fd)
+    note = found.section(".note.nv.tkinfo")
+    tool = found.bytes_of(note, _NOTE_MOST) if note else b""
+    return _decode(found.abi, found.flags, found.version, tool)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One section header: type and flags as in ELF, offset and size in bytes, `link` another section's index."""
+
+    name: str
+    type: int
+    flags: int
+    offset: int
+    size: int
+    link: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The checked headers of a whole cubin, open as `fd`: every section lies within the file."""
+
+    fd: int
+    abi: int
+    flags: int
+    version: int
+    sections: tuple[Section, ...]
+
+    def section(self, name: str) -> Section | None:
+        """The first section of that name."""
+        return next((one for one in self.sections if one.name == name), None)
+
+    def bytes_of(self, section: Section, most: int) -> bytes:
+        """At most `most` first bytes of a section; none for one that takes no room in the file."""
+        if section.type == NOBITS:
+            return b""
+        return os.pread(self.fd, min(section.size, most), section.offset)
+
+
+def layout(fd: int) -> Layout:
+    """Check the headers of the cubin open as `fd`. Raises OSError, and CubinError for anything but a whole cubin."""
     size = os.fstat(fd).st_size
     head = os.pread(fd, _HEADER, 0)
     if not head:
@@ -76,29 +116,27 @@ def read_fd(fd: int) -> Cubin:
     ends = max(table + count * entry_size, programs + program_count * program_size)
     if ends > size:
         raise CubinError(f"it is {size} bytes long, its header tables end at {ends}")
-    sections = _sections(fd, table, min(count, _SECTIONS_MOST))
-    for section in sections:
-        if section[1] != _NOBITS and section[4] + section[5] > size:
-            raise CubinError(f"it is {size} bytes long, one of its sections ends at {section[4] + section[5]}")
-    tool = _note(fd, sections, names_index)
-    return _decode(head[8], flags, version, tool)
+    rows = _rows(fd, table, min(count, _SECTIONS_MOST))
+    for row in rows:
+        if row[1] != NOBITS and row[4] + row[5] > size:
+            raise CubinError(f"it is {size} bytes long, one of its sections ends at {row[4] + row[5]}")
+    names = b""
+    if names_index < len(rows) and rows[names_index][1] != NOBITS:
+        names = os.pread(fd, min(rows[names_index][5], _NAMES_MOST), rows[names_index][4])
+    sections = tuple(Section(text_at(names, row[0]), row[1], row[2], row[4], row[5], row[6]) for row in rows)
+    return Layout(fd, head[8], flags, version, sections)
 
 
-def _sections(fd: int, table: int, count: int) -> list[tuple[int, ...]]:
+def text_at(table: bytes, offset: int) -> str:
+    """The zero-ended text at `offset` of a string table; empty where there is none. At most 4 KiB are taken."""
+    end = table.find(b"\0", offset, offset + 4096)
+    return table[offset:end].decode("utf-8", "replace") if 0 <= offset <= end else ""
+
+
+def _rows(fd: int, table: int, count: int) -> list[tuple[int, ...]]:
     raw = os.pread(fd, count * _SECTION.size, table)
     whole = len(raw) // _SECTION.size * _SECTION.size
     return list(_SECTION.iter_unpack(raw[:whole]))
-
-
-def _note(fd: int, sections: list[tuple[int, ...]], names_index: int) -> bytes:
-    """The bytes of `.note.nv.tkinfo`, which names the tool and its arguments; empty when there is none."""
-    if names_index >= len(sections):
-        return b""
-    names = os.pread(fd, min(sections[names_index][5], _NAMES_MOST), sections[names_index][4])
-    for section in sections:
-        if names[section[0] : section[0] + len(_TOOL)] == _TOOL:
-            return os.pread(fd, min(section[5], _NOTE_MOST), section[4])
-    return b""
 
 
 def _decode(abi: int, flags: int, version: int, tool: bytes) -> Cubin:

@@ -12,7 +12,7 @@ import msgspec
 from cachetop.base.files import open_quietly, read_bounded
 from cachetop.base.hostile import clean
 from cachetop.base.record import why
-from cachetop.kernelcache import cubin
+from cachetop.kernelcache import cubin, gencode
 from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Facts
 from cachetop.kernelcache.records import Entry, Producer
 from cachetop.kernelcache.shelves import open_folder
@@ -23,6 +23,11 @@ _CHILDREN_MOST = 64
 _PICKLE_MOST = 1 << 19
 _PREFIX = re.compile(r"(/.+)/lib(?:64)?/python\d\.\d{1,2}/(?:site|dist)-packages/")
 _TRITON_VERSION = re.compile(rb'"triton_version": "(\d{1,3}\.\d{1,3}[0-9A-Za-z.+]{0,40})"')
+_TIME_TAKEN = b"_time_taken_ns\x94"
+_KEYS = re.compile(rb"(?<![A-Z2-7])[A-Z2-7]{52}(?![A-Z2-7])")
+_LOCATION = re.compile(rb'^#loc\d* = loc\("([^"\n]{1,4096})":\d', re.MULTILINE)
+_LOCATION_WITHIN = 1 << 13
+_USES_MOST = 4096
 _NOTHING = Facts()
 
 
@@ -35,25 +40,34 @@ class _Group(msgspec.Struct, gc=False):
     child_paths: dict[str, str]
 
 
+class _Best(msgspec.Struct, gc=False):
+    triton_cache_hash: str | None = None
+
+
 _metadata = msgspec.json.Decoder(_Metadata).decode
 _group = msgspec.json.Decoder(_Group).decode
+_best = msgspec.json.Decoder(_Best).decode
 _producers: dict[tuple[str | None, str | None], Producer] = {}
 
 
 def read(entry: Entry, folder: int, place: str, name: str, ground: Ground) -> Facts:
     """The facts of the entry `name` in the open `folder`, whose path is `place`."""
     if entry.kind == "triton" or entry.part == "triton":
-        return _triton(folder, place, name, ground)
+        return _triton(folder, place, name, ground, entry.part == "triton")
     if entry.kind == "nvrtc":
         return _nvrtc(entry, folder, name)
     if entry.part in ("fxgraph", "aotautograd"):
         return _pickles(folder, name)
+    if entry.part == "autotune":
+        return _autotune(folder, name)
+    if entry.kind == "torch-extensions" or entry.part == "operator":
+        return _extension(folder, name)
     if entry.part in ("wrapper", "source") and entry.kind == "inductor":
         return Facts(witness=f"{name}.py") if entry.part == "wrapper" else _NOTHING
     return _NOTHING
 
 
-def _triton(folder: int, place: str, key: str, ground: Ground) -> Facts:
+def _triton(folder: int, place: str, key: str, ground: Ground, inside: bool) -> Facts:
     inner = open_folder(key, folder)
     if inner is None:
         return _NOTHING
@@ -81,6 +95,7 @@ def _triton(folder: int, place: str, key: str, ground: Ground) -> Facts:
             broken=broken,
             code_sm=code_sm,
             build_milliseconds=_build(files, stem, group) if elsewhere is None and broken is None else None,
+            source=_source(inner, stem, files) if inside else None,
             witness=f"{key}/{group}",
         )
     except OSError:
@@ -185,19 +200,75 @@ def _nvrtc(entry: Entry, folder: int, name: str) -> Facts:
         os.close(handle)
 
 
+def _source(inner: int, stem: str, files: dict[str, os.stat_result]) -> str | None:
+    """The file that an Inductor kernel was generated into, by which its configurations are compared."""
+    for name in (f"{stem}.source", f"{stem}.ttir"):
+        if name in files:
+            try:
+                hit = _LOCATION.search(read_bounded(name, _LOCATION_WITHIN, inner))
+            except (OSError, ValueError):
+                continue
+            if hit:
+                return hit[1].decode("utf-8", "replace")
+    return None
+
+
 def _pickles(folder: int, key: str) -> Facts:
-    """The Triton release a graph was made with: searched in its bytes, never unpickled."""
+    """A graph's Triton release, build time and kernels: searched in its bytes, never unpickled."""
     inner = open_folder(key, folder)
     if inner is None:
         return _NOTHING
     try:
         names = sorted(name for name in os.listdir(inner) if not name.startswith("."))
         for name in names[:1]:
-            hit = _TRITON_VERSION.search(read_bounded(name, _PICKLE_MOST, inner))
+            raw = read_bounded(name, _PICKLE_MOST, inner)
+            hit = _TRITON_VERSION.search(raw)
             producer = Producer(triton=hit[1].decode()) if hit else UNKNOWN_PRODUCER
-            return Facts(producer=producer, witness=f"{key}/{name}")
+            uses = dict.fromkeys(one.decode() for one in itertools.islice(_KEYS.findall(raw), _USES_MOST))
+            return Facts(
+                producer=producer,
+                build_milliseconds=_build_of(raw),
+                uses=tuple(uses),
+                witness=f"{key}/{name}",
+            )
     except (OSError, ValueError, RecursionError):
         pass
     finally:
         os.close(inner)
     return _NOTHING
+
+
+def _build_of(raw: bytes) -> float | None:
+    """Milliseconds out of the pickled `_time_taken_ns`: the name, its memo, then an int of four or of n bytes."""
+    place = raw.find(_TIME_TAKEN)
+    if place < 0:
+        return None
+    place += len(_TIME_TAKEN)
+    code = raw[place : place + 1]
+    if code == b"J":
+        value = raw[place + 1 : place + 5]
+    elif code == b"\x8a":
+        value = raw[place + 2 : place + 2 + min(raw[place + 1], 8)] if len(raw) > place + 1 else b""
+    else:
+        return None
+    return max(0, int.from_bytes(value, "little", signed=True)) / 1e6 or None
+
+
+def _autotune(folder: int, stem: str) -> Facts:
+    """The configuration that an Inductor autotuning noted as the best."""
+    try:
+        said = _best(read_bounded(f"{stem}.best_config", METADATA_MOST, folder))
+    except (OSError, ValueError, RecursionError):
+        return _NOTHING
+    return Facts(winner=said.triton_cache_hash)
+
+
+def _extension(folder: int, name: str) -> Facts:
+    """For which GPUs the extension was built."""
+    inner = open_folder(name, folder)
+    if inner is None:
+        return _NOTHING
+    try:
+        return Facts(codes=gencode.asked(inner))
+    finally:
+        os.close(inner)

@@ -32,6 +32,14 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     code_sm: str | None = None
     """The SM in the header of its machine code, with the variant."""
     build_milliseconds: float | None = None
+    source: str | None = None
+    """The file the kernel was written in, where entries of one source are compared."""
+    winner: str | None = None
+    """The key of the entry that autotuning noted as the best; raw, not cleaned."""
+    uses: tuple[str, ...] = ()
+    """Keys of the Triton entries that a graph uses."""
+    codes: tuple[str, ...] = ()
+    """What it holds to be loaded: `sm_86` for machine code, `compute_86` for PTX."""
     witness: str | None = None
     """The file whose access time tells of a use, below the entry's folder or beside it."""
 
@@ -51,8 +59,66 @@ class Row(msgspec.Struct, gc=False):
     links: Links = ()
     facts: Facts | None = None
     """What the second pass read about this entry; None until it did."""
+    use: tuple[float | None, bool | None] | None = None
+    """(last use, whether there was one since it was made), as access times tell; None before the second pass."""
     detailed: Entry | None = None
     """The entry as the second pass last gave it out."""
+
+
+class Rows(dict[str, Row]):
+    """Rows by name that keep their sum, their entries in order, and who is unsettled, in flight, changed or new.
+
+    `entries` are those of the first pass, `shown` those of the second where it has been. `changed` and `born` are
+    emptied by whoever has dealt with them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size_on_disk = 0
+        self.linked = 0
+        self.unsettled: set[str] = set()
+        self.flying: set[str] = set()
+        self.changed: set[str] = set()
+        self.born: set[str] = set()
+        self.entries: dict[str, Entry] = {}
+        self.shown: dict[str, Entry] = {}
+
+    def __setitem__(self, name: str, row: Row) -> None:
+        if name in self:
+            self._leave(name)
+        else:
+            self.born.add(name)
+        super().__setitem__(name, row)
+        self.size_on_disk += row.entry.size_on_disk
+        self.linked += bool(row.links)
+        self.changed.add(name)
+        self.entries[name] = row.entry
+        self.shown[name] = row.detailed or row.entry
+        if not row.settled:
+            self.unsettled.add(name)
+            if row.entry.state == "compiling":
+                self.flying.add(name)
+
+    def __delitem__(self, name: str) -> None:
+        self._leave(name)
+        self.changed.discard(name)
+        self.born.discard(name)
+        del self.entries[name], self.shown[name]
+        super().__delitem__(name)
+
+    def discard(self, name: str) -> bool:
+        """Remove a row; returns whether there was one."""
+        if name not in self:
+            return False
+        del self[name]
+        return True
+
+    def _leave(self, name: str) -> None:
+        old = self[name]
+        self.size_on_disk -= old.entry.size_on_disk
+        self.linked -= bool(old.links)
+        self.unsettled.discard(name)
+        self.flying.discard(name)
 
 
 @dataclass(slots=True)
@@ -61,7 +127,7 @@ class Shelf:
 
     stamp: int = -1
     listed: int = 0
-    rows: dict[str, Row] = field(default_factory=dict)
+    rows: Rows = field(default_factory=Rows)
 
 
 @dataclass(slots=True)
@@ -69,7 +135,8 @@ class Context:
     """What a scan hands to a format: the cache's id and kind, the moment (epoch seconds), what is not its own.
 
     `elsewhere` holds (device, inode) of the roots of other caches, which a format does not enter. `errors`
-    collects a sentence for each folder that could not be read.
+    collects a sentence for each folder that could not be read. A `quick` scan takes entries that are complete as
+    they were, as long as their folder still lists them.
     """
 
     cache: str
@@ -77,6 +144,9 @@ class Context:
     now: float
     elsewhere: frozenset[tuple[int, int]] = frozenset()
     errors: list[str] = field(default_factory=list)
+    quick: bool = False
+    prefix: str = ""
+    """The path of a cache that lies within another one, with a slash: it begins the paths of its entries."""
 
 
 class Format(Protocol):

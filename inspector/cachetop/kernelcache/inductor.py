@@ -133,7 +133,7 @@ def _single(root: int, name: str, shelf: Shelf, context: Context) -> bool:
     """One row for a whole subtree."""
     inner = open_folder(name, root)
     if inner is None:
-        return shelf.rows.pop(name, None) is not None
+        return shelf.rows.discard(name)
     try:
         state = "helper" if name in _HELPERS else "opaque"
         return keep(shelf.rows, name, tree_row(inner, name, context, key=name, state=state, part=name))
@@ -269,7 +269,7 @@ def _row(
         last_used=None,
         state=state,
         producer=UNKNOWN_PRODUCER,
-        path=clean(path),
+        path=clean(context.prefix + path),
         part=part,
     )
     # A graph's folder gets a file more for each new set of guards, which its shelf's mtime does not show.

@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection
 
 from cachetop.base.record import why
+from cachetop.kernelcache import gencode
 from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Context, Shelf
 from cachetop.kernelcache.records import Producer
 from cachetop.kernelcache.shelves import drop, drop_missing, folders, keep, open_folder
@@ -27,17 +28,47 @@ class Driver:
 
     def scan(self, root: int, shelves: dict[str, Shelf], context: Context) -> bool:
         """See `Format.scan`."""
-        rows = shelves.setdefault(".", Shelf()).rows
-        row = tree_row(root, ".", context, key="ComputeCache", state="opaque")
-        return keep(rows, ".", row) if row.entry.files else rows.pop(".", None) is not None
+        return whole_tree(root, shelves, context, "ComputeCache", None)
 
     def rescan(self, root: int, shelves: dict[str, Shelf], paths: Collection[str], context: Context) -> bool:
         """See `Format.rescan`."""
+        context.quick = False
         return self.scan(root, shelves, context)
 
     def owner(self, path: str) -> str | None:
         """See `Format.owner`."""
         return "."
+
+
+class NotUnderstood:
+    """A cache of a format that is not read: one row with its size, files and age, which says so."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def scan(self, root: int, shelves: dict[str, Shelf], context: Context) -> bool:
+        """See `Format.scan`."""
+        return whole_tree(root, shelves, context, self.kind, "contents not understood")
+
+    def rescan(self, root: int, shelves: dict[str, Shelf], paths: Collection[str], context: Context) -> bool:
+        """See `Format.rescan`."""
+        context.quick = False
+        return self.scan(root, shelves, context)
+
+    def owner(self, path: str) -> str | None:
+        """See `Format.owner`."""
+        return "."
+
+
+def whole_tree(root: int, shelves: dict[str, Shelf], context: Context, key: str, part: str | None) -> bool:
+    """One row for everything below a root, none for an empty one. A quick scan walks it only when its root changed."""
+    shelf = shelves.setdefault(".", Shelf())
+    stamp = os.fstat(root).st_mtime_ns
+    if context.quick and stamp == shelf.stamp:
+        return False
+    row = tree_row(root, ".", context, key=key, state="opaque", part=part)
+    shelf.stamp = stamp
+    return keep(shelf.rows, ".", row) if row.entry.files else shelf.rows.discard(".")
 
 
 class Extensions:
@@ -62,6 +93,7 @@ class Extensions:
 
     def rescan(self, root: int, shelves: dict[str, Shelf], paths: Collection[str], context: Context) -> bool:
         """See `Format.rescan`."""
+        context.quick = False
         return self.scan(root, shelves, context)
 
     def owner(self, path: str) -> str | None:
@@ -71,17 +103,22 @@ class Extensions:
 
 
 def _extensions(parent: int, version: str, shelf: Shelf, context: Context) -> bool:
-    """One row per extension; all are read anew, since a build changes files below and not the folder."""
+    """One row per extension. A build changes files below and not the folder, so all but a quick scan read them anew."""
     found = _VERSIONED.match(version)
     producer = Producer(cuda=f"{found[1]}.{found[2]}") if found and found[1] else UNKNOWN_PRODUCER
     names = folders(parent)
     changed = drop(shelf.rows, names)
     for name in names:
+        if context.quick and name in shelf.rows:
+            continue
         if (inner := open_folder(name, parent)) is None:
-            changed |= shelf.rows.pop(name, None) is not None
+            changed |= shelf.rows.discard(name)
             continue
         try:
-            row = tree_row(inner, f"{version}/{name}", context, key=name, name=name, state="opaque", producer=producer)
+            sms = gencode.sms(gencode.asked(inner))
+            row = tree_row(
+                inner, f"{version}/{name}", context, key=name, name=name, state="opaque", producer=producer, sm=sms
+            )
         finally:
             os.close(inner)
         changed |= keep(shelf.rows, name, row)

@@ -7,23 +7,32 @@ last use, checks of group files and cubins, verdicts) is `cachetop.kernelcache.d
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from cachetop.base.hostile import clean
 from cachetop.base.mounts import Mount, mount_of, mounts
 from cachetop.base.record import why
+from cachetop.kernelcache.flashinfer import FlashInfer
 from cachetop.kernelcache.formats import Context, Format, Row, Shelf
+from cachetop.kernelcache.hf_kernels import HfKernels
 from cachetop.kernelcache.inductor import Inductor
 from cachetop.kernelcache.nvrtc import Nvrtc
-from cachetop.kernelcache.opaque import Driver, Extensions
+from cachetop.kernelcache.opaque import Driver, Extensions, NotUnderstood
 from cachetop.kernelcache.records import Cache, Entry, Kernels
 from cachetop.kernelcache.triton import Triton
-from cachetop.locations import Location
+from cachetop.kernelcache.vllm import Vllm
+from cachetop.locations import Location, plugins
 
-FORMATS: dict[str, Callable[[], Format]] = {one.kind: one for one in (Triton, Inductor, Nvrtc, Driver, Extensions)}
+UNREAD = ("cupy", "numba", "warp", "deep-gemm", "tilelang", "jax", "cute-dsl", "helion", "tensorrt")
+FORMATS: dict[str, Callable[[], Format]] = {
+    **{one.kind: one for one in (Triton, Inductor, Nvrtc, Driver, Extensions, FlashInfer, Vllm, HfKernels)},
+    **{kind: partial(NotUnderstood, kind) for kind in UNREAD},
+}
 
 
 def scan(locations: Sequence[Location]) -> Kernels:
@@ -41,22 +50,31 @@ class Scanner:
 
     def __init__(self, locations: Sequence[Location]) -> None:
         self.kept: list[Kept] = []
+        self._parts: list[tuple[Cache, tuple[Entry, ...]]] = []
+        self._last: Kernels | None = None
+        formats: dict[str, Callable[[], Format]] = {**plugins(), **FORMATS}
         numbers: dict[str, int] = {}
         seen: set[tuple[str, str]] = set()
         for location in locations:
-            if location.kind not in FORMATS or (same := (location.kind, os.path.realpath(location.path))) in seen:
+            if location.kind not in formats or (same := (location.kind, os.path.realpath(location.path))) in seen:
                 continue
             seen.add(same)
             number = numbers[location.kind] = numbers.get(location.kind, 0) + 1
-            self.kept.append(Kept(location, location.kind if number == 1 else f"{location.kind}:{number}"))
+            self.kept.append(
+                Kept(location, formats[location.kind](), location.kind if number == 1 else f"{location.kind}:{number}")
+            )
 
-    def scan(self) -> Kernels:
-        """Bring everything up to date."""
+    def scan(self, quick: bool = False) -> Kernels:
+        """Bring everything up to date.
+
+        A `quick` scan lists what changed and reads what is new or in flight: that a complete entry lost files, or
+        lies on another file system now, is left to a whole one.
+        """
         elsewhere = self._roots()
-        table = mounts()
+        table = None if quick else mounts()
         with _no_collections():
             for kept in self.kept:
-                kept.scan(elsewhere, table)
+                kept.scan(elsewhere, table, quick)
             return self._picture()
 
     def rescan(self, cache_id: str, keys: Iterable[str]) -> Kernels:
@@ -69,8 +87,20 @@ class Scanner:
     def in_flight(self) -> list[tuple[str, str]]:
         """(cache id, path below its root) of every entry that was being compiled when last looked at."""
         return [
-            (kept.id, row.entry.path) for kept in self.kept for row in kept.rows() if row.entry.state == "compiling"
+            (kept.id, shelf.rows[name].entry.path)
+            for kept in self.kept
+            for shelf in kept.shelves.values()
+            for name in shelf.rows.flying
         ]
+
+    def born(self) -> frozenset[tuple[str, str]]:
+        """(cache id, path below its root) of the entries that were not there when this was last asked."""
+        found = []
+        for kept in self.kept:
+            for shelf in kept.shelves.values():
+                found += [(kept.id, shelf.rows[name].entry.path) for name in shelf.rows.born]
+                shelf.rows.born.clear()
+        return frozenset(found)
 
     def owner(self, cache_id: str, path: str) -> str | None:
         """The path of the entry that the file at `path` (below the root of that cache) belongs to, None for none."""
@@ -81,11 +111,18 @@ class Scanner:
 
         Raises KeyError for an entry that is not of this scanner's newest picture.
         """
+        return os.path.normpath(os.path.join(*self.place(entry)))
+
+    def place(self, entry: Entry) -> tuple[str, str, str]:
+        """(root of its cache, its folder below that, its raw name there), to be opened step by step.
+
+        Raises KeyError for an entry that is not of this scanner's newest picture.
+        """
         kept = self._of(entry.cache)
         for path, shelf in kept.shelves.items():
             for name, row in shelf.rows.items():
                 if row.entry.path == entry.path and row.entry.key == entry.key:
-                    return os.path.normpath(os.path.join(kept.root, path, name))
+                    return kept.root, path, name
         raise KeyError(entry.path)
 
     def root(self, cache_id: str) -> str:
@@ -109,19 +146,26 @@ class Scanner:
         return found
 
     def _picture(self) -> Kernels:
-        caches = tuple(kept.cache for kept in self.kept)
-        entries: tuple[Entry, ...] = tuple(entry for kept in self.kept for entry in kept.entries())
-        return Kernels(caches=caches, size_on_disk=sum(cache.size_on_disk for cache in caches), entries=entries)
+        """The same object as the last time when nothing changed."""
+        parts = [(kept.cache, kept.entries()) for kept in self.kept]
+        if self._last is None or any(
+            a is not b for new, old in zip(parts, self._parts, strict=True) for a, b in zip(new, old, strict=True)
+        ):
+            caches = tuple(cache for cache, _ in parts)
+            entries = tuple(itertools.chain.from_iterable(entries for _, entries in parts))
+            size = sum(cache.size_on_disk for cache in caches)
+            self._parts, self._last = parts, Kernels(caches=caches, size_on_disk=size, entries=entries)
+        return self._last
 
 
 class Kept:
     """One cache as it was last seen."""
 
-    def __init__(self, location: Location, cache_id: str) -> None:
+    def __init__(self, location: Location, form: Format, cache_id: str) -> None:
         self.id = cache_id
         self.location = location
         self.root = os.path.abspath(location.path)
-        self.format = FORMATS[location.kind]()
+        self.format = form
         self.shelves: dict[str, Shelf] = {}
         self._entries: tuple[Entry, ...] | None = ()
         self.cache = self._describe(None, None, False, True)
@@ -132,23 +176,25 @@ class Kept:
 
     def entries(self) -> tuple[Entry, ...]:
         if self._entries is None:
-            self._entries = tuple(row.entry for row in self.rows())
+            every = (shelf.rows.entries.values() for shelf in self.shelves.values())
+            self._entries = tuple(itertools.chain.from_iterable(every))
         return self._entries
 
-    def scan(self, roots: dict[str, tuple[int, int]], table: list[Mount]) -> None:
-        self._update(roots, lambda root, context: self.format.scan(root, self.shelves, context), table)
+    def scan(self, roots: dict[str, tuple[int, int]], table: list[Mount] | None, quick: bool) -> None:
+        self._update(roots, lambda root, context: self.format.scan(root, self.shelves, context), table, quick)
 
     def rescan(self, paths: list[str], roots: dict[str, tuple[int, int]]) -> None:
-        self._update(roots, lambda root, context: self.format.rescan(root, self.shelves, paths, context), None)
+        self._update(roots, lambda root, context: self.format.rescan(root, self.shelves, paths, context), None, True)
 
     def _update(
         self,
         roots: dict[str, tuple[int, int]],
         how: Callable[[int, Context], bool],
         table: list[Mount] | None,
+        quick: bool = False,
     ) -> None:
         elsewhere = frozenset(inode for cache_id, inode in roots.items() if cache_id != self.id)
-        context = Context(self.id, self.location.kind, time.time(), elsewhere)
+        context = Context(self.id, self.location.kind, time.time(), elsewhere, quick=quick)
         problem, exists, readable = None, True, True
         try:
             root = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -195,10 +241,11 @@ class Kept:
 
     def _size(self) -> int:
         """Every inode once, also one that several entries name."""
-        total = 0
+        total = sum(shelf.rows.size_on_disk for shelf in self.shelves.values())
+        if not any(shelf.rows.linked for shelf in self.shelves.values()):
+            return total
         seen: set[tuple[int, int]] = set()
         for row in self.rows():
-            total += row.entry.size_on_disk
             for device, inode, count in row.links:
                 if (device, inode) in seen:
                     total -= count

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from cachetop.base.files import DIRECTORY
 from cachetop.base.record import why
-from cachetop.kernelcache.formats import Context, Row, Shelf
+from cachetop.kernelcache.formats import Context, Row, Rows, Shelf
 
 RACY = 2_000_000_000
 """Nanoseconds: a folder changed less than this before it was listed may change again within its time stamp."""
@@ -28,29 +29,61 @@ def open_folder(name: str, dir_fd: int | None = None) -> int | None:
         return None
 
 
+@contextmanager
+def opened(root: str, path: str) -> Iterator[int | None]:
+    """The folder `path` below `root`, opened step by step without following a symlink; None when that fails."""
+    try:
+        handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield None
+        return
+    try:
+        with opened_below(handle, path) as found:
+            yield found
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def opened_below(root: int, path: str) -> Iterator[int | None]:
+    """As `opened`, below the folder that is open as `root`."""
+    handle: int | None = os.dup(root)
+    for part in path.split("/"):
+        if handle is not None and part != ".":
+            outer, handle = handle, open_folder(part, handle)
+            os.close(outer)
+    try:
+        yield handle
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
 def refresh(folder: int, shelf: Shelf, wanted: Callable[[str], bool], read: Reader, context: Context) -> bool:
     """Bring one shelf up to date. Lists it only when its mtime moved; reads only what changed."""
     try:
         stamp = os.fstat(folder).st_mtime_ns
         trusted = stamp == shelf.stamp and stamp < shelf.listed - RACY
         if trusted:
-            names: Iterable[str] = [name for name, row in shelf.rows.items() if not row.settled]
+            names: Iterable[str] = list(shelf.rows.unsettled)
         else:
             listed = time.time_ns()
-            names = [name for name in os.listdir(folder) if wanted(name)]
+            present = set(os.listdir(folder))
+            fresh = [name for name in present.difference(shelf.rows) if wanted(name)]
     except OSError as error:
         context.errors.append(f"a folder of this cache cannot be listed: {why(error)}")
         return False
     changed = False
     if not trusted:
-        changed = drop(shelf.rows, names)
+        changed = drop(shelf.rows, present)
         shelf.stamp, shelf.listed = stamp, listed
+        names = [*(shelf.rows.unsettled if context.quick else shelf.rows), *fresh]
     for name in names:
         changed |= reread(folder, name, shelf.rows, read, context)
     return changed
 
 
-def reread(folder: int, name: str, rows: dict[str, Row], read: Reader, context: Context) -> bool:
+def reread(folder: int, name: str, rows: Rows, read: Reader, context: Context) -> bool:
     """Bring one row up to date; an entry that reads the same stays the same object. Returns whether it changed."""
     old = rows.get(name)
     if old is not None and not old.open:
@@ -61,23 +94,23 @@ def reread(folder: int, name: str, rows: dict[str, Row], read: Reader, context: 
             pass  # gone, which the reader will find too
     row = read(folder, name, context)
     if row is None:
-        return rows.pop(name, None) is not None
+        return rows.discard(name)
     return keep(rows, name, row)
 
 
-def keep(rows: dict[str, Row], name: str, row: Row) -> bool:
+def keep(rows: Rows, name: str, row: Row) -> bool:
     """Put a row that was read; an entry that reads the same stays the same object. Returns whether it changed."""
     old = rows.get(name)
-    rows[name] = row
-    if old is not None and old.entry == row.entry:
+    same = old is not None and old.entry == row.entry
+    if old is not None and same:
         row.entry, row.detailed = old.entry, old.detailed
-        return False
-    return True
+    rows[name] = row
+    return not same
 
 
-def drop(rows: dict[str, Row], present: Iterable[str]) -> bool:
+def drop(rows: Rows, present: Iterable[str]) -> bool:
     """Forget the rows that are not among `present`; returns whether there were any."""
-    gone = rows.keys() - set(present)
+    gone = rows.keys() - present if isinstance(present, set) else rows.keys() - set(present)
     for name in gone:
         del rows[name]
     return bool(gone)

@@ -22,7 +22,7 @@ from cachetop.base.files import DIRECTORY, open_quietly
 from cachetop.base.hostile import clean
 from cachetop.base.record import Problem
 from cachetop.kernelcache import cubin
-from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Context, Row, Shelf
+from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Context, Row, Rows, Shelf
 from cachetop.kernelcache.records import Entry
 from cachetop.kernelcache.shelves import refresh, reread
 from cachetop.kernelcache.usage import Usage, usage, young
@@ -84,7 +84,7 @@ class Triton:
         return key if is_key(key) else None
 
 
-def force(folder: int, key: str, rows: dict[str, Row], context: Context, shelf: str = "") -> bool:
+def force(folder: int, key: str, rows: Rows, context: Context, shelf: str = "") -> bool:
     """Read one entry again whatever its stamp says; `shelf` as in `read_entry`."""
     if key in rows:
         rows[key].open = True
@@ -186,7 +186,7 @@ def _read(fd: int, key: str, context: Context, shelf: str) -> Row:
         producer=UNKNOWN_PRODUCER,
         problems=problems,
         stage=STAGES[rank - 1] if rank > 0 and group is None else None,
-        path=shelf + key if shelf else key,
+        path=context.prefix + shelf + key if shelf or context.prefix else key,
         part="triton" if shelf else None,
     )
     settled = group is not None and temporary is None

@@ -44,8 +44,15 @@ class Usage:
         self.oldest = min(self.oldest or moment, moment)
 
 
-def usage(folder: int, total: Usage | None = None, depth: int = 24, device: int | None = None) -> Usage:
-    """Walk the tree open as `folder`: never through a symlink, never onto another device, `depth` levels deep."""
+def usage(
+    folder: int,
+    total: Usage | None = None,
+    depth: int = 24,
+    device: int | None = None,
+    but: tuple[str, ...] = (),
+) -> Usage:
+    """Walk the tree open as `folder`: never through a symlink, never onto another device, `depth` levels deep, and
+    not into folders named as in `but`."""
     total = Usage() if total is None else total
     try:
         device = os.fstat(folder).st_dev if device is None else device
@@ -59,9 +66,14 @@ def usage(folder: int, total: Usage | None = None, depth: int = 24, device: int 
             continue
         if not stat.S_ISDIR(found.st_mode):
             total.add(found)
-        elif depth > 0 and found.st_dev == device and (inner := open_folder(name, folder)) is not None:
+        elif (
+            depth > 0
+            and name not in but
+            and found.st_dev == device
+            and (inner := open_folder(name, folder)) is not None
+        ):
             try:
-                usage(inner, total, depth - 1, device)
+                usage(inner, total, depth - 1, device, but)
             finally:
                 os.close(inner)
     return total
@@ -82,23 +94,25 @@ def tree_row(
     name: str | None = None,
     part: str | None = None,
     producer: Producer = UNKNOWN_PRODUCER,
+    sm: tuple[str, ...] = (),
+    but: tuple[str, ...] = (),
 ) -> Row:
     """One row for the whole tree open as `folder`. Never settled: its mtime says nothing of what is deeper."""
-    total = usage(folder)
+    total = usage(folder, but=but)
     stamp = os.fstat(folder).st_mtime_ns
     entry = Entry(
         cache=context.cache,
         kind=context.kind,
         key=clean(key),
         name=clean(name) if name else None,
-        sm=(),
+        sm=sm,
         size_on_disk=total.size_on_disk,
         files=total.files,
         created=(total.oldest or stamp) / 1e9,
         last_used=None,
         state=state,
         producer=producer,
-        path=clean(path),
+        path=clean(context.prefix + path),
         part=part,
     )
     return Row(entry, max(stamp, total.newest), False, True, tuple(total.links))

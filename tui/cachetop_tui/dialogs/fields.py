@@ -14,8 +14,8 @@ from textual.widget import Widget
 
 from cachetop.base.hostile import clean
 from cachetop_tui import themes
+from cachetop_tui.cut import head, middle
 from cachetop_tui.paint import Canvas
-from cachetop_tui.panel.cut import head, middle
 
 LABEL_WIDTH = 12
 BACKGROUND = "head"
@@ -37,6 +37,7 @@ class Field(Widget, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "app.focus_previous", "previous field", show=False),
         Binding("down", "app.focus_next", "next field", show=False),
+        Binding("enter", "enter", "start", show=False),
     ]
     DEFAULT_CSS = "Field { height: 1; width: 1fr; }"
 
@@ -51,6 +52,13 @@ class Field(Widget, can_focus=True):
         def control(self) -> Field:
             """The field."""
             return self.field
+
+    class Entered(Message):
+        """Enter was pressed on a field that has no use for it itself."""
+
+    def action_enter(self) -> None:
+        """Tell the form."""
+        self.post_message(self.Entered())
 
     def __init__(self, label: str, *, id: str) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -136,7 +144,7 @@ class Choice(Field):
 
 
 class Ticks(Field):
-    """Any of several words, at least one; left and right move, Space ticks."""
+    """Any of several words; left and right move, Space ticks."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "go(-1)", "the one before", show=False),
@@ -144,11 +152,29 @@ class Ticks(Field):
         Binding("space", "tick", "tick", show=False),
     ]
 
-    def __init__(self, label: str, words: Sequence[str], chosen: Sequence[str], *, id: str) -> None:  # noqa: A002
+    def __init__(
+        self,
+        label: str,
+        words: Sequence[str],
+        chosen: Sequence[str],
+        *,
+        id: str,  # noqa: A002
+        least: int = 1,
+    ) -> None:
+        """`least` ticks always stay."""
         super().__init__(label, id=id)
+        self.least = least
         self.words = tuple(words)
         self.chosen = set(chosen)
         self.at = 0
+        self._first = 0
+
+    def _begin(self, room: int) -> int:
+        """The first word to show, so that the one at hand is in sight."""
+        first = 0
+        while self.has_focus and first < self.at and sum(len(w) + 5 for w in self.words[first : self.at + 1]) > room:
+            first += 1
+        return first
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -165,17 +191,23 @@ class Ticks(Field):
         word = self.words[self.at]
         if word not in self.chosen:
             self.chosen.add(word)
-        elif len(self.chosen) > 1:
+        elif len(self.chosen) > self.least:
             self.chosen.discard(word)
         self.refresh()
         self.post_message(self.Changed(self))
 
     def paint(self, canvas: Canvas) -> None:
-        """The words, each with its tick."""
+        """The words, each with its tick; where there is no room for all, those around the one at hand."""
         x = LABEL_WIDTH
         self._marks = []
-        for number, word in enumerate(self.words):
+        self._first = first = self._begin(canvas.width - x - 2)
+        if first:
+            canvas.put(x - 2, 0, "<" if canvas.palette.ascii_only else "‹", "link")
+        for number, word in enumerate(self.words[first:], first):
             start = x
+            if x + len(word) + 3 > canvas.width:
+                canvas.put(canvas.width - 1, 0, "›", "link" if self.has_focus else "faint")
+                break
             on = word in self.chosen
             here = self.has_focus and number == self.at
             x = canvas.put(x, 0, "✓ " if on else "· ", "ok" if on else "faint")
@@ -187,7 +219,7 @@ class Ticks(Field):
 
     def on_click(self, event: events.Click) -> None:
         """Tick the word that was clicked."""
-        for number, (start, end) in enumerate(self._marks):
+        for number, (start, end) in enumerate(self._marks, self._first):
             if start <= event.x < end:
                 self.at = number
                 self.action_tick()
@@ -244,6 +276,14 @@ class Sentence(Widget):
     def __init__(self, text: str = "", word: str = "dim", *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.text, self.word = text, word
+        self.marked = False
+        """Whether the field it labels has the focus."""
+
+    def mark(self, on: bool) -> None:
+        """Show or hide the mark of the focus."""
+        if on != self.marked:
+            self.marked = on
+            self.refresh()
 
     def say(self, text: str, word: str = "dim") -> None:
         """Show another sentence."""
@@ -253,5 +293,7 @@ class Sentence(Widget):
     def render_line(self, y: int) -> Strip:
         """The line, as Textual asks for it."""
         canvas = Canvas(self.size.width, 1, BACKGROUND, themes.current(self.app))
-        canvas.put(2, 0, head(self.text, canvas.width - 2), self.word)
+        if self.marked:
+            canvas.put(0, 0, "▎", "accent")
+        canvas.put(2, 0, head(self.text, canvas.width - 2), "fg" if self.marked else self.word)
         return canvas.strips()[0]

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from cachetop.base.hostile import show
 from cachetop.base.record import why
 from cachetop.conversion.launch import JobHandle, convert
+from cachetop.conversion.options import Options
+
+_PLAIN = Options()
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class StartRequest:
     output: str | None = None
     python: str | None = None
     keep_warm: float = 0.0
+    options: Options = _PLAIN
 
 
 class NotStarted(Exception):
@@ -40,6 +44,7 @@ def start(request: StartRequest) -> JobHandle:
             output=request.output,
             python=request.python,
             keep_warm=request.keep_warm,
+            options=request.options,
         )
     except ValueError as error:
         raise NotStarted(show(str(error))) from error

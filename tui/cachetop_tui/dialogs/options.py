@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from cachetop.base.hostile import clean
 from cachetop.base.units import memory
 from cachetop.conversion.interpreters import Interpreter, NoInterpreter, candidates, choose
+from cachetop.conversion.options import Options, make
+from cachetop.conversion.options import pages as page_range
 from cachetop.gpu.records import Gpus
 from cachetop_tui.dialogs.fields import Option
 
@@ -17,7 +19,36 @@ PIPELINES = (
     Option("native", "native", "text and pictures as in the file: no models"),
     Option("offline", "offline", "torch, and models that come in Python packages"),
 )
+SWITCHES = {
+    "OCR": "do_ocr",
+    "tables": "do_table_structure",
+    "OCR all": "force_full_page_ocr",
+    "code": "do_code_enrichment",
+    "formula": "do_formula_enrichment",
+    "pictures": "do_picture_classification",
+}
+"""What the dialog calls docling's switches."""
+ON = ("OCR", "tables")
+COMPILE = "compile"
+COLD = "run cold"
 _AUTOMATIC = ""
+
+
+def extras(read_only: bool) -> tuple[str, ...]:
+    """The words that can be ticked besides the formats; a cold run is not offered where nothing may be changed."""
+    return (*SWITCHES, COMPILE, *(() if read_only else (COLD,)))
+
+
+def asked(ticked: tuple[str, ...], pages: str, password: str) -> Options:
+    """The options of a run as they were ticked and typed. Raises ValueError with a sentence."""
+    switches = {name: word in ticked for word, name in SWITCHES.items() if (word in ticked) != (word in ON)}
+    return make(
+        switches,
+        compile_torch_models=COMPILE in ticked,
+        page_range=page_range(pages) if pages.strip() else None,
+        password=password or None,
+        cold=COLD in ticked,
+    )
 
 
 def devices(gpus: Gpus | None) -> tuple[Option, ...]:

@@ -15,11 +15,11 @@ from cachetop.base.hostile import clean
 from cachetop.base.units import size
 from cachetop_tui import themes
 from cachetop_tui.background import in_background
+from cachetop_tui.cut import head, middle, path_name
 from cachetop_tui.dialogs import folders
 from cachetop_tui.dialogs.fields import BACKGROUND
 from cachetop_tui.dialogs.folders import Entry, Listing
 from cachetop_tui.paint import Canvas
-from cachetop_tui.panel.cut import head, middle, path_name
 
 _GLYPHS = {"parent": "↑", "recent": "○", "folder": "▸", "document": " ", "other": " "}
 
@@ -28,8 +28,8 @@ class FilePicker(Widget, can_focus=True):
     """Rows of one folder. Enter opens a folder or takes a document, Space marks several, Backspace goes up."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "up", show=False),
-        Binding("down,j", "move(1)", "down", show=False),
+        Binding("up", "move(-1)", "up", show=False),
+        Binding("down", "move(1)", "down", show=False),
         Binding("pageup", "move(-8)", "page up", show=False),
         Binding("pagedown", "move(8)", "page down", show=False),
         Binding("home", "move(-99999)", "first", show=False),
@@ -42,6 +42,13 @@ class FilePicker(Widget, can_focus=True):
 
     class Taken(Message):
         """Enter on a document: the files to convert are chosen."""
+
+    class Typed(Message):
+        """A character was typed in the list: it belongs into the path."""
+
+        def __init__(self, character: str) -> None:
+            super().__init__()
+            self.character = character
 
     class Marked(Message):
         """The marked files changed."""
@@ -177,6 +184,13 @@ class FilePicker(Widget, can_focus=True):
             word = "dim" if row.kind == "other" else "fg"
             name = row.name + ("/" if row.kind == "folder" else "")
             canvas.put(4, 0, middle(name, max(4, end - 5)), "b:hi" if marked else word)
+
+    def on_key(self, event: events.Key) -> None:
+        """Hand what is typed to the path."""
+        if event.character and event.is_printable and event.character != " ":
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Typed(event.character))
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor there; a second click opens or takes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import ClassVar
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -15,18 +15,21 @@ from textual.widgets import Input
 
 from cachetop.base.hostile import clean
 from cachetop.conversion.launch import FORMATS
+from cachetop.conversion.options import read_only
 from cachetop.conversion.records import Jobs
 from cachetop.gpu.records import Gpus
+from cachetop.locations import state_dir
 from cachetop_tui.background import in_background
+from cachetop_tui.cut import path_name
 from cachetop_tui.dialogs import folders, options
-from cachetop_tui.dialogs.fields import Choice, Option, Press, Sentence, Ticks
+from cachetop_tui.dialogs.fields import Choice, Field, Option, Press, Sentence, Ticks
 from cachetop_tui.dialogs.launching import StartRequest
 from cachetop_tui.dialogs.picker import FilePicker, chosen
-from cachetop_tui.panel.cut import path_name
 
 __all__ = ["StartDialog", "StartRequest"]
 
 _LONGEST_WARM = 7 * 86400
+_INPUTS = ("path", "output", "keep", "pages", "password")
 
 
 class PathSuggester(Suggester):
@@ -87,6 +90,12 @@ class StartDialog(ModalScreen[StartRequest | None]):
             yield Choice("Device", options.devices(self._gpus), id="device")
             yield Choice("Python", (Option("", "automatic", "looking for interpreters"),), id="python")
             yield Ticks("Formats", FORMATS, ("md",), id="to")
+            yield Ticks("Options", options.extras(read_only()), options.ON, id="extras", least=0)
+            with Horizontal(classes="line"):
+                yield Sentence("Pages", id="pages-label")
+                yield Input(placeholder="all; or FIRST-LAST", max_length=20, compact=True, id="pages")
+                yield Sentence("Password", id="password-label")
+                yield Input(placeholder="of encrypted PDFs", password=True, max_length=200, compact=True, id="password")
             with Horizontal(classes="line"):
                 yield Sentence("Output", id="output-label")
                 yield Input(
@@ -104,9 +113,30 @@ class StartDialog(ModalScreen[StartRequest | None]):
                 yield Press("Start", id="start")
                 yield Press("Cancel", id="cancel")
 
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """The mark of the focus beside an input, as the other fields have it."""
+        self._mark_focus()
+
+    def on_descendant_blur(self, event: events.DescendantBlur) -> None:
+        """Take the mark away again."""
+        self._mark_focus()
+
+    def _mark_focus(self) -> None:
+        for name in _INPUTS:
+            self.query_one(f"#{name}-label", Sentence).mark(self.query_one(f"#{name}", Input).has_focus)
+
+    @on(Field.Entered)
+    def _entered_on_a_field(self) -> None:
+        """Enter on an option starts when a file is chosen."""
+        if self.query_one(FilePicker).files:
+            self.action_start()
+        else:
+            self._say("Choose at least one file: Enter or Space on it, or type its path.")
+            self.query_one(FilePicker).focus()
+
     def on_mount(self) -> None:
         """Begin in the list, and look for interpreters meanwhile."""
-        for label in ("path", "output", "keep"):
+        for label in _INPUTS:
             self.query_one(f"#{label}-label", Sentence).styles.width = 12
         self.query_one(FilePicker).focus()
         self._interpreters()
@@ -146,6 +176,13 @@ class StartDialog(ModalScreen[StartRequest | None]):
         else:
             picker.focus()
 
+    @on(FilePicker.Typed)
+    def _typed_in_the_list(self, message: FilePicker.Typed) -> None:
+        """What is typed anywhere in the list goes to the path, which narrows the list."""
+        path = self.query_one("#path", Input)
+        path.focus()
+        path.insert_text_at_cursor(message.character)
+
     @on(FilePicker.Taken)
     def _taken(self) -> None:
         self.query_one("#start", Press).focus()
@@ -178,6 +215,16 @@ class StartDialog(ModalScreen[StartRequest | None]):
             self._say(f"Keep warm is a number of seconds from 0 to {_LONGEST_WARM:,}.")
             self.query_one("#keep", Input).focus()
             return
+        try:
+            asked = options.asked(
+                self.query_one("#extras", Ticks).values,
+                self.query_one("#pages", Input).value,
+                self.query_one("#password", Input).value,
+            )
+        except ValueError as error:
+            self._say(f"{error}.")
+            self.query_one("#pages", Input).focus()
+            return
         output = self.query_one("#output", Input).value.strip()
         self.dismiss(
             StartRequest(
@@ -188,6 +235,7 @@ class StartDialog(ModalScreen[StartRequest | None]):
                 output=folders.expand(output, self._base) if output else None,
                 python=self.query_one("#python", Choice).value or None,
                 keep_warm=float(keep),
+                options=asked,
             )
         )
 
@@ -198,6 +246,8 @@ class StartDialog(ModalScreen[StartRequest | None]):
 
     @on(Input.Submitted, "#output")
     @on(Input.Submitted, "#keep")
+    @on(Input.Submitted, "#pages")
+    @on(Input.Submitted, "#password")
     def _next(self) -> None:
         self.focus_next()
 
@@ -206,6 +256,10 @@ class StartDialog(ModalScreen[StartRequest | None]):
 
 
 def _here() -> str:
+    """Where to look first: the current folder, in a demo the sandbox's documents."""
+    documents = state_dir().parent / "documents"
+    if os.environ.get("CACHETOP_DEMO") and documents.is_dir():
+        return str(documents)
     try:
         return os.getcwd()
     except OSError:

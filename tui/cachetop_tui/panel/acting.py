@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from textual import on, work
 from textual.message import Message
@@ -17,9 +17,11 @@ from cachetop.base.hostile import show
 from cachetop.base.record import why
 from cachetop.conversion.records import Run
 from cachetop_tui.background import in_background
-from cachetop_tui.dialogs.launching import NotStarted, StartRequest, start
 from cachetop_tui.panel import words
 from cachetop_tui.panel.happenings import Happening
+
+if TYPE_CHECKING:
+    from cachetop_tui.dialogs.launching import StartRequest
 
 Severity = Literal["information", "warning", "error"]
 _LEVELS: dict[Severity, str] = {"information": "info", "warning": "warning", "error": "error"}
@@ -64,6 +66,8 @@ class Acting(Widget):
     @work(exit_on_error=False)
     async def begin(self, request: StartRequest) -> None:
         """Start a conversion; it appears in the panel by itself."""
+        from cachetop_tui.dialogs.launching import NotStarted, start  # not needed for the first frame
+
         try:
             handle = await in_background(start, request)
         except NotStarted as error:

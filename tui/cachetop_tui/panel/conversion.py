@@ -16,11 +16,11 @@ from textual.strip import Strip
 
 from cachetop.conversion.records import Job, Jobs, Run
 from cachetop_tui import themes
+from cachetop_tui.cut import head
 from cachetop_tui.paint import Canvas, width_of
 from cachetop_tui.panel import happenings, history, lanes, result
 from cachetop_tui.panel.acting import Acting, CancelRequested, RunWanted, UnloadRequested
 from cachetop_tui.panel.compact import draw_compact
-from cachetop_tui.panel.cut import head
 from cachetop_tui.panel.figures import Figures, read
 from cachetop_tui.panel.happenings import Happening
 from cachetop_tui.themes.palette import Palette

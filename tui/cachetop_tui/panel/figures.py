@@ -11,7 +11,7 @@ from operator import attrgetter
 
 from cachetop.conversion.records import Phase, Run, Stage
 
-STAGE_ORDER = ("preprocess", "layout", "ocr", "layout_post", "table", "form_field", "assemble", "vlm")
+STAGE_ORDER = ("preprocess", "layout", "ocr", "layout_postprocess", "table", "form_field", "assemble", "vlm")
 _SECONDS = attrgetter("seconds")
 STALL_SECONDS = 15.0
 """No page for this long, and for five times the usual, is worth a remark."""

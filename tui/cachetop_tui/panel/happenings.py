@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from cachetop.base.hostile import clean, show
 from cachetop.base.units import clock, duration, size
 from cachetop.conversion.records import Run
+from cachetop_tui.cut import file_name, head
 from cachetop_tui.paint import Canvas, width_of
 from cachetop_tui.panel import words
-from cachetop_tui.panel.cut import file_name, head
 from cachetop_tui.panel.lanes import LABELS
 
 MOST = 200

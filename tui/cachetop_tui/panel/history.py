@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from cachetop.base.hostile import clean
 from cachetop.base.units import age, clock, duration, memory
 from cachetop.conversion.records import Job, Run, Worker
+from cachetop_tui.cut import file_name, head
 from cachetop_tui.paint import Canvas
 from cachetop_tui.panel import words
 from cachetop_tui.panel.axis import whole
-from cachetop_tui.panel.cut import file_name, head
 
 
 def draw(

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from cachetop.base.units import duration, memory
 from cachetop.conversion.records import Load, Run
+from cachetop_tui.cut import head
 from cachetop_tui.paint import Canvas, Part, width_of
 from cachetop_tui.panel import result, words
 from cachetop_tui.panel.axis import Axis, length_for, whole
-from cachetop_tui.panel.cut import head
 from cachetop_tui.panel.figures import Figures, StageFigures
 from cachetop_tui.panel.stages import draw_stage
 from cachetop_tui.panel.words import Note
@@ -92,7 +92,7 @@ def draw(canvas: Canvas, top: int, figures: Figures, before: Run | None = None) 
     """Draw a run from row `top` to the bottom of the canvas; `before` is the earlier run to compare with."""
     rows = plan(figures, canvas.height - top)
     note_width = 37 if canvas.width >= 112 else 34 if canvas.width >= 96 else 26 if canvas.width >= 76 else 0
-    start = 24 if (figures.total or figures.done) >= 1000 else 22
+    start = 28 if (figures.total or figures.done) >= 1000 else 24
     end = canvas.width - note_width - 2
     if end - start < 10:
         end = canvas.width - 1

@@ -7,10 +7,10 @@ import os
 from cachetop.base.hostile import clean, show
 from cachetop.base.units import duration
 from cachetop.conversion.records import Run
+from cachetop_tui.cut import file_name, head, path_name
 from cachetop_tui.paint import Canvas, width_of
 from cachetop_tui.panel import words
 from cachetop_tui.panel.axis import whole
-from cachetop_tui.panel.cut import file_name, head, path_name
 from cachetop_tui.panel.figures import Figures
 
 Pieces = tuple[str, ...]

@@ -10,14 +10,19 @@ from dataclasses import dataclass
 
 from cachetop.base.hostile import clean, show
 from cachetop.base.units import duration, memory, size
+from cachetop.conversion.compare import first_calls
 from cachetop.conversion.records import Download, Load, Run
+from cachetop_tui.cut import head
 from cachetop_tui.paint import width_of
 from cachetop_tui.panel.axis import whole
-from cachetop_tui.panel.cut import head
 from cachetop_tui.panel.figures import Figures, StageFigures
 
 PACE_SHARE = 0.6
 """A stage that is at work for this share of the pages' time sets the pace."""
+STAGE_WORDS = {
+    "preprocess": "prepare", "layout_postprocess": "regions", "form_field": "forms", "assemble": "assemble",
+}  # fmt: skip
+"""Short names, so that they fit beside the amount; other stages go by their own."""
 STATE_WORDS = {
     "queued": ("○", "queued", "live"),
     "running": ("○", "running", "live"),
@@ -162,7 +167,9 @@ def compiled(figures: Figures) -> Note:
     if parts:
         return Note(tuple(", ".join(part[i] for part in parts) for i in (0, 1)))
     if run.compile_note:
-        return Note((show(run.compile_note, 200),))
+        note = show(run.compile_note, 200)
+        over = sum(first_calls(run).values()) if not figures.live and run.start != "resident" else 0.0
+        return Note((f"{note}; first calls ≈ {duration(over)} more", note) if over else (note,))
     if figures.phase("convert") is None:
         return not_reached(figures)
     if figures.live:
@@ -174,6 +181,8 @@ def pages(figures: Figures) -> Note:
     """What the pages' phase means: failed pages, or the stage that takes most of their time."""
     if figures.failed:
         return Note((f"{_count(figures.failed, 'page')} failed",), "err")
+    if (waited := _waiting(figures)) is not None:
+        return waited
     if figures.silent is not None:
         return Note((f"no page for {whole(figures.silent)}, usually {duration(1 / (figures.rate or 1))}",
                      f"no page for {whole(figures.silent)}"), "warn")  # fmt: skip
@@ -188,9 +197,32 @@ def pages(figures: Figures) -> Note:
     return not_reached(figures) if figures.phase("convert") is None else Note()
 
 
+def _waiting(figures: Figures) -> Note | None:
+    """Which stage keeps the others waiting, and for how long; or how fast a model writes."""
+    call = figures.run.waiting
+    if figures.live and call is not None:
+        lasted = whole(max(call.seconds, figures.now - call.time + call.seconds))
+        page = f", page {call.pages[0]}" if call.pages else ""
+        if len(call.pages) > 1:
+            page = f", pages {call.pages[0]} to {call.pages[-1]}"
+        name = stage_name(call.stage)
+        return Note((f"waits for {name}{page}: {lasted} so far", f"waits for {name}: {lasted}"), "warn")
+    if not figures.run.tokens:
+        return None
+    last = figures.run.tokens[-1]
+    if figures.live and last.rate is not None:
+        return Note((f"{last.rate:.1f} tokens/s, {last.tokens} of page {last.pages[0] if last.pages else '?'}",
+                     f"{last.rate:.1f} tokens/s"))  # fmt: skip
+    spent = sum(one.seconds for one in figures.run.tokens)
+    written = sum(one.tokens for one in figures.run.tokens)
+    if spent <= 0:
+        return None
+    return Note((f"{written:,} tokens at {written / spent:.1f} tokens/s", f"{written / spent:.1f} tokens/s"))
+
+
 def stage_name(name: str) -> str:
     """A stage's name for people; stages are named by the worker, so it is cleaned."""
-    return clean(name, 24).replace("_", " ")
+    return STAGE_WORDS.get(name) or clean(name, 24).replace("_", " ")
 
 
 def stage(figures: Figures, one: StageFigures) -> Note:

@@ -7,9 +7,9 @@ from collections.abc import Collection
 from cachetop.base import units
 from cachetop.base.hostile import clean
 from cachetop.gpu.records import Gpu, Gpus
+from cachetop_tui.cut import middle
 from cachetop_tui.marks import Bar, Chip, Line, Pen, Thin
 from cachetop_tui.paint import width_of
-from cachetop_tui.panel.cut import middle
 from cachetop_tui.panes import gpu_data as data
 
 
@@ -19,23 +19,24 @@ def compact(gpus: Gpus, width: int, height: int, own: Collection[int]) -> list[t
     two = height >= 2 * len(gpus.gpus)
     labels = [middle(_brief(gpu), 9) for gpu in gpus.gpus]
     wide = max(map(width_of, labels))
+    number = max(len(data.place(gpu)) for gpu in gpus.gpus)
     for gpu, label in zip(gpus.gpus, labels, strict=True):
         listed = data.shares(gpu, own)
         pen = Pen(width)
-        pen.run(1, str(gpu.index), "b:hi", f" {label}", "fg")
-        x = 4 + wide
+        pen.run(1, f"{data.place(gpu):<{number}}", "b:hi", f" {label}", "fg")
+        x = 3 + number + wide
         pen.put(x, clean(gpu.sm, 8) if gpu.sm else "", "b:link")
         x += 7
         busy = f"{gpu.utilization:>3} %" if gpu.utilization is not None else "  ?"
         end = pen.right(width - 1, data.amount(gpu), "fg", "  busy ", "dim", busy, "dim")
         room = min(end - x - 2, 31 if two else 11)
         if room >= 6 and two:
-            pen.add(Bar(x, room, *data.parts(gpu, listed, room)))
+            pen.add(Bar(x, room, *data.parts(gpu, listed, room, data.slices(gpus, gpu))))
         elif room >= 6 and gpu.memory and gpu.memory.total:
             pen.add(Thin(x, room, gpu.memory.used / gpu.memory.total * room, "v.a"))
-        out.append((str(gpu.index), pen.line()))
+        out.append((data.place(gpu), pen.line()))
         if two:
-            out.append((f"{gpu.index}\0who", _chips(gpu, listed, width)))
+            out.append((f"{data.place(gpu)}\0who", _chips(gpu, listed, width)))
     return out
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from cachetop.base import units
@@ -40,16 +40,40 @@ def shares(gpu: Gpu, own: Collection[int] = ()) -> list[Share]:
     return out
 
 
-def parts(gpu: Gpu, listed: list[Share], width: int) -> tuple[tuple[tuple[float, float, str], ...], str]:
-    """The parts of a bar `width` cells wide, and the letters that go on them."""
-    if gpu.memory is None or gpu.memory.total <= 0:
+def place(gpu: Gpu) -> str:
+    """The key of a GPU's rows: `0`, or `0.3` for its MIG instance 3."""
+    return f"{gpu.index}.{gpu.mig.index}" if gpu.mig else str(gpu.index)
+
+
+def slices(gpus: Gpus, gpu: Gpu) -> tuple[Gpu, ...]:
+    """The MIG instances of a whole GPU."""
+    if not gpu.instances:
+        return ()
+    return tuple(one for one in gpus.gpus if one.mig is not None and one.index == gpu.index)
+
+
+def parts(
+    gpu: Gpu, listed: list[Share], width: int, instances: Sequence[Gpu] = ()
+) -> tuple[tuple[tuple[float, float, str], ...], str]:
+    """The parts of a bar `width` cells wide, and the letters that go on them.
+
+    MIG instances are parts of their GPU, with their number; where a GPU has no memory of its own the bar is the RAM.
+    """
+    whole = gpu.memory or gpu.shared
+    if whole is None or whole.total <= 0:
         return (), ""
     out: list[tuple[float, float, str]] = []
     letters = ""
     at = 0.0
     values = [(share.process.memory or 0, share.token, share.letter) for share in listed]
-    for size, token, letter in [*values, (gpu.unattributed or 0, "v.other", "-")]:
-        wide = min(width - at, size / gpu.memory.total * width)
+    for i, one in enumerate(instances):
+        if one.memory and one.mig:
+            values.append((one.memory.used, _OTHERS[i % len(_OTHERS)], str(one.mig.index)[-1]))
+    rest = gpu.unattributed or 0
+    if gpu.memory is None:
+        rest = max(0, whole.used - sum(size for size, _, _ in values))
+    for size, token, letter in [*values, (rest, "v.other", "-")]:
+        wide = min(width - at, size / whole.total * width)
         if wide > 0:
             out.append((at, at + wide, token))
             letters += letter
@@ -65,6 +89,12 @@ def called(process: Process) -> str:
     return (first.rstrip("/").rpartition("/")[2] or first) + blank + rest
 
 
+def where(process: Process) -> str:
+    """The container or Slurm job of a process, empty without one."""
+    found = show(process.container, 60) if process.container else ""
+    return found if not found or found.startswith("slurm ") else f"container {found}"
+
+
 def short_name(gpu: Gpu) -> str:
     """The name of a GPU without its maker."""
     name = show(gpu.name, 80)
@@ -76,7 +106,10 @@ def short_name(gpu: Gpu) -> str:
 def amount(gpu: Gpu) -> str:
     """`66.4 of 79.6 GiB`, in the unit of the whole where that says enough."""
     if gpu.memory is None:
-        return "VRAM ?"
+        held = [process.memory for process in gpu.processes]
+        if gpu.shared is None or None in held:
+            return "VRAM ?"
+        return f"{units.memory(sum(filter(None, held)))} of {units.memory(gpu.shared.total)} RAM"
     used, total = units.memory(gpu.memory.used), units.memory(gpu.memory.total)
     number, _, unit = used.partition(" ")
     if unit == "MiB" and total.endswith("GiB"):
@@ -88,7 +121,7 @@ def problem(gpu: Gpu) -> str:
     """Why the device does not answer, or why its memory cannot be read; empty when all is well."""
     if gpu.problem:
         return show(gpu.problem, 200)
-    return show(gpu.unavailable.get("memory", ""), 200) if gpu.memory is None else ""
+    return show(gpu.unavailable.get("memory", ""), 200) if gpu.memory is None and gpu.shared is None else ""
 
 
 @dataclass(slots=True)
@@ -102,7 +135,7 @@ class History:
         for gpu in gpus.gpus:
             if gpu.memory is None:
                 continue
-            samples = self._samples.setdefault(gpu.uuid or str(gpu.index), deque())
+            samples = self._samples.setdefault(gpu.key, deque())
             if len(samples) > 1 and samples[-1][1] == samples[-2][1] == gpu.memory.used:
                 samples.pop()
             samples.append((gpus.time, gpu.memory.used))
@@ -111,7 +144,7 @@ class History:
 
     def levels(self, gpu: Gpu, now: float, count: int) -> tuple[tuple[float, ...], int, int]:
         """`count` levels from 0 to 1 over the last minute, as far back as it is known, and the range: low, high."""
-        samples = list(self._samples.get(gpu.uuid or str(gpu.index), ()))
+        samples = list(self._samples.get(gpu.key, ()))
         if not samples or count <= 0:
             return (), 0, 0
         times = [moment for moment, _ in samples]

@@ -10,6 +10,8 @@ from cachetop.kernelcache.records import Cache, Entry, Kernels
 
 NO_SM = "any"
 """The group of entries that name no SM."""
+_ONLY_WITH_ENTRIES = ("hf-kernels", "vllm")
+"""Kinds whose folder also holds, or is, something else: it being there says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def grow(kernels: Kernels, appeared: frozenset[tuple[str, str]] = frozenset()) -
     stale = compiling = 0
     for cache in kernels.caches:
         named = by_cache.pop(cache.id, {})
-        if not named and not cache.exists and not cache.problem:
+        if not named and not cache.problem and (not cache.exists or cache.kind in _ONLY_WITH_ENTRIES):
             continue
         groups = []
         for name in sorted(named, key=_rank):

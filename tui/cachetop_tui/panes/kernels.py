@@ -11,10 +11,10 @@ from cachetop.base.hostile import clean
 from cachetop.gpu.records import Gpus
 from cachetop.kernelcache.records import Entry
 from cachetop_tui import words
+from cachetop_tui.cut import middle, path_name
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen, Row, title
 from cachetop_tui.paint import width_of
-from cachetop_tui.panel.cut import middle, path_name
 from cachetop_tui.panes import kernel_rows, names
 from cachetop_tui.panes.kernel_rows import View
 from cachetop_tui.panes.kernel_tree import NO_SM, CacheGroup, SmGroup, Tree, key_of

@@ -10,12 +10,14 @@ from pathlib import Path
 from cachetop.base import units
 from cachetop.base.hostile import clean, show
 from cachetop.gpu.records import Gpus
-from cachetop.hub.records import File, Models, Partial, Repo, Revision
+from cachetop.hub import choose
+from cachetop.hub.rates import Rates
+from cachetop.hub.records import Beside, File, Models, Partial, Repo, Revision
 from cachetop_tui import words
+from cachetop_tui.cut import file_name, head, path_name
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen, Row, Thin, sentences, title
 from cachetop_tui.paint import width_of
-from cachetop_tui.panel.cut import file_name, head
 from cachetop_tui.panes import models_data as data
 from cachetop_tui.panes import names
 from cachetop_tui.panes.order import settle
@@ -30,7 +32,8 @@ class View:
     order: Sequence[str] = ()
     held: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     totals: data.Totals = field(default_factory=data.Totals)
-    rates: data.Rates = field(default_factory=data.Rates)
+    rates: Rates = field(default_factory=Rates)
+    now: float | None = None
 
 
 class _Columns:
@@ -57,6 +60,8 @@ def headers(models: Models | None, width: int, view: View, focused: bool) -> lis
             f"   {units.size(size)} on disk",
             "dim",
         ]
+        if models.scanning:
+            parts += ["   scanning …", "live"]
         if warm is not None:
             parts += [f"   {units.size(warm)} of it in RAM", "dim"]
     if view.filter:
@@ -81,10 +86,10 @@ def rows(models: Models | None, width: int, view: View) -> list[Row]:
         if root.problem:
             out += _notes(f"{names.home(root.path, str(Path.home()))} could not be read: {root.problem}", width, "err")
     by_key = {data.key_of(repo): repo for repo in models.repos}
-    wanted = view.filter.casefold()
+    wanted = choose.search(view.filter, view.now) if view.filter else None
     for key in view.order or data.in_order(models, view.held):
         repo = by_key.get(key)
-        if repo is None or (wanted and not _matches(repo, wanted)):
+        if repo is None or (wanted and not wanted(repo)):
             continue
         is_open = view.unfolded.get(key, False)
         out.append(Row(key, "repo", repo, 0, is_open if repo.revisions else None))
@@ -95,10 +100,14 @@ def rows(models: Models | None, width: int, view: View) -> list[Row]:
         ]
         if is_open:
             out += _below(repo, key, view)
-    if not models.repos:
+    if not models.repos and not models.scanning:
         out += _empty(models, width)
-    elif not any(row.kind == "repo" for row in out):
-        out += _notes(f"No repo has {view.filter!r} in its name. Esc in the filter line clears it.", width, "dim")
+    elif models.repos and not any(row.kind == "repo" for row in out):
+        out += _notes(
+            f"No repo has {view.filter!r}, by name or as a filter. Esc in the filter line clears it.", width, "dim"
+        )
+    if not view.filter:
+        out += [Row(f"beside\0{row.path}", "beside", row) for row in models.beside if row.size or row.problem]
     return out
 
 
@@ -115,10 +124,6 @@ def _below(repo: Repo, key: str, view: View) -> list[Row]:
 
 def _by_size(revision: Revision) -> list[File]:
     return sorted(revision.files, key=lambda file: (-file.size, file.name))
-
-
-def _matches(repo: Repo, wanted: str) -> bool:
-    return wanted in repo.id.casefold() or wanted == repo.type
 
 
 def _notes(text: str, width: int, word: str) -> list[Row]:
@@ -148,6 +153,8 @@ def line(row: Row, width: int, view: View, now: float) -> Line:
         _repo(pen, at, row, view, now)
     elif row.kind == "revision":
         _revision(pen, at, row)
+    elif row.kind == "beside":
+        _beside(pen, at, row.subject)
     elif row.kind == "file":
         file: File = row.subject
         pen.put(7, file_name(file.name, at.name - 8) if "/" not in file.name else _path(file.name, at.name - 8), "dim")
@@ -155,6 +162,15 @@ def line(row: Row, width: int, view: View, now: float) -> Line:
     else:
         _partial(pen, at, row.subject[0], row.subject[1], view.rates)
     return pen.line()
+
+
+def _beside(pen: Pen, at: _Columns, row: Beside) -> None:
+    """Another place with models: whose it is, where, how large."""
+    end = pen.run(3, "·", "faint") + 1
+    end = pen.put(end, clean(row.kind, 20), "dim") + 2
+    path = names.home(row.path, str(Path.home()))
+    pen.put(end, path_name(path, at.name - end - 1), "faint")
+    pen.right(at.disk, units.size(row.size), "dim")
 
 
 def _path(name: str, room: int) -> str:
@@ -210,7 +226,7 @@ def _numbers(pen: Pen, at: _Columns, size: int, warm: int | None) -> None:
         pen.right(at.ram, words.share(min(warm, size), size), "fg" if part > 0.5 else "dim")
 
 
-def _partial(pen: Pen, at: _Columns, repo: Repo, partial: Partial, rates: data.Rates) -> None:
+def _partial(pen: Pen, at: _Columns, repo: Repo, partial: Partial, rates: Rates) -> None:
     token = "live" if partial.live else "warn"
     who = (
         f"pid {partial.pid}"
@@ -236,8 +252,9 @@ def _partial(pen: Pen, at: _Columns, repo: Repo, partial: Partial, rates: data.R
         speed = f"{units.size(rate)}/s"
         said.append(speed)
         drops.insert(0, speed)
-        if partial.expected and rate > 0:
-            said.append(f"{_left((partial.expected - partial.bytes) / rate)} left")
+        left = rates.left(repo, partial)
+        if left is not None:
+            said.append(f"{_left(left)} left")
     for drop in drops:
         if x + sum(map(len, said)) + 2 * len(said) > end:
             said.remove(drop)
@@ -263,7 +280,8 @@ class ModelsPane(LineView):
     def show(self, models: Models) -> None:
         """Show a new snapshot."""
         self.models = models
-        self.view.rates.note(models, self.clock())
+        self.view.now = self.clock()
+        self.view.rates.note(models, self.view.now)
         self._arrange()
         self.update_lines()
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cachetop.base.hostile import clean
 from cachetop.gpu.records import Gpus
-from cachetop.hub.records import File, Models, Partial, Repo, Revision
-
-_WINDOW = 15.0
+from cachetop.hub.records import File, Models, Repo, Revision
 
 
 def key_of(repo: Repo) -> str:
@@ -59,8 +56,9 @@ def repo_state(repo: Repo) -> State:
     if any(partial.live for partial in repo.partials):
         return State("▼", "live", "")
     incomplete = [revision for revision in repo.revisions if revision.complete is False]
-    if repo.problems:
-        return State("✗", "err", clean(repo.problems[0].rule, 40))
+    wrong = [problem for problem in repo.problems if problem.rule != "no-snapshots" or not repo.partials]
+    if wrong:
+        return State("✗", "err", clean(wrong[0].rule, 40))
     if repo.partials and not repo.revisions:
         return State("✗", "err", "dead partial" if repo.partials[0].live is False else "partial")
     if incomplete:
@@ -128,35 +126,3 @@ class Totals:
             values = [value for repo in models.repos if (value := self.of(repo)) is not None]
             self._summary = (models, sum(map(on_disk, models.repos)), sum(values) if values else None)
         return self._summary[1:]
-
-
-@dataclass(slots=True)
-class Rates:
-    """How fast each partial download grows, over the last seconds."""
-
-    _seen: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
-
-    def note(self, models: Models, now: float) -> None:
-        """Remember how big each live partial is at `now`."""
-        live = {
-            f"{key_of(repo)}\0{partial.blob}": partial.bytes
-            for repo in models.repos
-            for partial in repo.partials
-            if partial.live
-        }
-        for gone in self._seen.keys() - live.keys():
-            del self._seen[gone]
-        for key, size in live.items():
-            samples = self._seen.setdefault(key, deque(maxlen=64))
-            if not samples or samples[-1][1] != size:
-                samples.append((now, size))
-            while len(samples) > 2 and now - samples[0][0] > _WINDOW:
-                samples.popleft()
-
-    def rate(self, repo: Repo, partial: Partial) -> float | None:
-        """Bytes a second, None until it can be told."""
-        samples = self._seen.get(f"{key_of(repo)}\0{partial.blob}")
-        if not samples or samples[-1][0] - samples[0][0] < 0.9:
-            return None
-        (start, least), (end, most) = samples[0], samples[-1]
-        return max(0.0, (most - least) / (end - start))

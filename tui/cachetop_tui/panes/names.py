@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cachetop.base.hostile import clean
+from cachetop_tui.cut import head, middle
 from cachetop_tui.paint import width_of
-from cachetop_tui.panel.cut import head, middle
 
 
 def repo(identity: str, room: int) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from textual.app import App
 from textual.theme import Theme
 
 from cachetop_tui.themes.palette import Palette
-from cachetop_tui.themes.tokens import DARK, LIGHT
+from cachetop_tui.themes.tokens import CONTRAST, DARK, LIGHT
 
 ASCII_CLASS: Final = "-ascii"
 """The class of an app that draws ASCII only."""
@@ -78,12 +78,17 @@ _ANSI = Theme(
     },
 )
 
-THEMES: Final = (_theme("cachetop-dark", DARK, True), _theme("cachetop-light", LIGHT, False), _ANSI)
+THEMES: Final = (
+    _theme("cachetop-dark", DARK, True),
+    _theme("cachetop-light", LIGHT, False),
+    _theme("cachetop-contrast", CONTRAST, True),
+    _ANSI,
+)
 
 
 @lru_cache(maxsize=8)
 def palette(mode: str, ascii_only: bool = False) -> Palette:
-    """The palette of a mode (`dark`, `light`, `ansi`, `plain`), made once."""
+    """The palette of a mode (`dark`, `light`, `contrast`, `ansi`, `plain`), made once."""
     return Palette(mode, ascii_only)
 
 
@@ -91,6 +96,8 @@ def current(app: App[Any]) -> Palette:
     """The palette to paint with in `app` now; a theme of Textual's own gets the one nearest to it."""
     theme = app.current_theme
     mode = "plain" if app.no_color else "ansi" if theme.ansi else "dark" if theme.dark else "light"
+    if mode == "dark" and theme.name == "cachetop-contrast":
+        mode = "contrast"
     return palette(mode, app.has_class(ASCII_CLASS))
 
 

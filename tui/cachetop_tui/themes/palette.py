@@ -11,15 +11,16 @@ from functools import cached_property
 from rich.color import Color
 from rich.style import Style
 
-from cachetop_tui.themes.tokens import ANSI, DARK, LIGHT
+from cachetop_tui.themes.tokens import ANSI, CONTRAST, DARK, LIGHT
 
-MODES = ("dark", "light", "ansi", "plain")
+MODES = ("dark", "light", "contrast", "ansi", "plain")
+_TABLES = {"dark": DARK, "light": LIGHT, "contrast": CONTRAST, "plain": DARK}
 _PLAIN_GROUND = frozenset({"bg", "side", "head", "track", "input", "sel2", "line", "rule", ""})
 """Backgrounds that stay the terminal's own when there is no colour; every other one is drawn reversed."""
 
 
 class Palette:
-    """Styles of one mode: `dark`, `light`, `ansi` (sixteen colours) or `plain` (no colour at all)."""
+    """Styles of one mode: `dark`, `light`, `contrast`, `ansi` (sixteen colours) or `plain` (no colour at all)."""
 
     def __init__(self, mode: str, ascii_only: bool = False) -> None:
         if mode not in MODES:
@@ -42,7 +43,7 @@ class Palette:
     def _colors(self) -> dict[str, Color]:
         if self.mode == "ansi":
             return {token: Color.from_ansi(slot) for token, slot in ANSI.items()}
-        return {token: Color.parse(value) for token, value in (LIGHT if self.mode == "light" else DARK).items()}
+        return {token: Color.parse(value) for token, value in _TABLES[self.mode].items()}
 
     def style(self, word: str, under: str = "bg") -> Style:
         """The style of a style word over the background token `under`. Raises KeyError for an unknown token."""

@@ -35,6 +35,15 @@ LIGHT: Final[dict[str, str]] = {
     "s.var": "#001080", "s.type": "#1D6579", "s.dir": "#9A00C0",
 }  # fmt: skip
 
+CONTRAST: Final[dict[str, str]] = {
+    **DARK,
+    "bg": "#000000", "side": "#000000", "head": "#000000", "line": "#6FC3DF", "rule": "#6FC3DF", "track": "#2A2A2A",
+    "input": "#1A1A1A", "sel": "#0A3A57", "sel2": "#1A1A1A", "badge": "#4D4D4D",
+    "hi": "#FFFFFF", "fg": "#FFFFFF", "dim": "#D4D4D4", "faint": "#C4C4C4",
+    "accent": "#0F4A85", "link": "#6FC3FF", "live": "#6FC3FF", "ok": "#A5F2A0", "warn": "#FFD75E", "err": "#FF9C92",
+}  # fmt: skip
+"""High contrast: black ground, white text, lines that can be seen."""
+
 ANSI: Final[dict[str, int]] = {
     "bg": 0, "side": 0, "head": 0, "line": 8, "rule": 8, "track": 0, "input": 0, "sel": 4, "sel2": 0, "badge": 8,
     "hi": 15, "fg": 7, "dim": 7, "faint": 7, "accent": 4, "onaccent": 15, "link": 14, "live": 14,

@@ -36,9 +36,9 @@ class Painted(Widget):
         """Draw everything."""
         raise NotImplementedError
 
-    def repaint(self) -> None:
-        """Draw anew and send what changed."""
-        if not self.is_mounted or self.size.width == 0:
+    def repaint(self, quiet: bool = False) -> None:
+        """Draw anew and send what changed; `quiet`: while the lines are being asked for anyway."""
+        if self.size.width == 0 or not (quiet or self.is_mounted):
             return
         palette = themes.current(self.app)
         canvas = Canvas(*self.size, self.BACKGROUND, palette)
@@ -50,11 +50,13 @@ class Painted(Widget):
             if self._look is not palette or y >= len(before) or before[y] != strip
         ]
         self._look = palette
-        if changed:
+        if changed and not quiet:
             self.refresh(*changed)
 
     def render_line(self, y: int) -> Strip:
-        """A finished line, as Textual asks for it."""
+        """A finished line, as Textual asks for it; in the first frame before it tells the size."""
+        if len(self._strips) != self.size.height or self._strips[0].cell_length != self.size.width:
+            self.repaint(quiet=True)
         if y < len(self._strips) and self._strips[y].cell_length == self.size.width:
             return self._strips[y]
         return Strip.blank(self.size.width, themes.current(self.app).style("fg", self.BACKGROUND))
@@ -139,7 +141,7 @@ class Hints(Painted):
 
     def show(self, pane: str) -> None:
         """The keys for `pane`."""
-        fold = [("Enter", "fold or unfold")] if pane in ("models", "kernels") else []
+        fold = [("Enter", "open"), ("Space", "mark")] if pane in ("models", "kernels") else []
         self._keys = [*fold, *hints(pane), ("1-4", "panes")]
         self.repaint()
 

@@ -7,57 +7,54 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding
-from textual.containers import Container, Vertical
+from textual.containers import Container, Horizontal, Vertical
 from textual.message import Message
-from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Input, Static
 
-from cachetop.conversion.records import Jobs
 from cachetop_tui.commands.registry import LISTS, PANES
-from cachetop_tui.feed import GpusArrived, KernelsArrived, ModelsArrived, RunsArrived, WatchArrived
-from cachetop_tui.panel.conversion import ConversionPanel
+from cachetop_tui.feed import (
+    GpusArrived,
+    KernelsArrived,
+    ModelsArrived,
+    ProblemsArrived,
+    RunsArrived,
+    WatchArrived,
+)
+from cachetop_tui.lines import LineView
 from cachetop_tui.panes.gpu import GpuPane
 from cachetop_tui.panes.kernels import KernelsPane
 from cachetop_tui.panes.models import ModelsPane
 from cachetop_tui.workbench.chrome import Divider, Facts, Hints, Status, TopStrip
+from cachetop_tui.workbench.editor import Editor
 from cachetop_tui.workbench.plan import TOO_SMALL, plan
+from cachetop_tui.workbench.side import ActivityBar
+
+if TYPE_CHECKING:
+    from cachetop.conversion.records import Jobs
+    from cachetop.hub.records import Repo, Revision
+    from cachetop.kernelcache.records import Entry
+    from cachetop_tui.panel.conversion import ConversionPanel
 
 
-class FilterLine(Input):
-    """The line in which a filter is typed. Enter keeps it, Escape drops it."""
-
-    BINDINGS: ClassVar = [Binding("escape", "drop", "drop the filter", show=False)]
-    DEFAULT_CSS = """
-    FilterLine, FilterLine:focus { height: 1; border: none; padding: 0 1; background: $boost; display: none; }
-    FilterLine.-open { display: block; }
-    """
-
-    def __init__(self) -> None:
-        super().__init__(id="filter", placeholder="part of a name; Enter keeps, Esc drops", select_on_focus=False)
-
-    def action_drop(self) -> None:
-        """Show every row again."""
-        self.value = ""
-        self.post_message(self.Submitted(self, ""))
-
-
-class Overview(Screen[None]):
-    """Models, Kernels and GPU, always in sight, and the run below them."""
+class Overview(Editor):
+    """The workbench: bars at the left, panes or a document in the middle, the run or the problems below them."""
 
     DEFAULT_CSS = """
     Overview { layout: vertical; overflow: hidden; background: $background; }
+    Overview #middle { height: 1fr; }
+    Overview #aside { width: 31; background: $surface; display: none; }
+    Overview #editor { width: 1fr; height: 1fr; }
     Overview #panes { layout: vertical; height: 1fr; }
     Overview #panes.-beside { layout: horizontal; }
     Overview #left { height: auto; width: 1fr; }
     Overview #panes.-beside #left { height: 1fr; }
     Overview Divider { display: none; }
     Overview #panes.-beside Divider { display: block; }
+    Overview #bottom { background: $surface; height: 8; }
     Overview #small { display: none; padding: 0 1; }
     """
 
@@ -65,31 +62,37 @@ class Overview(Screen[None]):
         """Every pane is there and can be told what to show."""
 
     def __init__(self, clock: Callable[[], float] = time.time, host: str | None = None) -> None:
-        super().__init__()
-        self.clock = clock
+        super().__init__(clock)
         self.pane = PANES[0]
         """The pane in focus, also while a dialog covers it."""
         self.maximised = False
+        self.side: bool | None = None
+        """Whether the side bar is wanted; None: where there is room."""
+        self.bottom_hidden = False
+        self.bottom = "conversion"
+        """Which tab of the bottom panel is in front: the conversion or the problems."""
         read_only = os.environ.get("CACHETOP_READ_ONLY", "") not in ("", "0")
         self._facts = Facts(host=host or socket.gethostname().partition(".")[0], read_only=read_only)
-        self._jobs: Jobs | None = None
+        self._before_side = PANES[0]
         self.note = ""
         """What stands at the right of the top strip, for example that this is a demo."""
 
     def compose(self) -> ComposeResult:
         """Everything there is in any layout; the plan decides what is seen."""
         yield TopStrip()
-        with Container(id="panes"):
-            with Vertical(id="left"):
-                yield ModelsPane(self.clock)
-                yield KernelsPane(self.clock)
-            yield Divider()
-            yield GpuPane(self.clock)
-        yield FilterLine()
-        yield ConversionPanel(id="conversion", clock=self.clock)
+        with Horizontal(id="middle"):
+            yield ActivityBar()
+            yield Container(id="aside")  # `complete` fills the empty ones, after the first frame
+            with Vertical(id="editor"):
+                with Container(id="panes"):
+                    with Vertical(id="left"):
+                        yield ModelsPane(self.clock)
+                        yield KernelsPane(self.clock)
+                    yield Divider()
+                    yield GpuPane(self.clock)
+                yield Container(id="bottom")
         yield Hints()
         yield Status()
-        yield Static(id="small", markup=False)
 
     @property
     def models(self) -> ModelsPane:
@@ -108,8 +111,35 @@ class Overview(Screen[None]):
 
     @property
     def panel(self) -> ConversionPanel:
-        """The conversion panel."""
+        """The conversion panel; there once `complete` has run."""
+        from cachetop_tui.panel.conversion import ConversionPanel
+
         return self.query_one(ConversionPanel)
+
+    async def complete(self) -> None:
+        """Add what the first frame can do without."""
+        from textual.widgets import Static
+
+        from cachetop_tui.panel.conversion import ConversionPanel
+        from cachetop_tui.workbench.document import DocumentView
+        from cachetop_tui.workbench.filterline import FilterLine
+        from cachetop_tui.workbench.opening import marks, opens
+        from cachetop_tui.workbench.problems import ProblemsPane
+        from cachetop_tui.workbench.side import SideBar
+        from cachetop_tui.workbench.tabs import TabStrip
+
+        bottom = self.query_one("#bottom")
+        await bottom.mount(ConversionPanel(id="conversion", clock=self.clock), ProblemsPane(self.picture))
+        await self.query_one("#aside").mount(SideBar(self.picture))
+        editor = self.query_one("#editor")
+        await editor.mount(TabStrip(self.tabs), before="#panes")
+        await editor.mount(
+            DocumentView(self.clock), FilterLine(self.narrow, lambda: self.focus_pane(self.pane)), after="#panes"
+        )
+        await self.mount(Static(id="small", markup=False))
+        for view in self.query(LineView):
+            view.opens, view.marks = opens, marks
+        self.lay_out()
 
     # Layout
 
@@ -133,16 +163,30 @@ class Overview(Screen[None]):
     def lay_out(self) -> None:
         """Give every pane the room the plan says."""
         width, height = self.app.size
-        made = plan(width, height, self.pane, self.maximised)
+        document = self.tabs.current is not None
+        made = plan(width, height, self.pane, self.maximised, document, self.side)
         tiny = made.mode == "tiny"
-        small = self.query_one("#small", Static)
-        small.display = tiny
-        small.update(TOO_SMALL.format(width, height))
-        for pane in PANES:
+        for small in self.query("#small"):
+            small.display = tiny
+            if tiny:
+                self._say_small(TOO_SMALL.format(width, height))
+        for pane in PANES[:3]:
             self._room(self.query_one(f"#{pane}"), getattr(made, pane))
+        self._room(self.query_one("#bottom"), "0" if self.bottom_hidden else made.conversion)
+        for name in ("conversion", "problems"):
+            for widget in self.query(f"#{name}"):
+                widget.display = self.bottom == name
+        self.query_one("#activity").display = made.activity > 0
+        aside = self.query_one("#aside")
+        aside.display = made.side > 0
+        aside.styles.width = made.side
+        self.query_one("#editor").display = made.side < width
+        self.query_one("#middle").display = not tiny
+        for view in self.query("#document"):
+            view.display = made.document
         left, panes = self.query_one("#left"), self.query_one("#panes")
         left.display = made.models != "0" or made.kernels != "0"
-        panes.display = left.display or made.gpus != "0"
+        panes.display = (left.display or made.gpus != "0") and not made.document
         panes.set_class(made.side_by_side, "-beside")
         left.styles.width = made.left or "1fr"
         grows = "fr" in made.models or "fr" in made.kernels
@@ -153,6 +197,11 @@ class Overview(Screen[None]):
             self.query_one(name).display = not tiny
         self._chrome()
 
+    def _say_small(self, text: str) -> None:
+        from textual.widgets import Static
+
+        self.query_one("#small", Static).update(text)
+
     @staticmethod
     def _room(widget: Widget, height: str) -> None:
         widget.display = height != "0"
@@ -161,6 +210,7 @@ class Overview(Screen[None]):
 
     def _chrome(self) -> None:
         self.query_one(TopStrip).show(self.pane, self._facts.running, self.note)
+        self.query_one(ActivityBar).show(self.pane, self._facts.running, len(self.picture.problems))
         self.query_one(Hints).show(self.pane)
         self.query_one(Status).show(replace(self._facts, pane=self.pane))
 
@@ -168,12 +218,81 @@ class Overview(Screen[None]):
 
     def focus_pane(self, pane: str) -> None:
         """Put the cursor into `pane` and let it grow."""
-        self.query_one(f"#{pane}").display = True  # what is hidden cannot take the focus
-        self.query_one(f"#{pane}").focus()
+        if pane in PANES[:3] and self.tabs.current is not None:
+            self.turn_to_overview()
+        if pane in ("conversion", "problems"):
+            self.bottom, self.bottom_hidden = pane, False
+            self.query_one("#bottom").display = True  # what is hidden cannot take the focus
+        for widget in self.query(f"#{pane}"):  # some come after the first frame
+            widget.display = True
+            widget.focus()
+            if widget.has_focus and pane != self.pane:
+                self.pane = pane
+                self.lay_out()
+
+    def turn_to_overview(self) -> None:
+        """Bring the panes to the front, and leave the focus to the caller."""
+        self.tabs.front = -1
+        self._turned()
+
+    def toggle_side(self) -> None:
+        """Show the side bar and go there, or hide it."""
+        shown = self.query_one("#aside").display
+        self.side = not shown
+        if shown and self.pane == "side":
+            self.focus_pane("document" if self.tabs.current else self._before_side)
+        self.lay_out()
+        if not shown:
+            self._before_side = self.pane if self.pane in PANES else PANES[0]
+            self.focus_pane("side")
+
+    def toggle_bottom(self) -> None:
+        """Hide the bottom panel, or show it again."""
+        self.bottom_hidden = not self.bottom_hidden
+        if self.bottom_hidden and self.pane in ("conversion", "problems"):
+            self.focus_pane("document" if self.tabs.current else "models")
+        self.lay_out()
+
+    def name_here(self) -> str:
+        """The whole name of what is under the cursor, or a problem's fix; empty where there is none."""
+        from cachetop_tui.workbench.opening import name_of
+
+        if self.pane == "document" and self.tabs.current is not None:
+            return self.tabs.current.document.trail[-1]
+        view = next((view for view in self.query(LineView) if view.has_focus), None)
+        row = view.cursor if view is not None else None
+        return name_of(row) if row is not None else ""
+
+    def chosen(self) -> tuple[list[tuple[Repo, Revision | None]], list[Entry]]:
+        """The marked repos (or single revisions of them) and entries; without marks those under the cursor."""
+        views = [self.models, self.kernels]
+        rows = [row for view in views for row in view.marked.values()]
+        if not rows:
+            rows = [row for view in views if view.has_focus and (row := view.cursor) is not None]
+        repos: list[tuple[Repo, Revision | None]] = []
+        for row in rows:
+            if row.kind == "repo":
+                repos.append((row.subject, None))
+            elif row.kind == "revision":
+                repos.append(row.subject)
+        return repos, [row.subject for row in rows if row.kind == "entry"]
+
+    def choose(self, activity: str) -> None:
+        """Go to an activity: its pane, and its tree where the side bar is seen."""
+        if activity != "settings":
+            self.focus_pane(activity)
+            self._side_follows(activity)
+
+    def _side_follows(self, activity: str) -> None:
+        from cachetop_tui.workbench.side import SideBar
+
+        for side in self.query(SideBar):
+            side.choose(activity)
 
     def next_pane(self, by: int) -> None:
         """The next pane (1) or the one before (-1)."""
-        self.focus_pane(PANES[(PANES.index(self.pane) + by) % len(PANES)])
+        here = PANES.index(self.pane) if self.pane in PANES else -1 if by > 0 else 0
+        self.focus_pane(PANES[(here + by) % len(PANES)])
 
     def maximise(self) -> None:
         """Give the pane in focus all the room, or share it again."""
@@ -182,37 +301,38 @@ class Overview(Screen[None]):
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Lay out around the pane that has the focus now."""
-        if event.widget.id in PANES and event.widget.id != self.pane:
-            self.pane = event.widget.id
+        name = event.widget.id
+        if name in (*PANES, "problems", "document", "side") and name != self.pane:
+            self.pane = name
+            self._side_follows(name)
             self.lay_out()
 
     @on(TopStrip.Picked)
     def _picked(self, message: TopStrip.Picked) -> None:
         self.focus_pane(message.pane)
 
+    @on(ActivityBar.Picked)
+    async def _activity_picked(self, message: ActivityBar.Picked) -> None:
+        if message.activity == "settings":
+            await self.run_action("app.settings")
+        else:
+            self.choose(message.activity)
+
     # Filter
 
     def open_filter(self) -> None:
         """Type a filter for the list in focus."""
         if self.pane in LISTS:
+            from cachetop_tui.workbench.filterline import FilterLine
+
             line = self.query_one(FilterLine)
-            target = self.models if self.pane == "models" else self.kernels
-            line.value = target.view.filter
+            line.value = self._filtered().view.filter
             line.add_class("-open")
             line.focus()
 
-    @on(Input.Changed, "#filter")
-    def _narrow(self, message: Input.Changed) -> None:
-        if self.query_one(FilterLine).has_class("-open"):
-            self._filtered().set_filter(message.value.strip())
-
-    @on(Input.Submitted, "#filter")
-    def _close_filter(self, message: Input.Submitted) -> None:
-        line = self.query_one(FilterLine)
-        if line.has_class("-open"):
-            self._filtered().set_filter(message.value.strip())
-            line.remove_class("-open")
-            self.focus_pane(self.pane)
+    def narrow(self, text: str) -> None:
+        """Show only the rows of the list in focus that have `text` in their name."""
+        self._filtered().set_filter(text.strip())
 
     def _filtered(self) -> ModelsPane | KernelsPane:
         return self.models if self.pane == "models" else self.kernels
@@ -222,30 +342,42 @@ class Overview(Screen[None]):
     @property
     def jobs(self) -> Jobs | None:
         """The jobs, as last heard of."""
-        return self._jobs
+        return self.picture.jobs
 
-    def take(self, message: ModelsArrived | KernelsArrived | GpusArrived | RunsArrived | WatchArrived) -> None:
+    def take(
+        self, message: ModelsArrived | KernelsArrived | GpusArrived | RunsArrived | WatchArrived | ProblemsArrived
+    ) -> None:
         """Show what the feed brought."""
         match message:
             case ModelsArrived():
                 self._facts = replace(self._facts, weights=message.models.size)
+                self.picture.models = message.models
                 self.models.show(message.models)
             case KernelsArrived():
                 self._facts = replace(self._facts, kernels=message.tree.kernels.size_on_disk, stale=message.tree.stale)
+                self.picture.tree = message.tree
                 self.kernels.show(message.tree)
+                self.gpus.show_compiled(message.tree.appeared)
             case GpusArrived():
                 self._facts = replace(self._facts, gpus=message.gpus)
+                self.picture.gpus = message.gpus
                 self.gpus.show(message.gpus)
                 self.models.show_gpus(message.gpus)
                 self.kernels.show_gpus(message.gpus)
             case RunsArrived():
                 running = sum(job.state in ("running", "queued") for job in message.jobs.jobs)
                 self._facts = replace(self._facts, running=running)
-                self._jobs = message.jobs
+                self.picture.jobs = message.jobs
                 self.panel.show(message.jobs, message.runs, self.clock())
                 pids = {worker.pid for worker in message.jobs.workers}
                 pids |= {job.pid for job in message.jobs.jobs if job.pid and job.state == "running"}
                 self.gpus.show_own(pids)
+                self.gpus.show_runs(message.runs)
             case WatchArrived():
                 self._facts = replace(self._facts, watch=(message.mode, message.reason))
+            case ProblemsArrived():
+                self.picture.problems = message.problems
+        for view in self.query("#side, #problems"):
+            if isinstance(view, LineView) and view.display:
+                view.update_lines()
         self._chrome()

@@ -14,6 +14,8 @@ _FORMATS = (
     "docling reads PDF, office files, HTML, Markdown, CSV, EPUB and more; the pipelines with models read images too."
 )
 
+_UNLOCK = "Give its password with --pdf-password, or decrypt it: qpdf --decrypt --password=... IN OUT"
+
 Complaint = tuple[str, str | None]
 
 
@@ -58,19 +60,19 @@ def paged(path: str) -> bool:
     return path.lower().endswith((".pdf", *IMAGES)) or starts_as_pdf(path)
 
 
-def count_pages(path: str) -> int | None:
+def count_pages(path: str, password: str | None = None) -> int | None:
     """Pages of a PDF, from its page tree; None where it cannot be told."""
-    return _open_pdf(path)[0]
+    return _open_pdf(path, password)[0]
 
 
-def _open_pdf(path: str) -> tuple[int | None, str]:
+def _open_pdf(path: str, password: str | None = None) -> tuple[int | None, str]:
     """(pages, '') or (None, what PDFium says)."""
     try:
         pypdfium2 = importlib.import_module("pypdfium2")
     except ImportError:
         return None, ""
     try:
-        document = pypdfium2.PdfDocument(path)
+        document = pypdfium2.PdfDocument(path, password=password)
     except Exception as error:
         return None, str(error)
     try:
@@ -86,7 +88,7 @@ def refused(path: str, pipeline: str) -> Complaint:
     return f"{path} is in no format that can be converted here.", _FORMATS
 
 
-def unreadable(path: str, said: str) -> Complaint:
+def unreadable(path: str, said: str, password: str | None = None) -> Complaint:
     """docling could not open or read the document; `said` is its own text."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     reason = lines[-1 if lines[0].startswith("Traceback") else 0][:1000] if lines else "docling gave no reason"
@@ -95,9 +97,11 @@ def unreadable(path: str, said: str) -> Complaint:
     if path.lower().endswith(".pdf"):
         if not starts_as_pdf(path):
             return f"{path} has the name of a PDF, but is none.", "Check where the file comes from."
-        if "password" in _open_pdf(path)[1].lower():
-            return (
-                f"{path} is encrypted and needs a password.",
-                "Decrypt it first: qpdf --decrypt --password=... IN OUT",
-            )
+        pages, problem = _open_pdf(path, password)
+        if "password" in problem.lower():
+            if password is not None:
+                return f"{path} is encrypted, and the password that was given does not open it.", _UNLOCK
+            return f"{path} is encrypted and needs a password.", _UNLOCK
+        if pages == 0:
+            return f"{path} has no pages.", "There is nothing to convert in it; check where the file comes from."
     return f"{path} could not be converted: {reason}", "The file may be damaged; open it in another program to see."

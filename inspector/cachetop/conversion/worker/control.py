@@ -1,9 +1,10 @@
 """Ending a job before its end: by SIGTERM, SIGINT or a command on the socket."""
 
+import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from .record import Recorder
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 
 GRACE = 1.8
 """Seconds a cancelled job gets to end softly, with its models kept, before the process ends instead."""
+
+
+MORE = 4.0
+"""Seconds more for writing the pages that were finished."""
 
 
 class Cancelled(Exception):
@@ -33,6 +38,7 @@ class Control:
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._flag = threading.Event()
+        self._saving = False
         self.leaving = threading.Event()
         """Set when the process shall end after the job."""
 
@@ -65,6 +71,15 @@ class Control:
             self._engine = None
             engine.hurry(False)
 
+    @contextlib.contextmanager
+    def saving(self) -> Iterator[None]:
+        """What is finished is being written: a cancelled job gets more time for it."""
+        self._saving = True
+        try:
+            yield
+        finally:
+            self._saving = False
+
     def cancel(self) -> None:
         """Cancel the running job; returns at once."""
         job = self._recorder.job
@@ -73,12 +88,19 @@ class Control:
             if self._engine is not None:
                 self._engine.hurry(True)
         if job is not None:
-            timer = threading.Timer(GRACE, self._enforce, (job,))
-            timer.daemon = True
-            timer.start()
+            self._enforce_in(GRACE, job, MORE)
 
-    def _enforce(self, job: str) -> None:
-        if self._recorder.job == job:
+    def _enforce_in(self, seconds: float, job: str, more: float) -> None:
+        timer = threading.Timer(seconds, self._enforce, (job, more))
+        timer.daemon = True
+        timer.start()
+
+    def _enforce(self, job: str, more: float) -> None:
+        if self._recorder.job != job:
+            return
+        if self._saving and more > 0:
+            self._enforce_in(more, job, 0)
+        else:
             self._recorder.finish("cancelled", None, "the job was cancelled", None)
             self._last_words()
             os._exit(130)

@@ -1,5 +1,6 @@
 """Convert the documents of a job, one after the other, and say how far each of them is."""
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,34 @@ from .control import Control
 from .exports import Exists, Outputs
 from .job import Job
 from .pipelines import Engine, Watches
+from .record import Recorder
+
+_NAME_ONE = "Name an existing, readable document."
+
+
+def refuse(job: Job, sound: dict[str, str | None], recorder: Recorder) -> str:
+    """Say of every file why it cannot be converted at all; returns the job's status."""
+    for path in job.files:
+        recorder.emit("error", message=sound[path], hint=_NAME_ONE)
+        recorder.emit("document-finished", file=path, status="failure", pages=0, seconds=0.0, outputs=[])
+    return "failed"
 
 
 class Conversion:
     """The document loop of one job."""
 
-    def __init__(self, job: Job, engine: Engine, watches: Watches, control: Control) -> None:
+    def __init__(
+        self, job: Job, engine: Engine, watches: Watches, control: Control, password: str | None = None
+    ) -> None:
         self._job = job
+        self._password = password
         self._engine = engine
         self._watches = watches
         self._recorder = watches.recorder
         self._control = control
         self._outputs = Outputs(job)
         self._pages_before = 0
+        self._done = 0
         self._total: int | None = None
         self.statuses: list[str] = []
         self.exhausted = False
@@ -29,8 +45,13 @@ class Conversion:
 
     def run(self, sound: dict[str, str | None]) -> str:
         """Convert every file; `sound` maps a file to its problem. Returns the job's status."""
-        counts = [count_pages(path) for path in self._job.files if not sound[path] and path.lower().endswith(".pdf")]
-        self._total = None if None in counts else sum(count or 0 for count in counts)
+        counts = [
+            count_pages(path, self._password)
+            for path in self._job.files
+            if not sound[path] and path.lower().endswith(".pdf")
+        ]
+        first, last = self._job.page_range or (1, max((count or 0 for count in counts), default=0))
+        self._total = None if None in counts else sum(max(0, min(count or 0, last) - first + 1) for count in counts)
         for path in self._job.files:
             if self._control.cancelled:
                 break
@@ -44,7 +65,7 @@ class Conversion:
     def _one(self, path: str, trouble: str | None) -> str:
         began = time.monotonic()
         if trouble:
-            self._error(trouble, "Name an existing, readable document.")
+            self._error(trouble, _NAME_ONE)
             return self._finished(path, "failure", 0, began, [])
         try:
             planned = self._outputs.plan(path)
@@ -54,7 +75,7 @@ class Conversion:
         with self._recorder.phase("convert"):
             results = self._convert(path)
         if self._control.cancelled:
-            return self._finished(path, "cancelled", sum(len(one.pages) for one in results), began, [])
+            return self._finished(path, "cancelled", self._done, began, self._rescue(path, results, planned))
         if not results:
             self._error(*refused(path, self._engine.pipeline))
             return self._finished(path, "failure", 0, began, [])
@@ -65,12 +86,18 @@ class Conversion:
         seen = _Progress(self, path)
         try:
             return list(
-                self._engine.converter.convert_all([Path(path)], raises_on_error=False, progress_callback=seen.event)
+                self._engine.converter.convert_all(
+                    [Path(path)], raises_on_error=False, progress_callback=seen.event, **self._pages()
+                )
             )
         finally:
             self._control.leave(self._engine)
             self._watches.models.settle()
             self._pages_before += seen.pages
+            self._done = seen.good
+
+    def _pages(self) -> dict[str, Any]:
+        return {"page_range": self._job.page_range} if self._job.page_range else {}
 
     def _export(self, path: str, results: list[Any], planned: dict[str, str], began: float) -> str:
         outputs: list[str] = []
@@ -89,10 +116,26 @@ class Conversion:
                     self._error(f"The output of {path} was not written: {error}", "Check the folder, or use --output.")
                     status = "failure"
             statuses.append(status)
-        pages = sum(len(one.document.pages) for one in results)
+        pages = _pages_of(results)
         if len(set(statuses)) > 1 and set(statuses) & {"success", "partial_success"}:
             return self._finished(path, "partial_success", pages, began, outputs)
         return self._finished(path, statuses[0], pages, began, outputs)
+
+    def _rescue(self, path: str, results: list[Any], planned: dict[str, str]) -> list[str]:
+        """Write the pages that were finished before the cancel, under a name that says they are not all."""
+        outputs: list[str] = []
+        if len(results) != 1 or not results[0].document.pages:
+            return outputs
+        with self._control.saving(), self._recorder.phase("export"):
+            for to, output in planned.items():
+                stem, extension = os.path.splitext(output)
+                try:
+                    self._outputs.write(results[0].document, to, f"{stem}.partial{extension}")
+                    outputs.append(f"{stem}.partial{extension}")
+                except (Exists, OSError) as error:
+                    message = f"The finished pages of {path} were not written: {error}"
+                    self._recorder.emit("warning", message=message, hint=None)
+        return outputs
 
     def _explain(self, path: str, status: str, errors: list[Any]) -> None:
         """docling's errors as sentences: an error where nothing came out, a warning for each page that failed."""
@@ -101,7 +144,7 @@ class Conversion:
         if status == "skipped":
             self._error(*refused(path, self._engine.pipeline))
         elif status not in ("success", "partial_success"):
-            self._error(*unreadable(path, "\n".join(texts)))
+            self._error(*unreadable(path, "\n".join(texts), self._password))
         for error, text in zip(errors, texts, strict=True):
             page = getattr(error, "page_no", None)
             if status == "partial_success":
@@ -135,6 +178,10 @@ class Conversion:
         self._control.enter(self._engine)
 
 
+def _pages_of(results: list[Any]) -> int:
+    return sum(len(one.document.pages) for one in results)
+
+
 class _Progress:
     """docling's progress events of one document."""
 
@@ -142,11 +189,13 @@ class _Progress:
         self._conversion = conversion
         self._path = path
         self.pages = 0
+        self.good = 0
 
     def event(self, told: Any) -> None:
         kind = told.kind.value
         if kind == "page_completed":
             self.pages += 1
+            self.good += bool(told.success)
             self._conversion.page(self._path, told, self.pages)
         elif kind == "phase_started" and told.phase.value == "build":
             self._conversion.building()

@@ -1,12 +1,18 @@
 """The job as the launcher wrote it: `job.json` in the job's folder."""
 
+import contextlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 PIPELINES = ("auto", "standard", "vlm", "native", "offline")
 EXTENSIONS = {"md": ".md", "json": ".json", "html": ".html", "text": ".txt", "doctags": ".doctags"}
+SWITCHES = (
+    "do_ocr", "force_full_page_ocr", "do_table_structure", "do_code_enrichment", "do_formula_enrichment",
+    "do_picture_classification", "do_picture_description",
+)  # fmt: skip
+"""docling's options that are on or off."""
 _LIMIT = 8 << 20
 
 
@@ -27,11 +33,30 @@ class Job:
     socket: str | None
     worker: str | None
     roots: dict[str, str]
+    docling: dict[str, Any] = field(default_factory=dict)
+    """Options of docling's pipelines under docling's own names, only those that were asked for; see `SWITCHES`."""
+    page_range: tuple[int, int] | None = None
+    """First and last page to convert, counted from 1; None for all."""
+    cold: bool = False
+    """Whether the weights are to be dropped from the page cache before they are read."""
 
     @property
     def options(self) -> dict[str, Any]:
         """What a resident worker must have in common with a job to run it; output formats do not count."""
-        return {"pipeline": self.pipeline, "device": self.device, "compile": self.compile}
+        return {"pipeline": self.pipeline, "device": self.device, "compile": self.compile, "docling": self.docling}
+
+    def password(self) -> str | None:
+        """The password of the PDFs, which the launcher left in a file of its own; it is deleted by being read."""
+        path = os.path.join(self.folder, "password")
+        try:
+            with open(path, encoding="utf-8") as file:
+                said = file.read(4096)
+        except (OSError, ValueError):
+            return None
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        return said or None
 
     @property
     def output_folder(self) -> str:
@@ -73,4 +98,31 @@ def load(folder: str) -> Job:
         socket=told.get("socket") or None,
         worker=told.get("worker"),
         roots={str(kind): str(path) for kind, path in (told.get("roots") or {}).items()},
+        docling=_docling(told.get("docling") or {}, path),
+        page_range=_range(told.get("page_range"), path),
+        cold=bool(told.get("cold")),
     )
+
+
+def _docling(told: Any, path: str) -> dict[str, Any]:
+    """docling's options, of the types they must have. Raises ValueError."""
+    if not isinstance(told, dict):
+        raise ValueError(f"{path} has options for docling that are no JSON object.")
+    for name, value in told.items():
+        if name in SWITCHES and isinstance(value, bool):
+            continue
+        if name == "ocr_lang" and isinstance(value, list) and all(isinstance(one, str) for one in value):
+            continue
+        if name == "vlm_preset" and isinstance(value, str):
+            continue
+        raise ValueError(f"{path} has the unknown or misshapen option {name!r} for docling.")
+    return dict(told)
+
+
+def _range(told: Any, path: str) -> tuple[int, int] | None:
+    if told is None:
+        return None
+    whole = isinstance(told, list) and len(told) == 2 and all(type(page) is int for page in told)
+    if whole and 1 <= told[0] <= told[1]:
+        return told[0], told[1]
+    raise ValueError(f"{path} asks for the pages {told!r}; a range is [first, last], counted from 1.")

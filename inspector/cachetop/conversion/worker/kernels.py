@@ -9,9 +9,10 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from . import weights
 from .device import Choice
 from .record import Recorder
 
@@ -97,12 +98,15 @@ class KernelWatch:
         return [("triton-listener", self._hook_triton), ("torch-compile", self._hook_torch)]
 
     def _emit(self, hit: bool, cache: str, key: str | None, name: str | None, sm: str | None,
-              milliseconds: float | None) -> None:  # fmt: skip
+              milliseconds: float | None, files: Sequence[str] = ()) -> None:  # fmt: skip
         with self._lock:
             self.seen += 1
         rounded = None if milliseconds is None else round(milliseconds, 3)
         event = "kernel-hit" if hit else "kernel-compiled"
-        self._recorder.emit(event, cache=cache, key=key, name=name, sm=sm, milliseconds=rounded)
+        self._recorder.emit(
+            event, cache=cache, key=key, name=name, sm=sm, milliseconds=rounded, files=len(files) or None,
+            bytes=weights.size(list(files)) if files else None,
+        )  # fmt: skip
 
     def _hook_triton(self) -> None:
         from triton import knobs
@@ -130,7 +134,7 @@ class KernelWatch:
             self._recorder.was("compile", milliseconds / 1000)
         self._emit(
             hit, (self.roots.of(files[0]) if files else None) or "triton", os.path.basename(folder) or None,
-            metadata.get("name"), f"sm_{arch}" if isinstance(arch, int) else None, milliseconds,
+            metadata.get("name"), f"sm_{arch}" if isinstance(arch, int) else None, milliseconds, files,
         )  # fmt: skip
 
     def _hook_torch(self) -> None:

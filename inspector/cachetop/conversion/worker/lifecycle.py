@@ -6,7 +6,6 @@ is missing, 130 cancelled, 2 the folder holds no job or another worker has it.
 """
 
 import contextlib
-import fcntl
 import os
 import queue
 import stat
@@ -16,11 +15,12 @@ import time
 import traceback
 from typing import Any
 
-from . import choose, device, pipelines, vram
+from . import choose, cold, device, pipelines, vram
 from .complaints import MEMORY_HINT, out_of_memory, paged, problem
 from .control import Cancelled, Control
-from .convert import Conversion
+from .convert import Conversion, refuse
 from .downloads import NotFetched
+from .held import send_output_to, take_lock
 from .hooks import ModelWatch
 from .job import Job, load
 from .kernels import KernelWatch
@@ -59,6 +59,9 @@ class Worker:
         self._accepting = threading.Lock()
         self._closed = False
         self._busy: Job | None = None
+        self._waiting: dict[str, tuple[Job, int]] = {}
+        """Jobs that wait for their turn, each with its lock, which says that somebody will do it."""
+        self._given_up: set[str] = set()
         self._first: Job | None = None
         self._keep_warm = 0.0
         self._idle_since = time.monotonic()
@@ -84,7 +87,8 @@ class Worker:
         code = 0
         following: Job | None = job
         while following is not None:
-            code = self._job(following)
+            if following.id not in self._given_up:
+                code = self._job(following)
             following = self._next()
         return code
 
@@ -111,9 +115,11 @@ class Worker:
         if command == "status":
             return self._status()
         if command == "convert":
-            return self._accept(asked.get("job"))
+            return self._accept(asked.get("job"), asked.get("queue") is True)
         if command == "cancel":
             busy = self._busy
+            if self._give_up(asked.get("job")):
+                return {"ok": True}
             if busy is None or asked.get("job") not in (None, busy.id):
                 return {"ok": False, "reason": "this worker does not run that job"}
             self.control.cancel()
@@ -142,7 +148,24 @@ class Worker:
             "options": self.options,
         }
 
-    def _accept(self, folder: Any) -> dict[str, Any]:
+    def _give_up(self, name: Any) -> bool:
+        """Cancel a job that waits; whether there was one of that name."""
+        with self._accepting:
+            job, lock = self._waiting.pop(name, (None, -1)) if isinstance(name, str) else (None, -1)
+            if job is None:
+                return False
+            self._given_up.add(job.id)
+        recorder = Recorder()
+        recorder.open(os.path.join(job.folder, "events.jsonl"), job.id)
+        recorder.emit(
+            "job-started", files=list(job.files), pipeline=job.pipeline, device=job.device, python=sys.executable,
+            versions=choose.versions(), start=None,
+        )  # fmt: skip
+        recorder.finish("cancelled", None, "the job was cancelled before its turn", None)
+        os.close(lock)
+        return True
+
+    def _accept(self, folder: Any, queues: bool) -> dict[str, Any]:
         if not isinstance(folder, str) or not os.path.isabs(folder):
             return {"ok": False, "reason": "the job is no absolute path"}
         status = os.lstat(folder)
@@ -154,8 +177,12 @@ class Worker:
         with self._accepting:
             if self._closed or self.control.leaving.is_set():
                 return {"ok": False, "reason": "the worker is ending"}
-            if self._busy is not None:
-                return {"ok": False, "busy": True, "reason": "the worker runs another job"}
+            if self._busy is not None or self._waiting:
+                if not queues:
+                    return {"ok": False, "busy": True, "reason": "the worker runs another job"}
+                self._waiting[job.id] = job, take_lock(job, "queued")
+                self._queue.put(job)
+                return {"ok": True, "queued": True}
             self._busy = job
             self._keep_warm = job.keep_warm or self._keep_warm
             self._queue.put(job)
@@ -164,20 +191,19 @@ class Worker:
     # one job
 
     def _job(self, job: Job) -> int:
-        lock = os.open(os.path.join(job.folder, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with self._accepting:
+            _, held = self._waiting.pop(job.id, (None, -1))
+            self._busy = job
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = take_lock(job, "", held)
         except OSError as error:
             print(f"The job {job.id} cannot be locked, another worker may run it: {error}", file=sys.stderr)
-            os.close(lock)
             self._release()
             return 2
         try:
-            os.ftruncate(lock, 0)
-            os.write(lock, f"{os.getpid()}\n".encode())
             self.control.begin()
             self.recorder.open(os.path.join(job.folder, "events.jsonl"), job.id)
-            _send_output_to(os.path.join(job.folder, "stderr.log"))
+            send_output_to(os.path.join(job.folder, "stderr.log"))
             return self._recorded(job)
         finally:
             os.close(lock)
@@ -210,10 +236,11 @@ class Worker:
         return _CODES[status] if code is None else code
 
     def _work(self, job: Job) -> str:
+        password = job.password()
         sound = {path: problem(path) for path in job.files}
         needs_models = any(not trouble and paged(path) for path, trouble in sound.items())
         engine = self.engine
-        if engine is not None and (engine.ready or not needs_models):
+        if engine is not None and (engine.ready or not needs_models) and not all(sound.values()):
             self._start = "resident"
         self.recorder.emit(
             "job-started", files=list(job.files), pipeline=job.pipeline, device=job.device, python=sys.executable,
@@ -222,18 +249,26 @@ class Worker:
         self.watches.kernels.open(job.roots)
         if self._server is None and job.socket:
             self._listen(job.socket)
+        if all(sound.values()):
+            # nothing here needs docling; a GPU or a device asked for by name is still checked
+            _check_device(job)
+            return refuse(job, sound, self.recorder)
         if engine is None:
             engine = self._build(job)
         else:
             self._say(engine)
+        over = threading.Event()
+        self.watches.stages.watch(over)
         sampler = vram.sample(self.recorder) if engine.device.cuda else None
+        engine.unlock(password)
         try:
             if needs_models and not engine.ready and engine.formats:
                 self._load(engine)
             self.control.check()
-            conversion = Conversion(job, engine, self.watches, self.control)
+            conversion = Conversion(job, engine, self.watches, self.control, password)
             status = conversion.run(sound)
         finally:
+            over.set()
             if sampler is not None:
                 sampler.set()
         if conversion.exhausted:
@@ -254,20 +289,31 @@ class Worker:
     def _build(self, job: Job) -> pipelines.Engine:
         choose.check_docling()
         # a GPU asked for by name and missing is the answer, whatever else is
-        try:
-            device.quick(job.device)
-        except ValueError as error:
-            raise choose.CannotRun(str(error)) from None
+        _check_device(job)
         picked = choose.pick(job.pipeline)
         self.recorder.emit("pipeline", asked=picked.asked, chosen=picked.chosen, reason=picked.reason)
+        if job.cold:
+            self._cool(picked.chosen)
         with self.recorder.phase("import"):
             chosen = device.choose(job.device, picked.weights, picked.chosen != "native")
             self.control.check()
-            engine = pipelines.build(picked, chosen, job.compile, self.watches)
+            engine = pipelines.build(picked, chosen, job, self.watches)
         self._say(engine)
         self.engine = engine
         self.control.check()
         return engine
+
+    def _cool(self, pipeline: str) -> None:
+        """Drop the weights from the page cache, and say what could not be dropped."""
+        gone, left = cold.drop(cold.files(pipeline))
+        self.recorder.emit("dropped", bytes=gone, left=left)
+        if left:
+            self.recorder.emit(
+                "warning",
+                message=f"{len(left)} weight file(s) were not dropped from RAM, because they belong to another user "
+                f"or cannot be read: {left[0]}",
+                hint=None,
+            )
 
     def _say(self, engine: pipelines.Engine) -> None:
         """Every job tells its device and its hooks, a resident worker's too."""
@@ -295,7 +341,7 @@ class Worker:
         """Be free before the last event: whoever has read that may hand over the next job."""
         with self._accepting:
             self._idle_since, self._busy = time.monotonic(), None
-            self._closed = self._closed or self._keep_warm <= 0 or self.engine is None
+            self._closed = self._closed or ((self._keep_warm <= 0 or self.engine is None) and not self._waiting)
 
     def _note(self) -> None:
         """Say why nothing was compiled, if nothing was."""
@@ -328,11 +374,9 @@ class Worker:
             )
 
 
-def _send_output_to(path: str) -> None:
-    """Let stdout and stderr be the file at `path`: docling's libraries print to both."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
+def _check_device(job: Job) -> None:
+    """Raise NoDevice for a GPU that is not there, CannotRun for a device nobody knows."""
+    try:
+        device.quick(job.device)
+    except ValueError as error:
+        raise choose.CannotRun(str(error)) from None

@@ -11,9 +11,12 @@ from .choose import CannotRun, Pick, ocr_problem, versions
 from .device import Choice
 from .downloads import watch_downloads
 from .hooks import ModelWatch
+from .job import Job
 from .kernels import KernelWatch
 from .record import Recorder
 from .stages import StageWatch
+from .stopping import stoppable
+from .tokens import TokenWatch, criterion
 
 
 @dataclass
@@ -28,7 +31,15 @@ class Engine:
     formats: list[str]
     """Values of docling's InputFormat that the pipeline's models serve; the others need none."""
     ready: bool = False
+    """Whether the models are loaded; a pipeline without models is ready once it is built."""
     inactive: list[dict[str, str]] = field(default_factory=list)
+
+    def unlock(self, password: str | None) -> None:
+        """Open the PDFs of the next job with this password."""
+        for option in self.converter.format_to_options.values():
+            kept = option.backend_options
+            if hasattr(kept, "password") or (kept is None and password is not None and _reads_pdf(option)):
+                option.backend_options = _with_password(kept, password)
 
     def hurry(self, on: bool) -> None:
         """Make the running document end at the next page (on), or put things back before the next one.
@@ -67,11 +78,27 @@ def import_docling() -> Any:
         ) from error
 
 
-def build(chosen: Pick, device: Choice, compiled: bool, watches: Watches) -> Engine:
+def _reads_pdf(option: Any) -> bool:
+    from docling.document_converter import PdfFormatOption
+
+    return isinstance(option, PdfFormatOption)
+
+
+def _with_password(kept: Any, password: str | None) -> Any:
+    from docling.datamodel.backend_options import ThreadedDoclingParseBackendOptions
+    from pydantic import SecretStr
+
+    made = kept.model_copy() if kept is not None else ThreadedDoclingParseBackendOptions()
+    made.password = None if password is None else SecretStr(password)
+    return made
+
+
+def build(chosen: Pick, device: Choice, job: Job, watches: Watches) -> Engine:
     """Import what the pipeline needs, install the hooks, and make the converter; no model is loaded yet.
 
     Raises CannotRun. `device` must have been chosen; docling falls back to nothing else.
     """
+    compiled = job.compile
     native = chosen.chosen == "native"
     if not native:
         _prepare(chosen, compiled, device, watches)
@@ -92,16 +119,18 @@ def build(chosen: Pick, device: Choice, compiled: bool, watches: Watches) -> Eng
     if native:
         unwatched.append({"name": "stages", "reason": "the native pipeline has no model stages"})
         options = _native_options()
-        formats = {InputFormat.PDF: module.NativePdfFormatOption(pipeline_options=options)}
+        option = module.NativePdfFormatOption(pipeline_options=options)
+        option.pipeline_cls = stoppable(option.pipeline_cls, stop, assembles=True)
+        formats = {InputFormat.PDF: option}
     else:
         if compiled:
             settings.inference.compile_torch_models = True
         if chosen.chosen == "vlm":
             settings.perf.page_batch_size = 1
-            pipeline, options = _vlm(device, stop)
+            pipeline, options = _vlm(device, stop, watches, job)
         else:
-            pipeline, options = _standard(device, chosen.chosen == "offline", watches.recorder)
-        pipeline = watched(pipeline)
+            pipeline, options = _standard(device, chosen.chosen == "offline", watches.recorder, job)
+        pipeline = watched(stoppable(pipeline, stop, assembles=False))
         formats = {
             InputFormat.PDF: module.PdfFormatOption(pipeline_cls=pipeline, pipeline_options=options),
             InputFormat.IMAGE: module.ImageFormatOption(pipeline_cls=pipeline, pipeline_options=options),
@@ -113,7 +142,7 @@ def build(chosen: Pick, device: Choice, compiled: bool, watches: Watches) -> Eng
     distinct = list({id(one): one for one in kept}.values())
     return Engine(
         chosen.chosen, device, converter, distinct, stop,
-        [] if native else [known.value for known in formats], inactive=unwatched,
+        [] if native else [known.value for known in formats], ready=native, inactive=unwatched,
     )  # fmt: skip
 
 
@@ -152,40 +181,83 @@ def _native_options() -> Any:
     return NativePdfPipelineOptions(generate_page_images=False)
 
 
-def _standard(device: Choice, without_hub: bool, recorder: Recorder) -> Any:
+def _standard(device: Choice, without_hub: bool, recorder: Recorder, job: Job) -> Any:
     from docling.datamodel.pipeline_options import PdfPipelineOptions
     from docling.pipeline.standard_pdf_pipeline import StandardPdfPipeline
 
     options = PdfPipelineOptions(accelerator_options=_accelerator(device))
-    problem = ocr_problem()
-    options.do_ocr = problem is None
+    asked = job.docling
+    problem = ocr_problem() if asked.get("do_ocr", True) else None
+    options.do_ocr = asked.get("do_ocr", True) and problem is None
+    for name in _PLAIN:
+        if name in asked:
+            setattr(options, name, asked[name])
+    _ocr(options, asked)
     if problem:
         recorder.emit(
             "warning", message=f"OCR is off, text in images is not read: {problem}.",
             hint="Install them: pip install onnxruntime rapidocr",
         )  # fmt: skip
     if without_hub:
+        _need_nothing_else(asked)
         options.layout_options = offline.layout_options(offline.layout_file())
         options.do_table_structure = False
     return StandardPdfPipeline, options
 
 
-def _vlm(device: Choice, stop: threading.Event) -> Any:
-    import torch
+_PLAIN = (
+    "do_table_structure", "do_code_enrichment", "do_formula_enrichment", "do_picture_classification",
+    "do_picture_description",
+)  # fmt: skip
+
+
+def _ocr(options: Any, asked: dict[str, Any]) -> None:
+    """Languages and full pages, on the options docling picks its OCR engine by."""
+    if asked.get("ocr_lang"):
+        # docling checks the languages when the options are made, not when they are set
+        try:
+            options.ocr_options = type(options.ocr_options)(lang=list(asked["ocr_lang"]))
+        except ValueError as error:
+            said = [line.strip() for line in str(error).splitlines() if line.strip()]
+            raise CannotRun(
+                f"docling takes no OCR in {', '.join(asked['ocr_lang'])}: {said[min(2, len(said) - 1)]}",
+                "Write languages as tags (en, de, zh-Hans) or as the OCR engine names them.",
+            ) from error
+    if asked.get("force_full_page_ocr"):
+        from docling.datamodel import pipeline_options
+
+        mode = getattr(pipeline_options, "OcrMode", None)
+        if mode is not None:
+            options.ocr_options.mode = mode.FULL_PAGE
+        else:
+            options.ocr_options.force_full_page_ocr = True
+
+
+def _need_nothing_else(asked: dict[str, Any]) -> None:
+    """Raise CannotRun where a switch asks the offline pipeline for a model from the hub."""
+    enrichments = [name for name in _PLAIN[1:] if asked.get(name)]
+    if enrichments:
+        raise CannotRun(
+            f"The offline pipeline has no model for {', '.join(enrichments)}.", "Use --pipeline standard for it."
+        )
+
+
+def _vlm(device: Choice, stop: threading.Event, watches: Watches, job: Job) -> Any:
     from docling.datamodel.pipeline_options import VlmConvertOptions, VlmPipelineOptions
     from docling.pipeline.vlm_pipeline import VlmPipeline
-    from transformers import StoppingCriteria
 
-    class Stop(StoppingCriteria):  # type: ignore[misc]
-        """Ends the generation at the next token once `stop` is set."""
-
-        def __deepcopy__(self, memo: Any) -> "Stop":
-            return self  # docling copies the generation options for every batch
-
-        def __call__(self, ids: Any, scores: Any, **_: Any) -> Any:
-            return torch.full((ids.shape[0],), stop.is_set(), dtype=torch.bool, device=ids.device)
-
-    convert = VlmConvertOptions.from_preset("granite_docling")
-    extra = {**convert.model_spec.extra_generation_config, "custom_stopping_criteria": [Stop()]}
+    preset = job.docling.get("vlm_preset", "granite_docling")
+    try:
+        convert = VlmConvertOptions.from_preset(preset)
+    except (KeyError, ValueError) as error:
+        raise CannotRun(
+            f"docling {versions().get('docling', '?')} has no VLM preset {preset}: {str(error).splitlines()[0]}",
+            "Use granite_docling, smoldocling, or another of docling's presets.",
+        ) from error
+    tokens = TokenWatch(watches.recorder, watches.stages)
+    watches.stages.after = lambda stage: tokens.done()
+    extra = {
+        **convert.model_spec.extra_generation_config, "custom_stopping_criteria": [criterion(tokens, stop)],
+    }  # fmt: skip
     convert.model_spec = convert.model_spec.model_copy(update={"extra_generation_config": extra})
     return VlmPipeline, VlmPipelineOptions(vlm_options=convert, accelerator_options=_accelerator(device))

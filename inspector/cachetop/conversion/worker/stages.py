@@ -4,9 +4,10 @@ The subclass goes through docling's public `FormatOption.pipeline_cls`; the attr
 of StandardPdfPipeline and VlmPipeline in docling 2.139 to 2.143.
 """
 
+import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .record import Recorder
@@ -22,6 +23,10 @@ _STAGES = {
 }
 
 
+_PATIENCE = 4.0
+"""Seconds that one call of a stage may take before it is said that others wait for it."""
+
+
 class StageWatch:
     """Reports `stage-finished`, and remembers what each page of the document at hand has cost."""
 
@@ -30,6 +35,10 @@ class StageWatch:
         self.file = ""
         self.spent: defaultdict[int, float] = defaultdict(float)
         """Seconds of stages by page of the current document."""
+        self.after: Callable[[str], None] = lambda stage: None
+        """Called when a stage is through with a batch."""
+        self._calls: dict[int, tuple[str, list[int], float]] = {}
+        self._lock = threading.Lock()
 
     def open(self, file: str) -> None:
         """Begin a document."""
@@ -41,16 +50,48 @@ class StageWatch:
         batch = list(pages)
         job, file, spent = self._recorder.job, self.file, self.spent
         began = time.monotonic()
-        done = list(model(conv_res, batch))
+        with self._lock:
+            self._calls[id(batch)] = stage, [page.page_no for page in batch], began
+        try:
+            done = list(model(conv_res, batch))
+        finally:
+            with self._lock:
+                self._calls.pop(id(batch), None)
         share = (time.monotonic() - began) / max(len(batch), 1)
         if self._recorder.job != job:
             return done  # the call outlived the job that was cancelled around it
+        self.after(stage)
         for page in batch:
             spent[page.page_no] += share
             self._recorder.emit(
                 "stage-finished", file=file, page=page.page_no, stage=stage, seconds=round(share, 6), batch=len(batch)
             )
         return done
+
+    @property
+    def at_work(self) -> tuple[str, list[int], float] | None:
+        """(stage, pages, since) of the call that has lasted longest; None when no stage works."""
+        with self._lock:
+            return min(self._calls.values(), key=lambda call: call[2], default=None)
+
+    def watch(self, done: threading.Event) -> None:
+        """Until `done`, say which call lasts long, so that others wait for it: `waiting`, after 4, 8, 16 ... s."""
+
+        def look() -> None:
+            told, patience = 0.0, _PATIENCE
+            while not done.wait(_PATIENCE / 4):
+                call = self.at_work
+                if call is None:
+                    continue
+                stage, pages, since = call
+                if since != told:
+                    told, patience = since, _PATIENCE
+                lasted = time.monotonic() - since
+                if lasted >= patience:
+                    patience *= 2  # said ever more rarely of one call
+                    self._recorder.emit("waiting", file=self.file, stage=stage, pages=pages, seconds=round(lasted, 3))
+
+        threading.Thread(target=look, name="stall", daemon=True).start()
 
     def watched(self, base: Any) -> Any:
         """`base`, a pipeline class, with its stages reporting."""

@@ -137,6 +137,21 @@ def presence(pipeline: str) -> Presence:
     return Presence(tuple(missing), found, where)
 
 
+def folders(pipeline: str) -> list[tuple[str, tuple[str, ...]]]:
+    """(folder, names) of the files of each repo that `pipeline` needs, of those that are there."""
+    artifacts = os.environ.get("DOCLING_ARTIFACTS_PATH")
+    where = os.path.expanduser(artifacts) if artifacts else hub_cache()
+    found = []
+    for repo, revision, names in NEEDED[pipeline]:
+        if artifacts:
+            folder: str | None = os.path.join(where, repo.replace("/", "--"))
+        else:
+            folder = _snapshot(os.path.join(where, "models--" + repo.replace("/", "--")), revision)
+        if folder:
+            found.append((folder, names))
+    return found
+
+
 def _snapshot(repo: str, revision: str) -> str | None:
     try:
         with open(os.path.join(repo, "refs", revision), encoding="ascii") as file:

@@ -5,16 +5,30 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 
+import msgspec
+
 from cachetop.base import units
 from cachetop.base.hostile import clean
 from cachetop.base.record import Record
 from cachetop.conversion.records import Job, Jobs
-from cachetop.gpu.records import Gpus, Memory
+from cachetop.gpu.records import Gpu, Gpus, Memory
 from cachetop.hub.records import Models
 from cachetop.kernelcache.records import Kernels
 
 SCHEMA = "cachetop.status/1"
 _FULL = 0.95
+_STALE = "cachetop prune kernels --stale --dry-run"
+FIXES = {
+    **dict.fromkeys(
+        ("foreign-sm", "sm-alias", "toolchain-gone", "relocated", "truncated", "superseded", "unused"), _STALE
+    ),
+    "autotune-loser": _STALE,
+    "orphan": "cachetop prune kernels --incomplete --dry-run",
+    "dead-partial": "cachetop prune models --incomplete --dry-run",
+    "vram-full": "cachetop jobs unload",
+    "disk-full": "cachetop prune models --detached --dry-run",
+}
+"""Rule -> what to run. Every other rule is looked at with `cachetop doctor`."""
 
 
 class StatusProblem(Record, frozen=True):
@@ -76,14 +90,19 @@ def summarize(models: Models, kernels: Kernels, gpus: Gpus, jobs: Jobs) -> Statu
         host=clean(socket.gethostname()),
         models=ModelTotals(repos=len(models.repos), size=models.size, size_on_disk=models.size_on_disk),
         kernels=KernelTotals(entries=len(kernels.entries), size_on_disk=kernels.size_on_disk, by_sm=_by_sm(kernels)),
-        gpus=GpuTotals(available=gpus.available, reason=gpus.reason, count=len(gpus.gpus), memory=_memory(gpus)),
+        gpus=GpuTotals(available=gpus.available, reason=gpus.reason, count=len(_whole(gpus)), memory=_memory(gpus)),
         jobs=tuple(job for job in jobs.jobs if job.state in ("queued", "running")),
         problems=tuple(problems(models, kernels, gpus)),
     )
 
 
 def problems(models: Models, kernels: Kernels, gpus: Gpus) -> Iterator[StatusProblem]:
-    """What needs attention, most certain first."""
+    """What needs attention, most certain first, each with the command that mends it or looks closer."""
+    for problem in _problems(models, kernels, gpus):
+        yield msgspec.structs.replace(problem, fix=FIXES.get(problem.rule, "cachetop doctor"))
+
+
+def _problems(models: Models, kernels: Kernels, gpus: Gpus) -> Iterator[StatusProblem]:
     for root in models.roots:
         if root.problem:
             yield StatusProblem(rule="unreadable", subject=root.path, message=root.problem)
@@ -139,9 +158,15 @@ def _sm_order(item: tuple[str, object]) -> tuple[int, str]:
     return int(digits or 10**6), item[0]
 
 
+def _whole(gpus: Gpus) -> list[Gpu]:
+    """The GPUs without their MIG instances, which are parts of them."""
+    return [gpu for gpu in gpus.gpus if gpu.mig is None]
+
+
 def _memory(gpus: Gpus) -> Memory | None:
-    known = [gpu.memory for gpu in gpus.gpus if gpu.memory]
-    if not known or len(known) != len(gpus.gpus):
+    whole = _whole(gpus)
+    known = [gpu.memory for gpu in whole if gpu.memory]
+    if not known or len(known) != len(whole):
         return None
     reserved = [memory.reserved for memory in known]
     return Memory(

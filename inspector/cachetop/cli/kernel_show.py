@@ -1,0 +1,99 @@
+"""`cachetop kernels show KEY`: one entry in depth."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from cachetop.cli.exits import DONE, FAILED, Refused
+
+if TYPE_CHECKING:
+    from cachetop.kernelcache.describe import Described, Text
+    from cachetop.kernelcache.records import Entry, Kernels
+    from cachetop.kernelcache.scan import Scanner
+
+_SHOWN = 20
+
+
+def run(args: argparse.Namespace, found: Kernels, scanner: Scanner) -> int:
+    """Describe the entry, or print one of its stages; 1 when there is no such entry."""
+    from cachetop.cli.table import emit, say
+    from cachetop.kernelcache.describe import describe
+
+    meant = matching(found, args.key, args.cache)
+    if not meant:
+        say(f"No kernel cache here has an entry {args.key!r}; `cachetop kernels` lists them.")
+        return FAILED
+    if len(meant) > 1:
+        names = ", ".join(f"{entry.cache} {entry.path}" for entry in meant[:_SHOWN])
+        raise Refused(f"{args.key!r} names {len(meant)} entries: {names}; give more of the key, its path, or --cache")
+    entry = meant[0]
+    if args.stage:
+        try:
+            text = _text(args, entry, scanner)
+        except (ValueError, OSError) as error:
+            say(str(error))
+            return FAILED
+        print("\n".join(text.lines))
+        if text.cut:
+            say(f"Only the beginning is shown: the whole is {text.size:,} bytes long.")
+        return DONE
+    described = describe(entry, scanner)
+    if args.json:
+        emit(described)
+    else:
+        print("\n".join(lines(described)))
+    return DONE
+
+
+def matching(found: Kernels, key: str, cache: str | None) -> list[Entry]:
+    """The entries that `key` names: by key or path, else by a beginning of the key of at least four characters."""
+    there = [entry for entry in found.entries if not cache or cache in (entry.kind, entry.cache)]
+    exact = [entry for entry in there if key in (entry.key, entry.path)]
+    return exact or [entry for entry in there if len(key) >= 4 and entry.key.startswith(key)]
+
+
+def _text(args: argparse.Namespace, entry: Entry, scanner: Scanner) -> Text:
+    if args.stage == "sass":
+        from cachetop.kernelcache.sass import disassemble
+
+        return disassemble(entry, scanner, args.nvdisasm)
+    from cachetop.kernelcache.describe import stage_text
+
+    return stage_text(entry, scanner, args.stage)
+
+
+def lines(one: Described) -> list[str]:
+    """The description for people: what it is, what it takes, its files, its verdicts."""
+    from cachetop.base import units
+
+    out = [f"{one.name or one.key}: {one.target or ' '.join(one.sm) or 'no SM named'}, {one.state}"]
+    facts: list[tuple[str, str]] = [("key", one.key), ("cache", one.cache), ("path", one.location)]
+    if one.source:
+        facts.append(("source", f"{one.source}:{one.source_line}"))
+    made = [f"{name} {value}" for name, value in one.producer.to_dict().items() if value]
+    facts.append(("made by", ", ".join(made) or units.UNKNOWN))
+    facts.append(("made", f"{units.age(one.created)} ago" if units.age(one.created) != "now" else "now"))
+    used = "never read again" if one.reused is False else units.UNKNOWN
+    facts.append(("last used", used if one.last_used is None else units.age(one.last_used)))
+    facts.append(("on disk", f"{units.size(one.size_on_disk)} in {one.files} files"))
+    if one.rebuild_milliseconds is not None:
+        facts.append(("rebuild", units.duration(one.rebuild_milliseconds / 1000)))
+    if one.resources is not None:
+        taken = one.resources.to_dict()
+        facts += [(name.replace("_", " "), units.UNKNOWN if n is None else f"{n:,}") for name, n in taken.items()]
+    else:
+        facts.append(("resources", f"{units.UNKNOWN} ({one.resources_reason})"))
+    width = max(len(name) for name, _ in facts)
+    out += [f"  {name:{width}}  {value}" for name, value in facts]
+    if one.options:
+        out.append("  options")
+        out += [f"    {name} = {value}" for name, value in one.options.items()]
+    if one.stages:
+        out.append("  files")
+        for stage in one.stages:
+            took = "" if stage.milliseconds is None else f"  {units.duration(stage.milliseconds / 1000)}"
+            out.append(f"    {stage.name:12} {units.size(stage.size):>9}  {stage.file}{took}")
+    out += [f"  {verdict.rule}: {verdict.evidence}" for verdict in one.stale]
+    out += [f"  problem: {problem.message}" for problem in one.problems]
+    return out

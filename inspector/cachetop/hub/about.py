@@ -1,0 +1,258 @@
+"""What a repo is: architecture, parameters, tensors, its card, and what is missing of it.
+
+Read from config.json and the headers of safetensors and GGUF files alone. Pickled weights are named and never
+opened, and no weight is read. What cannot be told stays None.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import msgspec
+
+from cachetop.base.hostile import clean
+from cachetop.base.record import Record
+from cachetop.hub import gguf, safetensors
+from cachetop.hub.contents import Snapshot
+from cachetop.hub.detail import with_detail
+from cachetop.hub.records import File, Models, Repo, Revision
+from cachetop.hub.scan import Scanner
+from cachetop.hub.tree import Tree
+from cachetop.hub.warm import Opened, opened
+from cachetop.hub.weights import Header, Tensor, Unreadable, Weights
+
+SCHEMA = "cachetop.repo/1"
+PICKLED = (".bin", ".pth", ".pt", ".ckpt", ".pkl", ".pickle")
+"""Endings of files that loading would unpickle, which can run code."""
+_CONFIG_BYTES = 4 << 20
+_CARD_BYTES = 512 << 10
+_SHARD = re.compile(r"-(\d{5})-of-(\d{5})(?=\.[a-z]+$)")
+_PLAIN = ("model", "diffusion_pytorch_model", "pytorch_model", "adapter_model")
+
+
+class GpuFree(Record, frozen=True):
+    """Bytes of VRAM that are free on one GPU."""
+
+    index: int
+    free: int
+
+
+class About(Repo, frozen=True):
+    """One repo in depth (`cachetop.repo/1`): the repo of `cachetop.models/1` and what it is."""
+
+    schema: str = SCHEMA
+    revision: str | None = None
+    """The commit that the fields below describe: that of main, else the first with a ref."""
+    architecture: str | None = None
+    model_type: str | None = None
+    quantization: str | None = None
+    parameters: int | None = None
+    """Elements of the chosen weights; packed types count as stored."""
+    dtypes: dict[str, int] = {}
+    """Elements by type."""
+    memory: int | None = None
+    """Bytes of the chosen weights: the VRAM they take as stored, without activations."""
+    weights: tuple[Weights, ...] = ()
+    tensors: tuple[Tensor, ...] = ()
+    pickled: tuple[str, ...] = ()
+    """Weight files that are pickles: named, never opened."""
+    resident: int | None = None
+    """Bytes of the revision in RAM, each blob once."""
+    files_expected: int | None = None
+    missing_size: int | None = None
+    """Bytes of the missing files, as the Hub announced them."""
+    card: str | None = None
+    """The repo's README as Markdown, without its YAML header."""
+    license: str | None = None
+    gpu_free: tuple[GpuFree, ...] = ()
+    """What is free on each GPU here, where somebody asked; to be held against `memory`."""
+
+
+def describe(repo: Repo, scanner: Scanner, revision: str | None = None) -> About:
+    """`repo`, a record of `scanner`, in depth. `revision` is a ref or the beginning of a commit.
+
+    Raises LookupError with a sentence when it has no such revision.
+    """
+    (repo,) = with_detail(Models(repos=(repo,)), scanner).repos
+    fields: dict[str, Any] = {name: getattr(repo, name) for name in Repo.__struct_fields__}
+    chosen = choose(repo, revision)
+    known = scanner.find(repo)
+    if chosen is None or known is None:
+        return About(**fields)
+    snapshot = known.contents.snapshots[repo.revisions.index(chosen)]
+    with opened(known) as hold:
+        if hold is None:
+            return About(**fields)
+        tree = scanner.trees.get(hold.top, snapshot.commit)
+        fields |= {"revision": chosen.commit, "resident": resident(chosen), **_missing(chosen, tree)}
+        fields |= _config(hold, snapshot, chosen) | _card(hold, snapshot, chosen) | _weights(hold, snapshot, chosen)
+    if fields.get("architecture") is None:
+        fields["architecture"] = fields.pop("told", None)
+    fields.pop("told", None)
+    return About(**fields)
+
+
+def choose(repo: Repo, revision: str | None = None) -> Revision | None:
+    """The revision meant by a ref or the beginning of a commit; without one main, else the first with a ref."""
+    if revision is not None:
+        for each in repo.revisions:
+            if revision in each.refs or (len(revision) >= 4 and each.commit.startswith(revision)):
+                return each
+        raise LookupError(f"{repo.id} has no revision {clean(revision, 80)!r} in the cache")
+    return next(
+        (each for ref in ("main", None) for each in repo.revisions if (ref in each.refs if ref else each.refs)),
+        repo.revisions[0] if repo.revisions else None,
+    )
+
+
+def resident(revision: Revision) -> int | None:
+    """Bytes of the revision in RAM, each blob once; None where one of them was not measured."""
+    files = {file.blob or f"/{file.name}": file.resident for file in revision.files}
+    told = [warm for warm in files.values() if warm is not None]
+    return sum(told) if files and len(told) == len(files) else None
+
+
+def _missing(revision: Revision, tree: Tree | None) -> dict[str, Any]:
+    if tree is None:
+        return {}
+    sizes = {clean(name): size for name, size in tree.sizes.items()}
+    missing = [sizes.get(name) for name in revision.missing]
+    return {"files_expected": len(sizes), "missing_size": None if None in missing else sum(filter(None, missing))}
+
+
+def _file(revision: Revision, name: str) -> File | None:
+    return next((file for file in revision.files if file.name == name), None)
+
+
+def _read(hold: Opened, snapshot: Snapshot, file: File | None, limit: int) -> bytes:
+    if file is None:
+        return b""
+    with hold.content(snapshot, file) as descriptor:
+        try:
+            return b"" if descriptor is None else os.pread(descriptor, limit, 0)
+        except OSError:
+            return b""
+
+
+def _config(hold: Opened, snapshot: Snapshot, revision: Revision) -> dict[str, Any]:
+    for name in ("config.json", "model_index.json", "adapter_config.json"):
+        file = _file(revision, name)
+        try:
+            told = msgspec.json.decode(_read(hold, snapshot, file, _CONFIG_BYTES) or b"{}")
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            continue
+        if not isinstance(told, dict) or not told:
+            continue
+        architectures = told.get("architectures") or [told.get("_class_name") or told.get("peft_type")]
+        first = architectures[0] if isinstance(architectures, list) and architectures else None
+        quantized = told.get("quantization_config")
+        method = quantized.get("quant_method") if isinstance(quantized, dict) else None
+        return {
+            "architecture": _word(first),
+            "model_type": _word(told.get("model_type")),
+            "quantization": _word(method),
+        }
+    return {}
+
+
+def _word(told: object) -> str | None:
+    return clean(told, 120) if isinstance(told, str) and told else None
+
+
+def _card(hold: Opened, snapshot: Snapshot, revision: Revision) -> dict[str, Any]:
+    raw = _read(hold, snapshot, _file(revision, "README.md"), _CARD_BYTES)
+    if not raw:
+        return {}
+    lines = [clean(line, 4000) for line in raw.decode("utf-8", "replace").splitlines()]
+    named = None
+    if lines[0].strip() == "---" and "---" in lines[1:]:
+        end = lines.index("---", 1)
+        named = next((line.partition(":")[2].strip() for line in lines[:end] if line.startswith("license:")), None)
+        lines = lines[end + 1 :]
+    return {"card": "\n".join(lines).strip(), "license": named or None}
+
+
+def _weights(hold: Opened, snapshot: Snapshot, revision: Revision) -> dict[str, Any]:
+    sets: dict[tuple[str, str], list[File]] = {}
+    for file in revision.files:
+        ending = file.name.rpartition(".")[2]
+        if ending in ("safetensors", "gguf"):
+            sets.setdefault((ending, _SHARD.sub("", file.name)), []).append(file)
+    preferred = _preferred(sets)
+    found, tensors, told = [], [], None
+    for key, files in sorted(sets.items()):
+        headers, problem = _headers(hold, snapshot, files, key[0])
+        mine = [tensor for header in headers for tensor in header.tensors]
+        dtypes: dict[str, int] = {}
+        for tensor in mine:
+            dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + tensor.elements
+        told = told or next((header.architecture for header in headers if header.architecture), None)
+        found.append(
+            Weights(
+                name=key[1],
+                format=key[0],
+                files=tuple(file.name for file in files),
+                parameters=None if problem else sum(dtypes.values()),
+                size=None if problem else sum(tensor.size for tensor in mine),
+                dtypes=dtypes,
+                chosen=key in preferred,
+                problem=problem,
+            )
+        )
+        if key in preferred:
+            tensors += mine
+    chosen = [weights for weights in found if weights.chosen]
+    whole = bool(chosen) and not any(weights.problem for weights in chosen)
+    dtypes = {}
+    for weights in chosen:
+        for dtype, elements in weights.dtypes.items():
+            dtypes[dtype] = dtypes.get(dtype, 0) + elements
+    return {
+        "weights": tuple(found),
+        "tensors": tuple(tensors),
+        "dtypes": dict(sorted(dtypes.items(), key=lambda item: -item[1])),
+        "parameters": sum(dtypes.values()) if whole else None,
+        "memory": sum(weights.size or 0 for weights in chosen) if whole else None,
+        "pickled": tuple(file.name for file in revision.files if file.name.endswith(PICKLED)),
+        "told": told,
+    }
+
+
+def _preferred(sets: dict[tuple[str, str], list[File]]) -> set[tuple[str, str]]:
+    """Of several sets in one folder, which are variants of one model, the plainly named or the largest.
+
+    A GGUF set counts only where it is the only one and nothing else does: several are quantizations to pick from.
+    """
+    folders: dict[str, list[tuple[str, str]]] = {}
+    for key in sets:
+        if key[0] == "safetensors":
+            folders.setdefault(key[1].rpartition("/")[0], []).append(key)
+
+    def rank(key: tuple[str, str]) -> tuple[bool, int]:
+        return _plain(key[1]), sum(file.size for file in sets[key])
+
+    return {max(keys, key=rank) for keys in folders.values()} or (set(sets) if len(sets) == 1 else set())
+
+
+def _plain(name: str) -> bool:
+    return name.rpartition("/")[2].removesuffix(".safetensors") in _PLAIN
+
+
+def _headers(hold: Opened, snapshot: Snapshot, files: list[File], ending: str) -> tuple[list[Header], str | None]:
+    reader = safetensors.read if ending == "safetensors" else gguf.read
+    headers, problem = [], None
+    for file in files:
+        try:
+            with hold.content(snapshot, file) as descriptor:
+                if descriptor is None:
+                    raise Unreadable(f"{file.name} could not be opened")
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # no read-ahead: it would warm the file
+                headers.append(reader(descriptor, file.name, file.size))
+        except (Unreadable, OSError) as error:
+            problem = problem or f"{error}."
+    shards = {int(found[2]) for file in files if (found := _SHARD.search(file.name))}
+    if shards and len(files) != max(shards):
+        problem = problem or f"{len(files)} of its {max(shards)} shards are there."
+    return headers, problem

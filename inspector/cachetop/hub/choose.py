@@ -1,0 +1,136 @@
+"""Which repos, and in what order: the same filters, orders and presets on the command line and in the app.
+
+The grammar is that of `hf cache ls` (`size>1GB`, `accessed>7d`, `type=model`, `refs=main`), and more keys; some
+words stand alone: `partial`, `detached`, `superseded`, `problem`, `resident`, `incomplete`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from cachetop.base.filters import Predicate, compile_filters
+from cachetop.hub.records import Repo
+
+
+def refs(repo: Repo) -> list[str]:
+    """All refs of a repo."""
+    return [ref for revision in repo.revisions for ref in revision.refs]
+
+
+def resident(repo: Repo) -> tuple[int, int] | None:
+    """(bytes in RAM, bytes) of a repo, each blob once; None where one of its files was not measured."""
+    files = {file.blob or (revision.commit, file.name): file for revision in repo.revisions for file in revision.files}
+    warm = [file.resident for file in files.values() if file.resident is not None]
+    if not files or len(warm) != len(files):
+        return None
+    return sum(warm), sum(file.size for file in files.values())
+
+
+def _partial(repo: Repo) -> list[str]:
+    words = {True: "live", False: "stale", None: "unknown"}
+    return [words[partial.live] for partial in repo.partials]
+
+
+def _warm(repo: Repo) -> bool:
+    found = resident(repo)
+    return found is not None and found[0] > 0
+
+
+FILTERS: dict[str, tuple[str, Callable[[Repo], Any]]] = {
+    "size": ("size", lambda repo: repo.size),
+    "reclaimable": ("size", lambda repo: repo.reclaimable),
+    "accessed": ("age", lambda repo: repo.last_used),
+    "modified": ("age", lambda repo: repo.last_modified),
+    "type": ("text", lambda repo: repo.type),
+    "refs": ("text", refs),
+    "id": ("text", lambda repo: repo.id),
+    "name": ("text", lambda repo: repo.id),
+    "resident": ("part", resident),
+    "partial": ("text", _partial),
+    "detached": ("number", lambda repo: sum(revision.detached for revision in repo.revisions)),
+    "problem": ("text", lambda repo: [problem.rule for problem in repo.problems]),
+}
+WORDS: dict[str, Predicate] = {
+    "resident": _warm,
+    "partial": lambda repo: bool(repo.partials),
+    "detached": lambda repo: any(revision.detached for revision in repo.revisions),
+    "superseded": lambda repo: any(revision.superseded for revision in repo.revisions),
+    "incomplete": lambda repo: any(revision.complete is False for revision in repo.revisions),
+    "problem": lambda repo: bool(repo.problems),
+}
+SORTS: dict[str, tuple[Callable[[Repo], Any], bool]] = {
+    "size": (lambda repo: repo.size, True),
+    "reclaimable": (lambda repo: repo.reclaimable, True),
+    "accessed": (lambda repo: repo.last_used, True),
+    "modified": (lambda repo: repo.last_modified, True),
+    "resident": (lambda repo: (resident(repo) or (None,))[0], True),
+    "name": (lambda repo: (repo.type, repo.id.lower()), False),
+    "id": (lambda repo: (repo.type, repo.id.lower()), False),
+    "type": (lambda repo: repo.type, False),
+    "refs": (lambda repo: len(refs(repo)), True),
+}
+"""Key: (what to compare, whether the largest comes first)."""
+
+
+class Preset(NamedTuple):
+    """A question that is asked often, as filters and an order."""
+
+    filters: tuple[str, ...]
+    sort: str
+
+
+PRESETS = {
+    "biggest": Preset((), "size"),
+    "longest-unused": Preset((), "accessed:asc"),
+    "superseded": Preset(("superseded",), "reclaimable"),
+    "stale-partials": Preset(("partial=stale",), "size"),
+}
+_SECOND_PASS = re.compile(r"\s*(resident|partial|problem|incomplete)\b", re.IGNORECASE)
+_LOOKS_LIKE_ONE = re.compile(r"\s*[A-Za-z_]+\s*[<>!=]")
+
+
+def needs_detail(expressions: Iterable[str], order: str) -> bool:
+    """Whether these filters or this order ask for what only the second pass knows."""
+    return any(_SECOND_PASS.match(text) for text in (*expressions, order))
+
+
+def keep(expressions: Iterable[str], now: float | None = None) -> Predicate:
+    """One predicate over repos out of filters joined with AND. Raises ValueError with a sentence."""
+    return compile_filters(expressions, FILTERS, now, WORDS)
+
+
+def arrange(order: str) -> Callable[[Sequence[Repo]], list[Repo]]:
+    """What sorts repos by `KEY`, `KEY:asc` or `KEY:desc`; unknown values come last. Raises ValueError."""
+    key, colon, direction = order.strip().lower().partition(":")
+    if key not in SORTS or (colon and direction not in ("asc", "desc")):
+        raise ValueError(f"{order!r} is no order; write KEY, KEY:asc or KEY:desc with {', '.join(sorted(SORTS))}")
+    value, largest_first = SORTS[key]
+    if colon:
+        largest_first = direction == "desc"
+
+    def sort(repos: Sequence[Repo]) -> list[Repo]:
+        known = [repo for repo in repos if value(repo) is not None]
+        unknown = [repo for repo in repos if value(repo) is None]
+        return sorted(known, key=value, reverse=largest_first) + unknown
+
+    return sort
+
+
+def search(text: str, now: float | None = None) -> Predicate:
+    """What a person typed into a filter line, as a predicate; it never raises.
+
+    Words that are filters count as such; all others must be in the repo's name, or be its type.
+    """
+    filters, names = [], []
+    for word in text.split():
+        try:
+            keep([word], now)
+        except ValueError:
+            if not _LOOKS_LIKE_ONE.match(word):  # `size>` is a filter still being typed: it hides nothing
+                names.append(word.casefold())
+        else:
+            filters.append(word)
+    test = keep(filters, now)
+    return lambda repo: test(repo) and all(name in repo.id.casefold() or name == repo.type for name in names)

@@ -1,0 +1,68 @@
+"""What `About` knows, in words: the same on the command line and in the app."""
+
+from __future__ import annotations
+
+from cachetop.base import units
+from cachetop.hub.about import About
+
+
+def facts(about: About, now: float) -> list[tuple[str, str]]:
+    """Labels and what is known under them, in the order to be read; `now` in epoch seconds."""
+    found: list[tuple[str, str | None]] = [
+        ("architecture", _joined(about.architecture, about.model_type, about.quantization)),
+        ("parameters", _joined(count(about.parameters), *about.dtypes) if about.parameters is not None else None),
+        ("memory", needs(about)),
+        ("pickled", f"{', '.join(about.pickled)}: not opened" if about.pickled else None),
+        ("license", about.license),
+        ("size", f"{units.size(about.size)}, on disk {units.size(about.size_on_disk)}"),
+        ("complete", completeness(about)),
+        ("in RAM", warmth(about)),
+        ("last used", used(about, now)),
+    ]
+    return [(label, text) for label, text in found if text]
+
+
+def _joined(*words: str | None) -> str | None:
+    return ", ".join(word for word in words if word) or None
+
+
+def count(number: int | None) -> str:
+    """A number of parameters: `1.10 billion`, `22.7 million`; `?` for None."""
+    if number is None:
+        return units.UNKNOWN
+    for factor, word in ((10**12, "trillion"), (10**9, "billion"), (10**6, "million")):
+        if number >= factor:
+            return f"{number / factor:.3g} {word}"
+    return f"{number:,}"
+
+
+def needs(about: About) -> str | None:
+    """`needs 2.05 GiB VRAM as stored, 12.3 GiB free on GPU 0`."""
+    if about.memory is None:
+        return None
+    free = [f"{units.memory(gpu.free)} free on GPU {gpu.index}" for gpu in about.gpu_free]
+    return ", ".join([f"needs {units.memory(about.memory)} VRAM as stored", *free])
+
+
+def completeness(about: About) -> str | None:
+    """`11 of 12 files, 4.90 GB missing`; nothing where the Hub's list of files is not there."""
+    revision = next((each for each in about.revisions if each.commit == about.revision), None)
+    if revision is None or about.files_expected is None:
+        return f"{len(revision.missing)} files missing" if revision and revision.missing else None
+    if not revision.missing:
+        return f"yes, all {about.files_expected} files"
+    there = about.files_expected - len(revision.missing)
+    return f"{there} of {about.files_expected} files, {units.size(about.missing_size)} missing"
+
+
+def warmth(about: About) -> str:
+    """`41.9 MB of 41.9 MB`: how much of the described revision is in RAM."""
+    size = next((each.size for each in about.revisions if each.commit == about.revision), None)
+    return units.UNKNOWN if about.resident is None else f"{units.size(about.resident)} of {units.size(size)}"
+
+
+def used(about: About, now: float) -> str:
+    """How long ago it was read last, or why that is not known."""
+    if about.last_used is None:
+        return about.last_used_reason or units.UNKNOWN
+    return "now" if now - about.last_used < 5 else f"{units.age(about.last_used, now)} ago"

@@ -1,0 +1,68 @@
+"""Headers of safetensors files: names, types and shapes of tensors, without reading a weight.
+
+Format: huggingface/safetensors, README "Format": eight bytes with the length of a JSON object, that object, then
+the data. A header is a stranger's file: bounded, checked against the file's size, and refused with a sentence.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+
+import msgspec
+
+from cachetop.base.hostile import clean
+from cachetop.hub.weights import Header, Tensor, Unreadable
+
+_LIMIT = 100_000_000
+"""Bytes of a header; the safetensors library itself refuses more."""
+_MOST = 1 << 63
+_BITS = {
+    "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "F4": 4,
+    "F6_E2M3": 6, "F6_E3M2": 6, "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32,
+    "I64": 64, "U64": 64, "F64": 64, "C64": 64,
+}  # fmt: skip
+
+
+class _Entry(msgspec.Struct, gc=False):
+    dtype: str
+    shape: list[int]
+    data_offsets: tuple[int, int]
+
+
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ENTRY = msgspec.json.Decoder(_Entry)
+
+
+def read(descriptor: int, file: str, size: int) -> Header:
+    """The header of the open file, called `file`, of `size` bytes. Raises Unreadable and OSError."""
+    start = os.pread(descriptor, 8, 0)
+    if len(start) < 8:
+        raise Unreadable(f"{file} is shorter than a safetensors header")
+    (length,) = struct.unpack("<Q", start)
+    if length > min(_LIMIT, size - 8):
+        raise Unreadable(f"{file} is cut off or no safetensors file: its header would be {length} bytes long")
+    raw = bytearray()
+    while len(raw) < length and (chunk := os.pread(descriptor, min(length - len(raw), 1 << 24), 8 + len(raw))):
+        raw += chunk
+    try:
+        entries = _OBJECT.decode(raw)
+        entries.pop("__metadata__", None)
+        tensors = tuple(_tensor(name, _ENTRY.decode(entry), file) for name, entry in entries.items())
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise Unreadable(f"{file} has a header that makes no sense ({clean(str(error), 100)})") from None
+    if any(tensor.size > size for tensor in tensors) or sum(tensor.size for tensor in tensors) > size - 8 - length:
+        raise Unreadable(f"{file} is cut off: its header announces more tensors than it has bytes")
+    return Header(tensors=tensors)
+
+
+def _tensor(name: str, entry: _Entry, file: str) -> Tensor:
+    begin, end = entry.data_offsets
+    elements = math.prod(entry.shape) if len(entry.shape) <= 64 and min(entry.shape, default=0) >= 0 else -1
+    bits = _BITS.get(entry.dtype)
+    if not 0 <= begin <= end < _MOST or not 0 <= elements < _MOST:
+        raise ValueError("a tensor with an impossible shape or place")
+    if bits is not None and -(-elements * bits // 8) != end - begin:
+        raise ValueError("a tensor whose shape does not fit its bytes")
+    return Tensor(name=clean(name), dtype=clean(entry.dtype, 20), shape=tuple(entry.shape), size=end - begin, file=file)

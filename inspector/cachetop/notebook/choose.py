@@ -1,0 +1,75 @@
+"""Snapshots with what was asked for: a name, or filter expressions as the command line takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from cachetop import api
+from cachetop.base.filters import compile_filters
+from cachetop.hub.records import Models, Repo
+from cachetop.kernelcache import sm as sms
+from cachetop.kernelcache.records import Entry, Kernels
+
+_Keys = dict[str, tuple[str, Callable[[Any], Any]]]
+_REPO: _Keys = {
+    "size": ("size", lambda repo: repo.size),
+    "accessed": ("age", lambda repo: repo.last_used),
+    "modified": ("age", lambda repo: repo.last_modified),
+    "type": ("text", lambda repo: repo.type),
+    "refs": ("text", lambda repo: [ref for revision in repo.revisions for ref in revision.refs]),
+    "id": ("text", lambda repo: repo.id),
+    "name": ("text", lambda repo: repo.id),
+}
+_ENTRY: _Keys = {
+    "size": ("size", lambda entry: entry.size_on_disk),
+    "created": ("age", lambda entry: entry.created),
+    "accessed": ("age", lambda entry: entry.last_used),
+    "files": ("number", lambda entry: entry.files),
+    "name": ("text", lambda entry: entry.name),
+    "key": ("text", lambda entry: entry.key),
+    "cache": ("text", lambda entry: [entry.kind, entry.cache]),
+    "part": ("text", lambda entry: entry.part),
+    "sm": ("text", lambda entry: [*entry.sm, *(one.removeprefix("sm_") for one in entry.sm)]),
+    "state": ("text", lambda entry: entry.state),
+    "rule": ("text", lambda entry: [one.rule for one in entry.stale]),
+}
+
+
+def models(filters: Sequence[str]) -> Models:
+    """The repos that match. Raises ValueError with a sentence for a filter that makes no sense."""
+    keep: Callable[[Repo], bool] = compile_filters(_named(filters), _REPO)
+    found = api.models(detail=True)
+    return msgspec.structs.replace(found, repos=tuple(repo for repo in found.repos if keep(repo)))
+
+
+def kernels(filters: Sequence[str], sm: str | None, cache: str | None, stale: bool) -> Kernels:
+    """The entries that match. Raises ValueError with a sentence for a filter or an SM that makes no sense."""
+    keep: Callable[[Entry], bool] = compile_filters(_named(filters), _ENTRY)
+    wanted = sms.normalize(sm) if sm else None
+    found = api.kernels(detail=True, sms=_here() if stale else None)
+    kinds = {cache.kind for cache in found.caches} | {cache.id for cache in found.caches}
+    if cache is not None and cache not in kinds:
+        raise ValueError(f"{cache!r} is no kernel cache; there are {', '.join(sorted(kinds))}")
+    entries = [
+        entry
+        for entry in found.entries
+        if keep(entry)
+        and (wanted is None or any(sms.asked(one, wanted) for one in (*entry.sm, entry.target or "")))
+        and (cache is None or cache in (entry.kind, entry.cache))
+        and (not stale or entry.stale)
+    ]
+    return msgspec.structs.replace(found, entries=tuple(entries))
+
+
+def _here() -> tuple[str, ...] | None:
+    from cachetop.gpu.present import sms as present
+
+    return present()
+
+
+def _named(filters: Sequence[str]) -> list[str]:
+    """A word that compares nothing is a name."""
+    return [one if any(sign in one for sign in "=<>") else f"name={one}" for one in filters]

@@ -1,0 +1,57 @@
+"""Loading into IPython and unloading: what is added is kept here, so that all of it can be taken away."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from cachetop.notebook import kernels, reads
+from cachetop.notebook.auto import Auto
+from cachetop.notebook.magics import CachetopMagics
+from cachetop.notebook.words import complete
+
+_NAMES = ("%cachetop", "%%cachetop")
+_loaded: WeakKeyDictionary[InteractiveShell, CachetopMagics] = WeakKeyDictionary()
+
+
+def load(shell: InteractiveShell) -> None:
+    """Add `%cachetop` and `%%cachetop` with their completion; loading again changes nothing."""
+    if shell in _loaded:
+        return
+    magics = CachetopMagics(shell, Auto(shell))
+    shell.register_magics(magics)
+    for name in _NAMES:
+        shell.set_hook("complete_command", _complete, str_key=name)  # type: ignore[no-untyped-call]
+    _loaded[shell] = magics
+    threading.Thread(target=_warm, name="cachetop-warm", daemon=True).start()
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take everything away again: the magics, the completion, the line after each cell, live views."""
+    magics = _loaded.pop(shell, None)
+    if magics is None:
+        return
+    magics.close()
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("cachetop", None)
+    shell.magics_manager.registry.pop("CachetopMagics", None)
+    completers: Any = shell.strdispatchers.get("complete_command")
+    if completers is not None:
+        for name in _NAMES:
+            completers.strs.pop(name, None)
+
+
+def _complete(_shell: Any, event: Any) -> list[str]:
+    return complete(event.line, event.symbol)
+
+
+def _warm() -> None:
+    """Read the caches in the background, so that the first report does not have to."""
+    for look in (reads.warm, kernels.warm):
+        try:
+            look()
+        except OSError:
+            continue  # the report itself says what cannot be read

@@ -1,0 +1,157 @@
+"""What may be written after `%cachetop` and `%%cachetop`: the parsers, and the completion made from them."""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import os
+import shlex
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from cachetop.conversion.launch import FORMATS
+from cachetop.conversion.records import PIPELINES
+from cachetop.notebook.track import PARTS
+
+
+class Misuse(Exception):
+    """A line that cannot be understood; the message says why and how it is written."""
+
+
+class Answered(Exception):
+    """The line asked for help, and got it."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises instead of ending the program, which is the user's kernel."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Misuse(f"{message}\n{self.format_usage().strip()}")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        raise Answered(message or "")
+
+
+def line_parser() -> Parser:
+    """`%cachetop WORD ...`."""
+    parser = Parser(prog="%cachetop", description="Look at the model caches, the kernel caches and VRAM.")
+    words = parser.add_subparsers(dest="word", metavar="WORD", parser_class=Parser)
+    words.add_parser("status", help="everything in a few lines (without a word, too)")
+    models = words.add_parser("models", help="the Hugging Face cache")
+    models.add_argument(
+        "filter", nargs="*", help="a repo's name (org/*), or size>1GB, accessed>7d, type=model, refs=main"
+    )
+    kernels = words.add_parser("kernels", help="the kernel caches")
+    kernels.add_argument("filter", nargs="*", help="a kernel's name (add_*), or size>1MB, created>1d, state=complete")
+    kernels.add_argument("--sm", metavar="SM", help="only entries for this SM: 90, 9.0, sm_90")
+    kernels.add_argument("--cache", metavar="KIND", help="only this kind of cache: triton, inductor, ...")
+    kernels.add_argument("--stale", action="store_true", help="only entries with a rule that says they are of no use")
+    words.add_parser("gpus", help="GPUs, their memory and processes")
+    words.add_parser("jobs", help="conversions, and resident workers")
+    words.add_parser("doctor", help="which variable decides which folder, limits, versions, the driver")
+    convert = words.add_parser("convert", help="convert documents, with live phases; gives .document .markdown .report")
+    convert.add_argument("file", nargs="+", help="documents")
+    convert.add_argument("--pipeline", choices=PIPELINES, default="auto")
+    convert.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:0")
+    convert.add_argument(
+        "--to", action="append", choices=FORMATS, default=[], help="also write this; md and json always"
+    )
+    convert.add_argument("--output", metavar="DIR", help="where outputs go; default: the job's folder")
+    convert.add_argument("--force", action="store_true", help="overwrite existing files in DIR")
+    convert.add_argument("--python", metavar="PATH", help="the interpreter that has docling")
+    convert.add_argument("--keep-warm", type=float, default=0, metavar="SECONDS", help="keep the worker and its models")
+    live = words.add_parser("live", help="a live view of all three")
+    live.add_argument("stop", nargs="?", choices=("stop",), help="stop every live view of this kernel")
+    live.add_argument("--plain", action="store_true", help="an updating display instead of the widget")
+    auto = words.add_parser("auto", help="one quiet line after each cell that cost something")
+    auto.add_argument("switch", choices=("on", "off"))
+    return parser
+
+
+def cell_parser() -> Parser:
+    """`%%cachetop ...`."""
+    parser = Parser(prog="%%cachetop", description="Run the cell and report what it read, compiled and left in VRAM.")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="PART", help=f"watch only {', '.join(PARTS)} (commas join)"
+    )
+    parser.add_argument(
+        "--json", metavar="NAME", help="put the report into this variable, or into this file if it ends in .json"
+    )
+    return parser
+
+
+def parse(parser: Parser, line: str) -> argparse.Namespace:
+    """Read a line. Raises Misuse, and Answered when it asked for help, which is printed."""
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise Misuse(f"{line.strip()!r} cannot be read: {error}") from None
+    return parser.parse_args(words)
+
+
+def complete(line: str, symbol: str) -> list[str]:
+    """What may stand where `symbol` does at the end of `line`, which begins with `%cachetop` or `%%cachetop`."""
+    magic, _, rest = line.lstrip().partition(" ")
+    before = rest[: len(rest) - len(symbol)] if symbol else rest
+    words = before.split()
+    if magic == "%%cachetop":
+        found = _options(cell_parser()) if not words or words[-1] != "--only" else list(PARTS)
+    elif not words:
+        found = list(_subparsers(line_parser()))
+    else:
+        found = list(_after(words))
+    return sorted({one for one in found if one.startswith(symbol)})
+
+
+def _after(words: list[str]) -> Iterator[str]:
+    parser = _subparsers(line_parser()).get(words[0])
+    if parser is None:
+        return
+    options: dict[str, argparse.Action] = parser._option_string_actions
+    last = options.get(words[-1])
+    if last is not None and last.nargs != 0:
+        yield from _values(words[-1], last)
+        return
+    yield from _options(parser)
+    if words[0] == "models":
+        yield from _repos()
+    elif words[0] == "convert":
+        yield from _files()
+    for action in parser._actions:
+        if not action.option_strings and action.choices:
+            yield from map(str, action.choices)
+
+
+def _values(option: str, action: argparse.Action) -> Iterator[str]:
+    from cachetop import api
+
+    if action.choices:
+        yield from map(str, action.choices)
+    elif option == "--sm":
+        yield from {sm for entry in api.kernels().entries for sm in entry.sm}
+    elif option == "--cache":
+        yield from {cache.kind for cache in api.kernels().caches}
+    elif option == "--device":
+        yield from ("auto", "cpu", "cuda")
+
+
+def _repos() -> list[str]:
+    from cachetop import api
+
+    return [repo.id for repo in api.models().repos]
+
+
+def _files() -> Iterator[str]:
+    for path in glob.glob("*"):
+        yield shlex.quote(path) + ("/" if os.path.isdir(path) else "")
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    return [name for name in parser._option_string_actions if name.startswith("--")]
+
+
+def _subparsers(parser: argparse.ArgumentParser) -> dict[str, Any]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}

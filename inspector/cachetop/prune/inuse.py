@@ -1,0 +1,97 @@
+"""Which files processes have open or mapped now, by inode, and how many processes would not say.
+
+From /proc/PID/maps and /proc/PID/fd (proc(5)), which need the same user or root. Paths may differ between
+containers; an inode does not. On file systems without a block device (overlay, btrfs) maps shows another device than
+stat does: there the path itself is looked at, when it lies below a root that matters.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+_MAPPED = re.compile(rb"^\S+ \S+ \S+ ([0-9a-f]+):([0-9a-f]+) (\d+) +(/.*)$", re.MULTILINE)
+_KERNEL_THREAD = 0x00200000  # PF_KTHREAD, include/linux/sched.h
+_MOST = 64 << 20
+
+
+@dataclass(slots=True)
+class InUse:
+    """One look at all processes but this one."""
+
+    users: dict[tuple[int, int], set[int]] = field(default_factory=dict)
+    """(st_dev, st_ino) of regular files -> the processes that have them open or mapped."""
+    cuda: set[int] = field(default_factory=set)
+    """Processes that have the CUDA driver loaded."""
+    uninspectable: int = 0
+
+
+def look(roots: Sequence[str] = ()) -> InUse:
+    """Look now. `roots` are the cache roots that matter. Never raises."""
+    below = tuple(os.fsencode(os.path.realpath(root)) + b"/" for root in roots)
+    found = InUse()
+    me = os.getpid()
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return found
+    for name in names:
+        if name.isdigit() and int(name) != me:
+            _process(int(name), below, found)
+    return found
+
+
+def _process(pid: int, below: tuple[bytes, ...], found: InUse) -> None:
+    denied = False
+    try:
+        with open(f"/proc/{pid}/maps", "rb") as file:
+            maps = file.read(_MOST)
+    except PermissionError:
+        maps, denied = b"", True
+    except OSError:
+        return  # ended meanwhile
+    for major, minor, inode, path in set(_MAPPED.findall(maps)):
+        _mapping(pid, major, minor, inode, path, below, found)
+    try:
+        numbers = os.listdir(f"/proc/{pid}/fd")
+    except PermissionError:
+        numbers, denied = [], True
+    except OSError:
+        return
+    for number in numbers:
+        try:
+            status = os.stat(f"/proc/{pid}/fd/{number}")
+        except OSError:
+            continue
+        if stat.S_ISREG(status.st_mode):
+            found.users.setdefault((status.st_dev, status.st_ino), set()).add(pid)
+    if denied and not _is_kernel_thread(pid):
+        found.uninspectable += 1
+
+
+def _mapping(
+    pid: int, major: bytes, minor: bytes, inode: bytes, path: bytes, below: Sequence[bytes], found: InUse
+) -> None:
+    device = os.makedev(int(major, 16), int(minor, 16))
+    found.users.setdefault((device, int(inode)), set()).add(pid)
+    if b"/libcuda.so" in path:
+        found.cuda.add(pid)
+    if major == b"00" and path.startswith(tuple(below)):
+        try:
+            status = os.lstat(path)
+        except OSError:
+            return
+        if status.st_ino == int(inode):
+            found.users.setdefault((status.st_dev, status.st_ino), set()).add(pid)
+
+
+def _is_kernel_thread(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            flags = int(file.read(4096).rpartition(b")")[2].split()[6])
+    except (OSError, ValueError, IndexError):
+        return False
+    return bool(flags & _KERNEL_THREAD)

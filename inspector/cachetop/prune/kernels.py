@@ -1,0 +1,222 @@
+"""A plan for kernel caches: which entries are meant, and what keeps some of them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cachetop.base import units
+from cachetop.base.hostile import clean
+from cachetop.kernelcache import sm
+from cachetop.kernelcache.records import Entry, Kernels
+from cachetop.kernelcache.scan import Scanner
+from cachetop.prune import ir
+from cachetop.prune.draft import Drafting
+from cachetop.prune.records import Rebuild
+from cachetop.prune.selection import Candidate, Selection, narrow
+from cachetop.prune.tree import TRASH, Measured, measure, opened
+from cachetop.prune.work import Move, Work, move
+
+FILTERS: dict[str, tuple[str, Callable[[Entry], Any]]] = {
+    "size": ("size", lambda entry: entry.size_on_disk),
+    "created": ("age", lambda entry: entry.created),
+    "accessed": ("age", lambda entry: used(entry)),
+    "name": ("text", lambda entry: entry.name),
+    "key": ("text", lambda entry: entry.key),
+    "kind": ("text", lambda entry: entry.kind),
+    "cache": ("text", lambda entry: entry.cache),
+    "part": ("text", lambda entry: entry.part),
+    "sm": ("text", lambda entry: [*entry.sm, *([entry.target] if entry.target else [])]),
+    "state": ("text", lambda entry: entry.state),
+    "rule": ("text", lambda entry: [one.rule for one in entry.stale]),
+    "triton": ("text", lambda entry: entry.producer.triton),
+}
+_PAIRED = ("fxgraph", "triton")
+_UNDERSTOOD = ("triton", "inductor", "nvrtc", "cuda-driver", "torch-extensions", "flashinfer", "vllm")
+"""The kinds whose entries are known well enough to take one away."""
+
+
+def used(entry: Entry) -> float | None:
+    """When an entry was last of use: made, or read again. None where access times tell nothing."""
+    if entry.last_used is not None:
+        return entry.last_used
+    return entry.created if entry.reused is False or entry.state == "orphan" else None
+
+
+def meant(found: Kernels, chosen: Selection, now: float | None = None) -> tuple[list[Entry], list[str]]:
+    """The entries that a selection means, and the names that are no entry. Raises ValueError for a bad filter."""
+    names = set(chosen.names)
+    candidates = [
+        Candidate(entry, f"{entry.cache}/{entry.path}", used(entry), entry.created, entry.size_on_disk)
+        for entry in found.entries
+        if _wanted(entry, chosen, names)
+    ]
+    known = {name for entry in found.entries for name in (entry.key, entry.path, f"{entry.cache}/{entry.path}")}
+    chosen_ones = [one.subject for one in narrow(candidates, chosen, FILTERS, now)]
+    return chosen_ones, [name for name in chosen.names if name not in known]
+
+
+def _wanted(entry: Entry, chosen: Selection, names: set[str]) -> bool:
+    if names and not names & {entry.key, entry.path, f"{entry.cache}/{entry.path}"}:
+        return False
+    if chosen.cache and chosen.cache not in (entry.kind, entry.cache):
+        return False
+    if chosen.sm and not any(sm.asked(one, chosen.sm) for one in (*entry.sm, entry.target or "")):
+        return False
+    if chosen.stale and not entry.stale:
+        return False
+    if chosen.ir_only and not ir.applies(entry):
+        return False
+    return not chosen.incomplete or entry.state == "orphan"
+
+
+def draft(found: Kernels, scanner: Scanner, chosen: Selection, into: Drafting) -> None:
+    """Add the entries that `chosen` means to a draft. `found` is the newest picture of `scanner`, with detail."""
+    entries, into.missing[:] = meant(found, chosen, into.now)
+    parts = {(entry.cache, entry.part) for entry in entries}
+    for cache in dict.fromkeys(entry.cache for entry in entries):
+        root = scanner.root(cache)
+        with into.root(root) as at:
+            if at is None:
+                continue
+            for entry in entries:
+                if entry.cache == cache:
+                    _entry(entry, root, at, scanner, chosen, into)
+    for one, other in (_PAIRED, _PAIRED[::-1]):
+        if any((cache, one) in parts and (cache, other) not in parts for cache, _ in parts):
+            into.notes.append(
+                f"Inductor keeps each kernel in fxgraph and in triton: what goes from {one} alone comes back "
+                f"from {other} when it is next needed."
+            )
+
+
+def _entry(entry: Entry, root: str, at: int, scanner: Scanner, chosen: Selection, into: Drafting) -> None:
+    shown = clean(os.path.join(root, entry.path))
+    named = bool(chosen.names)
+    if into.kept(shown, entry.size_on_disk, entry.key, entry.name or "", f"{entry.cache}/{entry.key}",
+                 f"{entry.cache}/{entry.name}"):  # fmt: skip
+        return
+    if reason := _blocked(entry, root, into):
+        into.block(shown, entry.key, entry.size_on_disk, reason, named=named)
+        return
+    try:
+        where = scanner.location(entry) if "�" in entry.path or "…" in entry.path else os.path.join(root, entry.path)
+        folder, name = os.path.split(os.path.relpath(where, root))
+        parents = tuple(folder.split("/")) if folder else ()
+        with opened(parents, at) as inner:
+            group = None
+            if chosen.ir_only:
+                moves, measured, group = ir.moves(root, parents, name, inner, into.users)
+            else:
+                moves, measured = _moves(entry, root, parents, name, inner, scanner, into)
+    except (OSError, KeyError) as error:
+        into.block(shown, entry.key, entry.size_on_disk, f"it could not be looked at: {error}", named=named)
+        return
+    if not moves:
+        return
+    if entry.kind == "cuda-driver" and into.use.cuda:
+        measured.pids |= into.use.cuda
+    into.add(
+        Work(
+            item=into.item(
+                kind=entry.kind,
+                key=entry.key,
+                path=shown,
+                measured=measured,
+                reasons=reasons(entry, chosen),
+                rebuild=_rebuild(entry, chosen),
+                name=entry.name,
+                sm=entry.sm,
+            ),
+            moves=moves,
+            measured=measured,
+            group=group,
+            named=named,
+        )
+    )
+
+
+def _moves(
+    entry: Entry, root: str, parents: tuple[str, ...], name: str, inner: int, scanner: Scanner, into: Drafting
+) -> tuple[list[Move], Measured]:
+    """Every name on disk that belongs to an entry: one folder, one file, several files, or a whole cache."""
+    if name == ".":
+        names = [one for one in os.listdir(inner) if not one.startswith(TRASH)]
+        parents = ()
+    elif entry.part in ("triton", "fxgraph", "aotautograd") or entry.kind in ("triton", "nvrtc", "torch-extensions"):
+        names = [name]
+    else:
+        below = "/".join(parents)
+        owner = f"{below}/{name}" if below else name
+        names = sorted(
+            one for one in os.listdir(inner) if scanner.owner(entry.cache, f"{below}/{one}" if below else one) == owner
+        )
+    measured = Measured()
+    moves = []
+    for one in names:
+        moves.append(move(root, parents, one, inner))
+        measure(one, inner, into.users, measured)
+    return moves, measured
+
+
+def _blocked(entry: Entry, root: str, into: Drafting) -> str | None:
+    if entry.kind == "hf-kernels":
+        return "it lies in the Hugging Face cache: `cachetop prune models` takes it with its repo"
+    if entry.kind not in _UNDERSTOOD:
+        return f"what lies in a {entry.kind} cache is not understood: only the program that made it can clean it"
+    if entry.state == "compiling":
+        return f"compiling: last written {units.age(entry.created, into.now)} ago, or its compiler still runs"
+    if entry.part == "locks":
+        return "it holds Inductor's locks: a process may wait on one of them"
+    if entry.kind == "inductor" and _held(os.path.join(root, "locks", f"{entry.key}.lock")):
+        return "locked: a process is building it now"
+    if entry.kind == "torch-extensions":
+        baton = os.path.join(root, entry.path, "lock")
+        try:
+            age = time.time() - os.lstat(baton).st_mtime
+        except OSError:
+            return None
+        return "locked: a build began less than ten minutes ago" if age < 600 else None
+    return None
+
+
+def _held(path: str) -> bool:
+    """Whether somebody holds the flock of a lock file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def reasons(entry: Entry, chosen: Selection) -> tuple[str, ...]:
+    """Why an entry goes: its verdicts with their evidence, and the selectors that meant it."""
+    found = [f"{one.rule}: {one.evidence}" for one in entry.stale]
+    if chosen.older_than is not None:
+        found.append(f"last used {units.age(used(entry))} ago")
+    if chosen.max_size is not None:
+        found.append(f"least recently used beyond {units.size(chosen.max_size)}")
+    if chosen.ir_only:
+        found.append("intermediate stages only: the machine code stays and loads")
+    if chosen.sm:
+        found.append(f"made for {' '.join(entry.sm) or 'an unknown SM'}")
+    if chosen.incomplete and not found:
+        found.append("the compile never finished")
+    return tuple(found) or ("asked for",)
+
+
+def _rebuild(entry: Entry, chosen: Selection) -> Rebuild | None:
+    if chosen.ir_only:
+        return Rebuild(milliseconds=0.0, note="nothing has to be compiled again")
+    if entry.state == "orphan":
+        return Rebuild(milliseconds=0.0, note="nothing to lose: it was never usable")
+    return Rebuild(milliseconds=entry.build_milliseconds)

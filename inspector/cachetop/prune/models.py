@@ -1,0 +1,347 @@
+"""A plan for a hub cache: whole repos, single revisions, dead partial downloads, and the shared store behind them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cachetop.base import units
+from cachetop.base.hostile import clean
+from cachetop.hub import layout
+from cachetop.hub.records import Models, Partial, Repo, Revision
+from cachetop.hub.scan import Known, Scanner
+from cachetop.prune import references
+from cachetop.prune.draft import Drafting
+from cachetop.prune.records import Rebuild
+from cachetop.prune.selection import Candidate, Selection, narrow
+from cachetop.prune.tree import Measured, measure, opened
+from cachetop.prune.work import Move, Work, move
+
+_UNFINISHED = 60.0
+"""Seconds after its last change for which a repo with missing files counts as being downloaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A repo, or one revision or partial download of it."""
+
+    repo: Repo
+    revision: Revision | None = None
+    partial: Partial | None = None
+
+    @property
+    def key(self) -> str:
+        """`org/name`, `org/name@commit`, or the partial's own name."""
+        if self.partial is not None:
+            return self.partial.blob
+        return f"{self.repo.id}@{self.revision.commit}" if self.revision else self.repo.id
+
+
+FILTERS: dict[str, tuple[str, Callable[[Subject], Any]]] = {
+    "size": ("size", lambda one: one.revision.size if one.revision else one.repo.size),
+    "accessed": ("age", lambda one: one.repo.last_used),
+    "modified": ("age", lambda one: one.repo.last_modified),
+    "type": ("text", lambda one: one.repo.type),
+    "refs": ("text", lambda one: [ref for each in ([one.revision] if one.revision else one.repo.revisions)
+                                  for ref in each.refs]),
+    "id": ("text", lambda one: one.repo.id),
+    "name": ("text", lambda one: one.repo.id),
+}  # fmt: skip
+
+
+def meant(models: Models, chosen: Selection, now: float | None = None) -> tuple[list[Subject], list[str]]:
+    """What a selection means, and the names that are in no cache. Raises ValueError for a bad filter."""
+    subjects: list[Subject] = []
+    missing: list[str] = []
+    if chosen.names:
+        for name in chosen.names:
+            found = _named(models, name)
+            subjects += found
+            if not found:
+                missing.append(name)
+    else:
+        subjects = [Subject(repo) for repo in models.repos]
+    subjects = list(dict.fromkeys(subjects))
+    if chosen.incomplete:
+        subjects = [
+            Subject(one.repo, None, part) for one in subjects for part in one.repo.partials if part.live is False
+        ]
+        subjects = [] if chosen.detached else list(dict.fromkeys(subjects))
+    elif chosen.detached:
+        revisions = [Subject(one.repo, each) for one in subjects
+                     for each in ([one.revision] if one.revision else one.repo.revisions) if each.detached]  # fmt: skip
+        subjects = list(dict.fromkeys(revisions))
+    candidates = [
+        Candidate(one, f"{one.repo.type}/{one.key}", one.repo.last_used, one.repo.last_modified, _size(one))
+        for one in subjects
+    ]
+    return [one.subject for one in narrow(candidates, chosen, FILTERS, now)], missing
+
+
+def _size(one: Subject) -> int:
+    if one.partial is not None:
+        return one.partial.bytes
+    return one.revision.size_on_disk if one.revision else one.repo.size_on_disk
+
+
+def _named(models: Models, name: str) -> list[Subject]:
+    """`org/name`, `model/org/name`, either with `@commit` (or its beginning) or `@ref`."""
+    wanted, at, revision = name.partition("@")
+    found = []
+    for repo in models.repos:
+        if wanted not in (repo.id, f"{repo.type}/{repo.id}", f"{layout.FOLDERS[repo.type]}/{repo.id}"):
+            continue
+        if not at:
+            found.append(Subject(repo))
+            continue
+        found += [
+            Subject(repo, each)
+            for each in repo.revisions
+            if revision in each.refs or (len(revision) >= 4 and each.commit.startswith(revision))
+        ]
+    return found
+
+
+def draft(models: Models, scanner: Scanner, chosen: Selection, into: Drafting) -> None:
+    """Add what `chosen` means to a draft. `models` is the newest picture of `scanner`, with detail."""
+    subjects, into.missing[:] = meant(models, chosen, into.now)
+    planner = _Planner(models, scanner, chosen, into)
+    by_root: dict[str, list[Subject]] = {}
+    for one in subjects:
+        known = scanner.find(one.repo)
+        if known is not None:
+            by_root.setdefault(known.root, []).append(one)
+    for root, members in by_root.items():
+        with into.root(root) as at:
+            if at is not None:
+                planner.plan(root, at, members)
+
+
+class _Planner:
+    def __init__(self, models: Models, scanner: Scanner, chosen: Selection, into: Drafting) -> None:
+        self.models = models
+        self.scanner = scanner
+        self.chosen = chosen
+        self.into = into
+
+    def plan(self, root: str, at: int, subjects: list[Subject]) -> None:
+        """Plan what goes of one cache root, then the payloads that nobody names any more."""
+        works: list[tuple[Work, set[str]]] = []
+        repos = list(dict.fromkeys(one.repo for one in subjects))
+        for repo in repos:
+            members = [one for one in subjects if one.repo == repo]
+            known = self.scanner.find(repo)
+            if known is None or self._stays(repo, known, members):
+                continue
+            try:
+                works += self._repo(root, at, repo, known, members)
+            except OSError as error:
+                self._block(repo, known, members, f"it could not be looked at: {error.strerror}")
+        self._payloads(root, at, works)
+        for work, _ in works:
+            self.into.add(work)
+
+    def _stays(self, repo: Repo, known: Known, members: list[Subject]) -> bool:
+        path = clean(os.path.join(known.root, known.folder))
+        names = (repo.id, f"{repo.type}/{repo.id}", f"{layout.FOLDERS[repo.type]}/{repo.id}")
+        if self.into.kept(path, sum(_size(one) for one in members), *names):
+            return True
+        live = [part for part in repo.partials if part.live is not False]
+        if live and any(one.partial is None for one in members):
+            pids = [part.pid for part in live if part.pid is not None]
+            sure = [part for part in live if part.live]
+            what = "downloading: its lock is held" if sure else "it may be downloading: its file system cannot tell"
+            self._block(repo, known, members, what + (f" by pid {pids[0]}" if pids else ""), pids)
+            return True
+        young = self.into.now - _newest(known) < _UNFINISHED
+        if (
+            young
+            and any(one.partial is None for one in members)
+            and any(revision.complete is False for revision in repo.revisions)
+        ):
+            missing = sum(len(revision.missing) for revision in repo.revisions)
+            self._block(repo, known, members, f"downloading: {missing} of its files have still to come, and it changed "
+                        "less than a minute ago")  # fmt: skip
+            return True
+        return False
+
+    def _block(
+        self, repo: Repo, known: Known, members: list[Subject], reason: str, pids: list[int] | None = None
+    ) -> None:
+        path = os.path.join(known.root, known.folder)
+        for one in members:
+            self.into.block(clean(path), one.key, _size(one), reason, pids or (), named=bool(self.chosen.names))
+
+    def _repo(
+        self, root: str, at: int, repo: Repo, known: Known, members: list[Subject]
+    ) -> list[tuple[Work, set[str]]]:
+        """The work for one repo, each with the blobs that go with it."""
+        if any(one.partial for one in members):
+            return [(self._partial(root, at, known, one), set()) for one in members if one.partial]
+        commits = {clean(each.commit): each.commit for each in known.contents.snapshots}
+        going = [commits[one.revision.commit] for one in members if one.revision and one.revision.commit in commits]
+        with opened((known.folder,), at) as folder:
+            there = references.snapshots(folder)
+            whole = any(one.revision is None for one in members) or set(there) <= set(going)
+            if whole:
+                return [self._whole(root, at, folder, repo, known, members)]
+            spelled = references.spellings(root)
+            named = {commit: references.named_blobs(folder, known.folder, commit, spelled) for commit in there}
+            left = set().union(*[blobs for commit, blobs in named.items() if commit not in going])
+            works = []
+            for number, commit in enumerate(going):
+                later = set().union(*[named[other] for other in going[number + 1 :]])
+                blobs = named[commit] - left - later
+                one = next(one for one in members if one.revision and commits.get(one.revision.commit) == commit)
+                works.append((self._revision(root, at, folder, known, one, commit, blobs, named[commit]), blobs))
+            return works
+
+    def _whole(
+        self, root: str, at: int, folder: int, repo: Repo, known: Known, members: list[Subject]
+    ) -> tuple[Work, set[str]]:
+        measured = measure(known.folder, at, self.into.users)
+        blobs: set[str] = set()
+        with contextlib.suppress(FileNotFoundError), opened(("blobs",), folder) as inner:
+            blobs = set(os.listdir(inner))
+        revisions = [one for one in members if one.revision]
+        reasons = self._reasons(repo)
+        if revisions:
+            reasons += (f"all its revisions go ({len(revisions)})",)
+        path = clean(os.path.join(root, known.folder))
+        work = Work(
+            item=self.into.item(
+                kind="repo", key=repo.id, path=path, measured=measured, reasons=reasons or ("asked for",),
+                rebuild=Rebuild(download=repo.size),
+            ),
+            moves=[move(root, (), known.folder, at, "repo")],
+            measured=measured,
+            repo=known.folder,
+            marks=references.marks(at, known.folder),
+            names=frozenset(f"{known.folder}/blobs/{blob}" for blob in blobs),
+            named=bool(self.chosen.names),
+        )  # fmt: skip
+        return work, blobs
+
+    def _revision(
+        self,
+        root: str,
+        at: int,
+        folder: int,
+        known: Known,
+        one: Subject,
+        commit: str,
+        blobs: set[str],
+        named: set[str],
+    ) -> Work:
+        assert one.revision is not None
+        top = (known.folder,)
+        measured = Measured()
+        moves: list[Move] = []
+
+        def take(parents: tuple[str, ...], name: str, role: str) -> None:
+            with contextlib.suppress(FileNotFoundError), opened(parents, folder) as inner:
+                moves.append(move(root, top + parents, name, inner, role))
+                measure(name, inner, self.into.users, measured)
+
+        for ref in references.refs_to(folder, commit):
+            take(ref[:-1], ref[-1], "ref")
+        take(("snapshots",), commit, "snapshot")
+        take(("trees",), f"{commit}.json", "list")
+        take((".no_exist",), commit, "list")
+        for blob in sorted(blobs):
+            take(("blobs",), blob, "blob")
+        refs = " ".join(one.revision.refs)
+        reasons = self._reasons(one.repo) + (
+            ("detached: no ref names it",) if one.revision.detached else (f"at {refs}",)
+        )
+        return Work(
+            item=self.into.item(
+                kind="revision", key=one.key, path=clean(os.path.join(root, known.folder, "snapshots", commit)),
+                measured=measured, reasons=reasons, rebuild=Rebuild(download=_download(one.revision, blobs, known)),
+            ),
+            moves=moves,
+            measured=measured,
+            repo=known.folder,
+            marks=references.marks(at, known.folder),
+            commit=commit,
+            names=frozenset(f"{known.folder}/blobs/{blob}" for blob in named),
+            named=bool(self.chosen.names),
+        )  # fmt: skip
+
+    def _partial(self, root: str, at: int, known: Known, one: Subject) -> Work:
+        assert one.partial is not None
+        name = next(name for name in known.contents.partials if clean(name) == one.partial.blob)
+        with opened((known.folder, "blobs"), at) as inner:
+            measured = measure(name, inner, self.into.users)
+            moves = [move(root, (known.folder, "blobs"), name, inner, "partial")]
+        reason = "dead partial download: nobody holds its lock"
+        return Work(
+            item=self.into.item(
+                kind="partial", key=one.key, path=clean(os.path.join(root, known.folder, "blobs", name)),
+                measured=measured, reasons=(reason,),
+                rebuild=Rebuild(download=0, note="it would not be resumed: the download starts from 0 either way"),
+            ),
+            moves=moves,
+            measured=measured,
+            repo=known.folder,
+            marks=(),
+        )  # fmt: skip
+
+    def _reasons(self, repo: Repo) -> tuple[str, ...]:
+        found = []
+        if self.chosen.older_than is not None:
+            found.append(f"last used {units.age(repo.last_used)} ago")
+        if self.chosen.max_size is not None:
+            found.append(f"least recently used beyond {units.size(self.chosen.max_size)}")
+        return tuple(found)
+
+    def _payloads(self, root: str, at: int, works: list[tuple[Work, set[str]]]) -> None:
+        """Payloads of the shared store go with the last item that names them, when nothing else does."""
+        users: dict[str, set[str]] = {}
+        for repo in self.models.repos:
+            known = self.scanner.find(repo)
+            if known is not None and known.root == root:
+                for name, blob in known.contents.blobs.items():
+                    if blob.stored:
+                        users.setdefault(blob.stored, set()).add(f"{known.folder}/blobs/{name}")
+        going = {f"{work.repo}/blobs/{blob}" for work, blobs in works for blob in blobs}
+        for payload, named in users.items():
+            last = next(
+                (
+                    work
+                    for work, blobs in reversed(works)
+                    if any(f"{work.repo}/blobs/{blob}" in named for blob in blobs)
+                ),
+                None,
+            )
+            if last is None or not named <= going:
+                continue
+            prefix, name = payload.split("/")
+            with contextlib.suppress(OSError), opened((layout.STORE, prefix), at) as inner:
+                found = [move(root, (layout.STORE, prefix), name, inner, "payload")]
+                measure(name, inner, self.into.users, last.measured)
+                with contextlib.suppress(FileNotFoundError):
+                    found.append(move(root, (layout.STORE, prefix), f"{name}.refs", inner, "manifest"))
+                    measure(f"{name}.refs", inner, self.into.users, last.measured)
+                last.moves += found
+                last.referrers[payload] = tuple(sorted(named))
+        for work, _ in works:
+            if work.referrers:
+                work.item = self.into.item(
+                    kind=work.item.kind, key=work.item.key, path=work.item.path, measured=work.measured,
+                    reasons=work.item.reasons, rebuild=work.item.rebuild,
+                )  # fmt: skip
+
+
+def _newest(known: Known) -> float:
+    return max([modified for _, _, modified in known.contents.marks], default=0) / 1e9
+
+
+def _download(revision: Revision, blobs: set[str], known: Known) -> int:
+    """Bytes to fetch again: of the blobs that go, and of files kept without a blob."""
+    sizes = {file.blob: file.size for file in revision.files if file.blob is not None}
+    kept = sum(file.size for file in revision.files if file.blob is None)
+    return kept + sum(size for blob, size in sizes.items() if known.contents.keys.get(blob or "", blob) in blobs)

@@ -1,0 +1,50 @@
+"""Making a plan: look at the caches afresh, choose, check. Nothing is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cachetop import locations
+from cachetop.prune import kernels, models
+from cachetop.prune.draft import Drafting
+from cachetop.prune.selection import Selection
+from cachetop.prune.work import Draft
+
+
+def plan(
+    selections: Sequence[Selection], *, keep: Sequence[str] = (), force: bool = False, sms: Sequence[str] | None = None
+) -> Draft:
+    """What the selections mean, with everything that is blocked or kept.
+
+    `keep` are globs of names that never go; `force` lifts the block on what is only in use; `sms` are the SMs of
+    this machine's GPUs, without which nothing is called foreign. Raises ValueError for a filter that is none.
+    """
+    hub, caches = locations.hub(), locations.kernel_roots()
+    roots = [hub.path] if any(one.what == "models" for one in selections) else []
+    roots += [one.path for one in caches if one.exists] if any(one.what == "kernels" for one in selections) else []
+    into = Drafting(roots, keep=keep, force=force)
+    for one in selections:
+        if one.is_empty:
+            raise ValueError(f"a plan for {one.what} needs a selector")
+        if one.what == "models":
+            _models(one, into)
+        else:
+            _kernels(one, into, sms)
+    return into.done()
+
+
+def _models(chosen: Selection, into: Drafting) -> None:
+    from cachetop.hub.detail import with_detail
+    from cachetop.hub.scan import Scanner
+
+    scanner = Scanner([locations.hub()])
+    models.draft(with_detail(scanner.scan(), scanner), scanner, chosen, into)
+
+
+def _kernels(chosen: Selection, into: Drafting, sms: Sequence[str] | None) -> None:
+    from cachetop.kernelcache.detail import with_detail
+    from cachetop.kernelcache.scan import Scanner
+
+    scanner = Scanner(locations.kernel_roots())
+    here = chosen.assume_sm or tuple(sms or ())
+    kernels.draft(with_detail(scanner.scan(), scanner, here), scanner, chosen, into)

@@ -1,0 +1,116 @@
+"""What somebody wants to be rid of, as data: the same for the command line, the policy and the app."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from cachetop.base import units
+from cachetop.base.filters import compile_filters
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Selectors, joined with AND. Without any of them nothing is meant.
+
+    `names` are keys of kernel entries, or `REPO[@REVISION]`. `older_than` in seconds, `max_size` in bytes:
+    the least recently used go until what matches is no larger than that.
+    """
+
+    what: str
+    names: tuple[str, ...] = ()
+    stale: bool = False
+    sm: str | None = None
+    assume_sm: tuple[str, ...] = ()
+    cache: str | None = None
+    older_than: float | None = None
+    incomplete: bool = False
+    detached: bool = False
+    max_size: int | None = None
+    ir_only: bool = False
+    filters: tuple[str, ...] = ()
+    all: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no selector was given. `assume_sm` only says by which SM to judge."""
+        return not (
+            self.names or self.stale or self.sm or self.cache or self.older_than is not None or self.incomplete
+            or self.detached or self.max_size is not None or self.ir_only or self.filters or self.all
+        )  # fmt: skip
+
+
+def selection(what: str, **given: Any) -> Selection:
+    """Check and normalise raw selectors, as a person writes them. Raises ValueError with a sentence."""
+    from cachetop.kernelcache import sm
+
+    older, most = given.pop("older_than", None), given.pop("max_size", None)
+    wanted = given.pop("sm", None)
+    assumed = given.pop("assume_sm", ())
+    return Selection(
+        what=what,
+        older_than=units.parse_span(older) if isinstance(older, str) else older,
+        max_size=units.parse_size(most) if isinstance(most, str) else most,
+        sm=sm.normalize(wanted) if wanted else None,
+        assume_sm=tuple(sm.normalize(one) for one in assumed),
+        **given,
+    )
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate(Generic[T]):
+    """Something that may go: what to call it, when it was last used, and what it holds."""
+
+    subject: T
+    key: str
+    used: float | None
+    """Last use; None where unknown, and then no age matches it."""
+    since: float
+    """When it came, which orders what was never seen in use."""
+    size: int
+
+
+def narrow(
+    candidates: Sequence[Candidate[T]],
+    chosen: Selection,
+    keys: Mapping[str, tuple[str, Callable[[Any], Any]]],
+    now: float | None = None,
+) -> list[Candidate[T]]:
+    """The candidates that filters, age and the size budget mean. Raises ValueError for a filter that is none."""
+    moment = time.time() if now is None else now
+    keep = compile_filters(chosen.filters, keys, moment)
+    left = [one for one in candidates if keep(one.subject)]
+    if chosen.older_than is not None:
+        left = [one for one in left if one.used is not None and moment - one.used > chosen.older_than]
+    if chosen.max_size is not None:
+        left = _beyond(left, chosen.max_size)
+    return left
+
+
+def _beyond(candidates: list[Candidate[T]], budget: int) -> list[Candidate[T]]:
+    """The least recently used, until the rest fits into `budget` bytes."""
+    total = sum(one.size for one in candidates)
+    gone = []
+    for one in sorted(candidates, key=lambda one: (one.used if one.used is not None else one.since, one.key)):
+        if total <= budget:
+            break
+        gone.append(one)
+        total -= one.size
+    return gone
+
+
+def kept_by(patterns: Sequence[str], *names: str) -> str | None:
+    """The first glob of the keep list that one of `names` matches, whatever its case; None for none."""
+    import fnmatch
+
+    for pattern in patterns:
+        compiled = re.compile(fnmatch.translate(pattern), re.IGNORECASE)
+        if any(compiled.match(name) for name in names):
+            return pattern
+    return None

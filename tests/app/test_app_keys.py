@@ -1,0 +1,143 @@
+"""The commands and their keys: three routes each, no clashes, the person's own, and the page in the docs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from textual._xterm_parser import XTermParser
+from textual.binding import Binding, BindingType
+from textual.events import Key
+
+from cachetop.cli import keys as probe
+from cachetop_tui.commands import registry, table
+from cachetop_tui.commands.keymaps import KEYMAPS, ROUTES, clashes, merged
+from cachetop_tui.commands.registry import COMMANDS
+from cachetop_tui.lines import LineView
+from cachetop_tui.panel.conversion import ConversionPanel
+from cachetop_tui.settings import clashes_of
+from cachetop_tui.workbench.document import DocumentView
+from support.opening import opened, until
+
+DOCS = Path(__file__).parents[2] / "docs"
+ESC = "\x1b["
+
+
+def test_every_command_that_takes_no_argument_has_three_routes() -> None:
+    for command in COMMANDS:
+        if command.action.startswith("use_theme"):
+            continue  # one of a choice: by name, in the palette
+        routes = ROUTES[command.id]
+        assert routes.plain and routes.safe and routes.chords, command.id
+    assert set(ROUTES) <= {command.id for command in COMMANDS}
+
+
+@pytest.mark.parametrize("name", KEYMAPS)
+def test_no_keymap_clashes(name: str) -> None:
+    assert clashes_of(KEYMAPS[name]) == []
+
+
+def own(bindings: list[BindingType]) -> dict[str, set[str]]:
+    return {str(b.id): set(b.key.split(",")) for b in bindings if isinstance(b, Binding)}
+
+
+@pytest.mark.parametrize("name", KEYMAPS)
+def test_no_list_or_panel_takes_a_key_that_a_command_shows(name: str) -> None:
+    shown = {keys[0]: command for command, keys in KEYMAPS[name].items()}
+    for bindings in (LineView.BINDINGS, ConversionPanel.BINDINGS, DocumentView.BINDINGS):
+        for keys in own(bindings).values():
+            assert not keys & set(shown), {shown[key] for key in keys & set(shown)}
+
+
+def test_a_clash_is_found_only_where_both_apply() -> None:
+    here, there = frozenset({"models"}), frozenset({"gpus"})
+    assert clashes([("a", ["x"], here), ("b", ["x"], there)]) == []
+    (clash,) = clashes([("a", ["x"], here), ("b", ["x"], frozenset())])
+    assert str(clash) == "x is wanted by a and by b"
+
+
+def test_the_persons_own_keys_go_over_the_keymap() -> None:
+    made = merged(KEYMAPS["safe"], {"runs.new": ["N"], "theme.next": []})
+    assert made["runs.new"] == ("N",) and made["theme.next"] == ()
+    assert made["app.quit"] == KEYMAPS["safe"]["app.quit"]
+    assert [clash.key for clash in clashes_of(merged(KEYMAPS["safe"], {"runs.new": ["q"]}))] == ["q"]
+
+
+def parsed(sequence: str) -> list[str]:
+    """What Textual makes of the bytes of a terminal."""
+    parser = XTermParser()
+    found = [*parser.feed(sequence), *parser.feed("")]
+    return [event.key for event in found if isinstance(event, Key)]
+
+
+SENT = {
+    "kitty": {"ctrl+shift+p": ESC + "112;6u", "ctrl+comma": ESC + "44;5u", "ctrl+1": ESC + "49;5u",
+              "ctrl+shift+m": ESC + "109;6u", "ctrl+shift+x": ESC + "120;6u", "alt+m": ESC + "109;3u",
+              "ctrl+pagedown": ESC + "6;5~", "f2": ESC + "Q", "ctrl+b": ESC + "98;5u"},
+    "xterm": {"ctrl+p": "\x10", "f1": "\x1bOP", "f6": ESC + "17~", "ctrl+j": "\n", "ctrl+w": "\x17",
+              "ctrl+pageup": ESC + "5;5~", "alt+z": "\x1bz", "delete": ESC + "3~", "shift+tab": ESC + "Z"},
+    "tmux": {"ctrl+P": ESC + "27;6;80~", "ctrl+comma": ESC + "27;5;44~", "alt+k": "\x1bk", "f9": ESC + "20~",
+             "f8": ESC + "19~", "ctrl+1": ESC + "27;5;49~"},
+    "vscode": {"ctrl+b": "\x02", "alt+x": "\x1bx", "alt+o": "\x1bo", "f2": "\x1bOQ", "f3": "\x1bOR", "f7": ESC + "18~",
+               "f12": ESC + "24~", "shift+f2": ESC + "1;2Q"},
+}  # fmt: skip
+"""Bytes as these terminals send them, by the key that must come out."""
+
+
+@pytest.mark.parametrize("terminal", SENT)
+def test_the_bytes_of_real_terminals_become_keys_of_the_keymap(terminal: str) -> None:
+    bound = {key for keys in KEYMAPS["vscode"].values() for key in keys}
+    for key, raw in SENT[terminal].items():
+        assert parsed(raw) == [key], (terminal, key)
+        assert key in bound, key
+
+
+@pytest.mark.parametrize("terminal", ["xterm", "tmux", "vscode"])
+def test_every_command_is_reached_without_what_a_terminal_cannot_send(terminal: str) -> None:
+    eaten = {"vscode": {"f1", "ctrl+p", "ctrl+j"}, "tmux": {"ctrl+b"}, "xterm": set()}[terminal]
+    for name, keys in KEYMAPS["vscode"].items():
+        arriving = [key for key in keys if key not in eaten and ("+" not in key or key.startswith("alt+"))]
+        assert arriving, f"{name} cannot be reached in {terminal}"
+
+
+async def test_each_plain_and_safe_key_runs_its_command() -> None:
+    for name in ("models.focus", "kernels.focus", "gpus.focus", "runs.focus", "problems.focus"):
+        pane = {"runs": "conversion"}.get(name.partition(".")[0], name.partition(".")[0])
+        async with opened((120, 40)) as (app, pilot):
+            for key in (*ROUTES[name].plain, *ROUTES[name].safe):
+                await pilot.press("2" if pane != "kernels" else "1")
+                await pilot.press(key)
+                await until(pilot, lambda pane=pane: app.overview.pane == pane)  # type: ignore[misc]
+
+
+def test_the_page_in_the_docs_is_what_the_registry_says() -> None:
+    page = (DOCS / "keys.md").read_text(encoding="utf-8")
+    assert page == table.markdown(), "run python -m cachetop_tui.commands.table > docs/keys.md"
+
+
+def test_the_probe_names_what_arrives() -> None:
+    assert probe.describe("\x10") == "Ctrl+P"
+    assert probe.describe(ESC + "27;6;80~") == "Ctrl+Shift+P"
+    assert probe.describe(ESC + "112;6u") == "Ctrl+Shift+P"
+    assert probe.describe("\x1bm") == "Alt+m"
+    assert probe.describe(ESC + "24~") == "F12"
+    assert probe.describe("q") == "q"
+    assert probe.describe("\x1b[?9999z").startswith("not a key")
+
+
+def test_without_a_terminal_keys_prints_snippets() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cachetop", "keys"], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert "extended-keys on" in done.stdout and "commandsToSkipShell" in done.stdout
+
+
+def test_what_is_shown_follows_the_keymap_in_use() -> None:
+    before = registry.in_use()
+    try:
+        registry.use(merged(before, {"runs.new": ["N"]}))
+        assert ("N", "convert") in registry.hints("models")
+    finally:
+        registry.use(before)

@@ -1,0 +1,83 @@
+"""Filters, orders and presets over repos, and what a person types into the filter line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cachetop.hub import choose
+from cachetop.hub.detail import with_detail
+from cachetop.hub.records import Models
+from cachetop.hub.scan import Scanner
+from support import hubcache
+
+
+@pytest.fixture
+def models(cache: Path, scanner: Scanner) -> Models:
+    hubcache.healthy(cache, "org/good", weights=90_000)
+    half = hubcache.repo(cache, "org/half")
+    half.partial("e" * 64, b"x" * 5000)
+    old = hubcache.healthy(cache, "org/old")
+    old.file("config.json", b"older", commit=hubcache.OTHER)
+    lone = hubcache.repo(cache, "org/lone")
+    lone.file("config.json", b"{}")
+    sick = hubcache.healthy(cache, "org/sick", "dataset")
+    (sick.path / "refs" / "bad").write_bytes(b"\xff")
+    return with_detail(scanner.scan(), scanner)
+
+
+def kept(models: Models, *filters: str) -> set[str]:
+    return {repo.id.removeprefix("org/") for repo in models.repos if choose.keep(filters)(repo)}
+
+
+def test_words_and_keys(models: Models) -> None:
+    assert kept(models, "partial") == kept(models, "partial=stale") == {"half"}
+    assert kept(models, "partial=live") == set()
+    assert kept(models, "detached") == kept(models, "detached>0") == {"old", "lone"}
+    assert kept(models, "superseded") == {"old"}  # nothing took the place of the lone one
+    assert kept(models, "problem") >= {"sick"} and kept(models, "problem=bad-ref") == {"sick"}
+    assert kept(models, "resident", "size>80KB") == kept(models, "resident>90%", "size>80KB") == {"good"}
+    assert kept(models, "resident>80KB") == {"good"}
+    assert "half" not in kept(models, "resident<1%")  # it has no file to ask about
+    assert kept(models, "type=dataset") == {"sick"}
+    with pytest.raises(ValueError, match="is not a filter"):
+        choose.keep(["size"])
+    with pytest.raises(ValueError, match="is not a size"):
+        choose.keep(["resident>lots"])
+
+
+def test_presets_and_orders(models: Models) -> None:
+    for preset in choose.PRESETS.values():
+        filtered = [repo for repo in models.repos if choose.keep(preset.filters)(repo)]
+        assert sorted(repo.id for repo in choose.arrange(preset.sort)(filtered)) == sorted(r.id for r in filtered)
+    biggest = choose.arrange(choose.PRESETS["biggest"].sort)(models.repos)
+    assert biggest[0].id == "org/good"
+    assert kept(models, *choose.PRESETS["stale-partials"].filters) == {"half"}
+    with pytest.raises(ValueError, match="is no order"):
+        choose.arrange("colour")
+
+
+def test_the_filter_line(models: Models) -> None:
+    def found(text: str) -> set[str]:
+        return {repo.id.removeprefix("org/") for repo in models.repos if choose.search(text)(repo)}
+
+    assert found("GOOD") == found("org/good") == {"good"}
+    assert found("detached o") == {"old", "lone"}
+    assert found("dataset") == {"sick"}
+    assert found("size>80KB") == {"good"}
+    assert found("size>") == found("size>80K") | found("size<=80K")  # still being typed
+    assert found("nothing like it") == set()
+
+
+@given(st.text(max_size=30))
+def test_nothing_typed_into_the_line_fails(text: str) -> None:
+    choose.search(text)
+
+
+def test_what_needs_the_second_pass() -> None:
+    assert choose.needs_detail(["resident>5%"], "size") and choose.needs_detail(["partial"], "size")
+    assert choose.needs_detail([], "resident:asc")
+    assert not choose.needs_detail(["size>1GB", "detached", "superseded"], "accessed")

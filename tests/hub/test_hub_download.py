@@ -1,0 +1,124 @@
+"""The real huggingface_hub downloading from a slow hub on the loopback, and a downloader killed by SIGKILL."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cachetop.hub.detail import with_detail
+from cachetop.hub.rates import Rates
+from cachetop.hub.records import Models, Partial, Repo
+from cachetop.hub.scan import Scanner
+from support import hub, hubcache
+
+pytest.importorskip("huggingface_hub")
+SIZE, RATE = 48 << 20, 24 << 20
+DOWNLOAD = "from huggingface_hub import snapshot_download; print(snapshot_download('org/big'))"
+
+
+@pytest.fixture
+def origin(world: Path) -> Path:
+    path = world / "origin"
+    made = hubcache.repo(path, "org/big")
+    weights, config = bytes(SIZE), b"{}"
+    made.file("model.safetensors", weights)
+    made.file("config.json", config, etag=hubcache.git_etag_of(config))
+    made.ref()
+    made.tree(
+        {"model.safetensors": (SIZE, hubcache.etag_of(weights)), "config.json": (2, hubcache.git_etag_of(config))}
+    )
+    return path
+
+
+def download(endpoint: str) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", DOWNLOAD], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+
+
+def look(scanner: Scanner) -> Models:
+    return with_detail(scanner.scan(), scanner)
+
+
+def growing(models: Models) -> tuple[Repo, Partial] | None:
+    """The partial of the large file, once some of it is there."""
+    for repo in models.repos:
+        for partial in repo.partials:
+            if partial.bytes > 1 << 20:
+                return repo, partial
+    return None
+
+
+def until_growing(scanner: Scanner) -> tuple[Repo, Partial]:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = growing(look(scanner))
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("no partial download appeared")
+
+
+def test_a_real_download_shows_bytes_total_rate_and_pid(cache: Path, scanner: Scanner, origin: Path) -> None:
+    with hub.serving(origin, RATE) as endpoint, download(endpoint) as process:
+        repo, partial = until_growing(scanner)
+        assert (partial.file, partial.expected, partial.live, partial.pid) == (
+            "model.safetensors", SIZE, True, process.pid,
+        )  # fmt: skip
+        rates, seen, speed, left = Rates(), [partial.bytes], None, None
+        while process.poll() is None:
+            models = look(scanner)
+            rates.note(models, time.monotonic())
+            found = growing(models)
+            if found:
+                seen.append(found[1].bytes)
+                speed = rates.rate(*found) or speed
+                told = rates.left(*found)
+                left = left if told is None else told
+            time.sleep(0.05)
+        assert process.returncode == 0
+        assert seen == sorted(seen) and len(set(seen)) > 1
+        assert speed is not None and RATE / 8 < speed < RATE * 8
+        assert left is not None and 0 <= left < 8 * SIZE / RATE
+    (repo,) = look(scanner).repos
+    assert (repo.id, repo.partials, repo.problems, repo.revisions[0].complete) == ("org/big", (), (), True)
+    assert repo.size == SIZE + 2
+
+
+def test_a_killed_download_is_stale(cache: Path, scanner: Scanner, origin: Path) -> None:
+    with hub.serving(origin, RATE / 4) as endpoint, download(endpoint) as process:
+        until_growing(scanner)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        repo, partial = until_growing(scanner)
+    assert (partial.live, partial.pid, partial.expected) == (False, None, SIZE)
+    assert 0 < partial.bytes < SIZE
+    assert repo.revisions == () or repo.revisions[0].complete is False
+
+
+def test_nothing_is_said_before_it_is_known() -> None:
+    partial = Partial(file="a", blob="b.incomplete", bytes=10, expected=100, pid=1, live=True)
+
+    def at(count: int) -> Models:
+        grown = Partial(file="a", blob="b.incomplete", bytes=count, expected=100, pid=1, live=True)
+        repo = Repo(id="r", type="model", root="/", size=0, size_on_disk=0, reclaimable=0, last_used=None,
+                    last_modified=0, problems=(), revisions=(), partials=(grown,))  # fmt: skip
+        return Models(repos=(repo,))
+
+    rates = Rates()
+    rates.note(at(10), 0.0)
+    assert rates.rate(at(10).repos[0], partial) is None
+    rates.note(at(30), 0.5)
+    assert rates.rate(at(30).repos[0], partial) is None
+    rates.note(at(50), 2.0)
+    assert rates.rate(at(50).repos[0], partial) == 20
+    assert rates.left(at(50).repos[0], at(50).repos[0].partials[0]) == 2.5
+    rates.note(Models(), 3.0)
+    assert rates.rate(at(50).repos[0], partial) is None

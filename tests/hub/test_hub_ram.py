@@ -1,0 +1,73 @@
+"""Warm now and drop from RAM: own files, confirmed, within memory, never in read-only mode."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cachetop.hub import ram
+from cachetop.hub.scan import Scanner
+from support import hubcache
+
+SIZE = 4 << 20
+
+
+@pytest.fixture
+def blob(cache: Path) -> Path:
+    made = hubcache.repo(cache)
+    path = made.file("model.bin", b"w" * SIZE)
+    made.real("real.bin", b"r" * SIZE)
+    made.ref()
+    for written in (path, made.path / "snapshots" / hubcache.COMMIT / "real.bin"):
+        descriptor = os.open(written, os.O_RDONLY)
+        os.fsync(descriptor)  # dirty pages cannot be dropped
+        os.close(descriptor)
+    return path
+
+
+def test_drop_and_warm_again(blob: Path, scanner: Scanner) -> None:
+    (repo,) = scanner.scan().repos
+    os.utime(blob, (1_600_000_000, 1_700_000_000))
+    (repo,) = scanner.scan().repos
+    dropped = ram.drop(repo, scanner, confirmed=True)
+    if dropped.after != 0:
+        pytest.skip("this file system does not let go of pages when asked")
+    assert (dropped.size, dropped.before, dropped.skipped, dropped.complete) == (2 * SIZE, 2 * SIZE, 0, True)
+    steps: list[tuple[int, int]] = []
+
+    def note(done: int, total: int) -> bool:
+        steps.append((done, total))
+        return True
+
+    warmed = ram.warm(repo, scanner, confirmed=True, progress=note)
+    assert (warmed.before, warmed.after, warmed.complete) == (0, 2 * SIZE, True)
+    assert steps[-1] == (2 * SIZE, 2 * SIZE)
+    assert blob.stat().st_atime == 1_600_000_000
+    stopped = ram.warm(repo, scanner, confirmed=True, progress=lambda *_: False)
+    assert not stopped.complete
+
+
+def test_what_is_refused(blob: Path, scanner: Scanner, monkeypatch: pytest.MonkeyPatch) -> None:
+    (repo,) = scanner.scan().repos
+    with pytest.raises(ram.Refused, match="Nobody confirmed"):
+        ram.drop(repo, scanner, confirmed=False)
+    with pytest.raises(ram.Refused, match="memory are available"):
+        ram.warm(repo, scanner, confirmed=True, available=2 * SIZE - 1)
+    assert ram.warm(repo, scanner, confirmed=True, available=2 * SIZE).complete
+    monkeypatch.setenv("CACHETOP_READ_ONLY", "1")
+    for act in (ram.warm, ram.drop):
+        with pytest.raises(ram.Refused, match="CACHETOP_READ_ONLY"):
+            act(repo, scanner, confirmed=True)
+    monkeypatch.delenv("CACHETOP_READ_ONLY")
+    monkeypatch.setattr(os, "geteuid", lambda: blob.stat().st_uid + 1)
+    others = ram.drop(repo, scanner, confirmed=True)
+    assert (others.skipped, others.before) == (2, 0)
+
+
+def test_a_repo_that_changed_is_left_alone(blob: Path, scanner: Scanner) -> None:
+    (repo,) = scanner.scan().repos
+    blob.unlink()
+    blob.write_bytes(b"another one")
+    assert ram.drop(repo, scanner, confirmed=True).skipped == 1

@@ -1,0 +1,71 @@
+"""The repo document: pure lines out of a record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cachetop.hub.about import About, GpuFree, describe
+from cachetop.hub.scan import Scanner
+from cachetop_tui.documents import repo as document
+from cachetop_tui.marks import Text
+from cachetop_tui.paint import width_of
+from support import hubcache
+
+NOW = 1_800_000_000.0
+CARD = b"---\nlicense: mit\n---\n# A model\n\nIt reads [bold]pages[/bold], at length.\n\n```python\nx = 1\n```\n"
+
+
+@pytest.fixture
+def record(cache: Path, scanner: Scanner) -> About:
+    made = hubcache.repo(cache, "org/model")
+    head = b'{"wte":{"dtype":"F32","shape":[4,2],"data_offsets":[0,32]}}'
+    made.file("model.safetensors", len(head).to_bytes(8, "little") + head + bytes(32))
+    made.file("README.md", CARD)
+    made.file("old.pth", b"pickle")
+    made.ref()
+    made.file("config.json", b"{}", commit=hubcache.OTHER)
+    found = describe(scanner.scan().repos[0], scanner)
+    return msgspec.structs.replace(found, gpu_free=(GpuFree(index=0, free=3 << 30),))
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_everything_known_is_said_and_fits(record: About, width: int) -> None:
+    lines = document.lines(record, width, NOW)
+    text = "\n".join(line.text for line in lines)
+    for word in (
+        "org/model",
+        "REVISIONS",
+        "WEIGHTS",
+        "TENSORS",
+        "CARD",
+        "# A model",
+        "wte",
+        "4 x 2",
+        "detached",
+        "old.pth",
+    ):
+        assert word in text
+    assert "[bold]pages[/bold]" in text and "license: mit" not in text
+    assert "3.00 GiB free on GPU 0" in " ".join(text.split()) or width < 60
+    for line in lines:
+        for mark in line.marks:
+            if isinstance(mark, Text):
+                assert mark.x >= 0 and mark.x + width_of(mark.text) <= width
+
+
+def test_an_empty_repo_has_a_document_too(cache: Path, scanner: Scanner) -> None:
+    hubcache.repo(cache, "org/starting")
+    found = describe(scanner.scan().repos[0], scanner)
+    text = "\n".join(line.text for line in document.lines(found, 80, NOW))
+    assert "org/starting" in text and "no snapshots yet" in text and "CARD" not in text
+
+
+def test_a_stranger_s_card_cannot_write_on_the_screen(record: About) -> None:
+    hostile = msgspec.structs.replace(record, card="\x1b[2J\u202eevil " + "x" * 10_000 + "\n" + "line\n" * 50_000)
+    lines = document.lines(hostile, 80, NOW)
+    text = "".join(line.text for line in lines)
+    assert "\x1b" not in text and "\u202e" not in text
+    assert len(lines) < 3000

@@ -1,0 +1,232 @@
+"""The magics, in a real InteractiveShell."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.displaypub import CapturingDisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+
+from support import hubcache, triton_cache
+
+Shell = Any
+
+
+def make_shell() -> Shell:
+    from traitlets.config import Config
+
+    config = Config()
+    config.HistoryAccessor.enabled = False
+    config.HistoryManager.enabled = False
+    kind: Any = InteractiveShell
+    return kind(config=config, display_pub_class=CapturingDisplayPublisher)
+
+
+@pytest.fixture
+def hub(world: Path) -> Path:
+    cache = world / ".cache" / "huggingface" / "hub"
+    hubcache.healthy(cache, "org/model")
+    hubcache.healthy(cache, "other/thing")
+    return cache
+
+
+@pytest.fixture
+def shell(world: Path) -> Iterator[Shell]:
+    made = make_shell()
+    made.run_line_magic("load_ext", "cachetop")
+    yield made
+    made.run_line_magic("unload_ext", "cachetop")
+
+
+def run(shell: Shell, source: str) -> Any:
+    """The result of a cell that must not fail."""
+    result = shell.run_cell(source)
+    assert result.success, result
+    return result.result
+
+
+def complaint(shell: Shell, source: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """What is said to a cell that is misused: one message and no traceback."""
+    capsys.readouterr()
+    shell.run_cell(source)
+    said = "".join(capsys.readouterr())
+    assert "UsageError: " in said
+    assert "Traceback" not in said
+    return said
+
+
+def test_snapshots(shell: Shell, hub: Path) -> None:
+    assert [repo.id for repo in run(shell, "%cachetop models").repos] == ["org/model", "other/thing"]
+    assert [repo.id for repo in run(shell, "%cachetop models org/*").repos] == ["org/model"]
+    assert run(shell, "%cachetop models size>1TB").repos == ()
+    assert run(shell, "%cachetop gpus").schema == "cachetop.gpus/1"
+    assert run(shell, "%cachetop jobs").schema == "cachetop.jobs/1"
+    assert run(shell, "%cachetop doctor").schema == "cachetop.doctor/1"
+    assert run(shell, "%cachetop").schema == "cachetop.status/1"
+
+
+def test_kernels_by_sm(shell: Shell, world: Path) -> None:
+    root = world / ".triton" / "cache"
+    triton_cache.synthetic(root, 14)
+    found = run(shell, "%cachetop kernels --sm 9.0 --cache triton")
+    assert {entry.sm for entry in found.entries} == {("sm_90",)}
+    assert len(run(shell, "%cachetop kernels triton_poi_fused_3").entries) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("%cachetop nonsense", "invalid choice"),
+        ("%cachetop models size>>1", "filter"),
+        ("%cachetop kernels --sm ninety", "SM"),
+        ("%cachetop kernels --cache nope", "triton"),
+        ("%cachetop convert", "required"),
+        ("%cachetop convert not-there.pdf", "is not a file"),
+        ("%cachetop auto maybe", "on"),
+        ("%cachetop models 'open", "cannot be read"),
+        ("%%cachetop --only disks\n1", "models, kernels, vram"),
+        ("%%cachetop --json 1x\n1", "variable"),
+        ("%%cachetop --nope\n1", "unrecognized"),
+    ],
+)
+def test_misuse_is_one_sentence(shell: Shell, line: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said in complaint(shell, line, capsys)
+
+
+def test_help_is_printed(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    run(shell, "%cachetop kernels --help")
+    assert "--stale" in capsys.readouterr().out
+    assert "--only" in shell.find_line_magic("cachetop").__doc__
+
+
+def report_of(shell: Shell) -> dict[str, Any]:
+    """The one report that was displayed."""
+    (shown,) = shell.display_pub.outputs
+    shell.display_pub.outputs.clear()
+    found: dict[str, Any] = shown["data"]["application/vnd.cachetop.report.v1+json"]
+    return found
+
+
+def test_a_cell_is_run_in_the_users_namespace_and_reported(
+    shell: Shell, hub: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = hub / "models--org--model" / "snapshots" / hubcache.COMMIT / "config.json"
+    shell.user_ns["path"] = path
+    run(shell, "%%cachetop --json kept\ncontent = open(path).read()\nlen(content)")
+    report = report_of(shell)
+    assert report["models"][0]["repo"] == "org/model"
+    assert shell.user_ns["content"] == path.read_text()
+    assert shell.user_ns["kept"] == report
+    assert str(len(path.read_text())) in capsys.readouterr().out  # the last expression is echoed
+
+
+def test_the_report_goes_to_a_file(shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(shell, f"%%cachetop --json {tmp_path}/report.json\n1")
+    assert json.loads((tmp_path / "report.json").read_text())["schema"] == "cachetop.report/1"
+    assert "cannot be written" in complaint(shell, f"%%cachetop --json {tmp_path}/no/report.json\n1", capsys)
+
+
+def test_a_failing_cell_is_reported_and_fails(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    result = shell.run_cell("%%cachetop\n1/0")
+    assert not result.success  # so that `run all` stops
+    said = "".join(capsys.readouterr())
+    assert said.count("Traceback (most recent call last)") == 1  # its own; ours is one line
+    assert "CellFailed: ZeroDivisionError: division by zero" in said
+    assert [problem["rule"] for problem in report_of(shell)["problems"]] == ["exception"]
+
+
+def test_a_cell_may_await(shell: Shell) -> None:
+    run(shell, "%%cachetop\nimport asyncio\nawait asyncio.sleep(0.05)\ndone = True")
+    assert shell.user_ns["done"]
+    assert report_of(shell)["seconds"] >= 0.05
+
+
+def test_a_syntax_error_is_reported(shell: Shell) -> None:
+    assert not shell.run_cell("%%cachetop\nif").success
+    assert "SyntaxError" in report_of(shell)["problems"][0]["message"]
+
+
+def test_only_what_was_asked_is_watched(shell: Shell) -> None:
+    run(shell, "%%cachetop --only models,vram\n1")
+    assert report_of(shell)["only"] == ["models", "vram"]
+
+
+def test_one_line_after_each_cell_that_cost_something(
+    shell: Shell, hub: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = hub / "models--org--model" / "snapshots" / hubcache.COMMIT / "config.json"
+    run(shell, "%cachetop auto on")
+    run(shell, "1 + 1")
+    run(shell, f"text = open({str(path)!r}).read()")
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("cachetop")]
+    assert len(lines) == 1
+    assert "1 file of 1 model" in lines[0]
+    run(shell, f"%%cachetop\ntext = open({str(path)!r}).read()")
+    run(shell, "%cachetop auto off")
+    run(shell, f"text = open({str(path)!r}).read()")
+    assert "cachetop:" not in capsys.readouterr().out
+
+
+def completions(shell: Shell, line: str) -> list[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        return list(shell.Completer.complete(line_buffer=line, cursor_pos=len(line))[1])
+
+
+def test_completion(shell: Shell, hub: Path, world: Path) -> None:
+    triton_cache.synthetic(world / ".triton" / "cache", 7)
+    assert "models" in completions(shell, "%cachetop ")
+    assert completions(shell, "%cachetop kern") == ["kernels"]
+    assert completions(shell, "%cachetop models org/") == ["org/model"]
+    assert completions(shell, "%cachetop kernels --s") == ["--sm", "--stale"]
+    assert completions(shell, "%cachetop kernels --sm sm_1") == ["sm_100", "sm_120"]
+    assert completions(shell, "%cachetop convert --pipeline na") == ["native"]
+    assert completions(shell, "%%cachetop --o") == ["--only"]
+    assert completions(shell, "%%cachetop --only v") == ["vram"]
+
+
+def test_unloading_takes_everything_away(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shell = make_shell()
+    before = {kind: set(found) for kind, found in shell.magics_manager.magics.items()}
+    for _ in range(2):
+        shell.run_line_magic("load_ext", "cachetop")
+        run(shell, "%cachetop auto on")
+        shell.run_line_magic("unload_ext", "cachetop")
+        assert {kind: set(found) for kind, found in shell.magics_manager.magics.items()} == before
+        assert not shell.events.callbacks["pre_run_cell"]
+        assert completions(shell, "%cachetop kern") != ["kernels"]
+    capsys.readouterr()
+    shell.run_cell("%cachetop")
+    assert "not found" in "".join(capsys.readouterr())
+
+
+def test_two_shells_do_not_know_each_other(shell: Shell, world: Path) -> None:
+    other = make_shell()
+    other.run_line_magic("load_ext", "cachetop")
+    other.run_line_magic("unload_ext", "cachetop")
+    assert run(shell, "%cachetop jobs").jobs == ()
+
+
+def test_the_plain_live_view_updates_and_stops(shell: Shell, hub: Path) -> None:
+    run(shell, "%cachetop live --plain")
+    outputs = shell.display_pub.outputs
+
+    def until(number: int) -> None:
+        deadline = time.monotonic() + 20
+        while len(outputs) < number and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(outputs) >= number
+
+    until(3)
+    assert "org/model" in outputs[-1]["data"]["text/html"]
+    assert outputs[-1]["update"]
+    run(shell, "%cachetop live stop")
+    number = len(outputs)
+    time.sleep(1.5)
+    assert len(outputs) == number

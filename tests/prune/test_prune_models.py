@@ -1,0 +1,230 @@
+"""Deleting models through the library: repos, revisions, dead downloads, the shared store, locks."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+from cachetop.hub.scan import Scanner
+from cachetop.locations import Location
+from cachetop.prune.undo import undo
+from support.hubcache import COMMIT, OTHER, healthy, repo, settle
+from support.pruning import allocated, carry_out, picture, plan_models, state
+
+
+def _ids(hub: Path) -> list[str]:
+    """The repos that huggingface_hub sees in the cache; it must not complain about any."""
+    from huggingface_hub import scan_cache_dir
+
+    found = scan_cache_dir(hub)
+    assert not found.warnings
+    return sorted(one.repo_id for one in found.repos)
+
+
+def test_a_repo_goes_and_comes_back(hub: Path) -> None:
+    before, bytes_before = picture(hub), allocated(hub)
+    draft = plan_models(hub, "org/alpha")
+    assert [item.kind for item in draft.plan.items] == ["repo"]
+    assert draft.plan.cost is not None and draft.plan.cost.sentence.startswith("only models: ")
+    result = carry_out(draft, now=False)
+    assert result.held == draft.plan.frees
+    assert undo(state()).restored == result.deleted
+    assert picture(hub) == before
+    settle(hub)
+    assert carry_out(plan_models(hub, "org/alpha")).freed == bytes_before - allocated(hub) > 0
+    assert _ids(hub) == ["org/beta"]
+
+
+def test_a_detached_revision_leaves_what_others_name(hub: Path) -> None:
+    alpha = repo(hub, "org/alpha")
+    alpha.file("extra.bin", b"x" * 40_000, commit=OTHER)
+    shared = next(path for path in (alpha.path / "blobs").iterdir() if path.stat().st_size > 45_000)
+    alpha.link("again.onnx", f"../../blobs/{shared.name}", commit=OTHER)
+    settle(hub)
+    before = allocated(hub)
+    draft = plan_models(hub, detached=True)
+    assert [item.key for item in draft.plan.items] == [f"org/alpha@{OTHER}"]
+    result = carry_out(draft)
+    assert result.freed == draft.plan.frees == before - allocated(hub)
+    assert 40_000 <= result.freed < 50_000
+    assert shared.exists() and not (alpha.path / "snapshots" / OTHER).exists()
+    assert (alpha.path / "snapshots" / COMMIT / "onnx" / "model.onnx").read_bytes()
+    assert _ids(hub) == ["org/alpha", "org/beta"]
+
+
+def test_a_revision_goes_with_its_refs_and_lists(hub: Path) -> None:
+    alpha = repo(hub, "org/alpha")
+    alpha.file("old.bin", b"o" * 9000, commit=OTHER)
+    alpha.ref("refs/pr/1", OTHER)
+    alpha.tree({"old.bin": (9000, "0" * 40)}, commit=OTHER)
+    settle(hub)
+    before = picture(hub)
+    result = carry_out(plan_models(hub, "org/alpha@refs/pr/1"), now=False)
+    assert len(result.deleted) == 1 and not result.failed and not result.skipped
+    assert not (alpha.path / "refs" / "refs" / "pr" / "1").exists()
+    assert not (alpha.path / "trees" / f"{OTHER}.json").exists()
+    assert _ids_without_trash(hub) == {"org/alpha": {COMMIT}, "org/beta": {COMMIT}}
+    undo(state())
+    assert picture(hub) == before
+
+
+def _ids_without_trash(hub: Path) -> dict[str, set[str]]:
+    models = Scanner([Location("hub", str(hub), "test")]).scan()
+    return {one.id: {revision.commit for revision in one.revisions} for one in models.repos}
+
+
+def test_all_revisions_of_a_repo_mean_the_repo(hub: Path) -> None:
+    draft = plan_models(hub, f"org/alpha@{COMMIT[:8]}")
+    assert [item.kind for item in draft.plan.items] == ["repo"]
+    carry_out(draft)
+    assert _ids(hub) == ["org/beta"]
+
+
+def test_a_shared_payload_goes_with_the_last_repo_that_names_it(hub: Path) -> None:
+    payloads = {repo(hub, name).stored("w.safetensors", b"s" * 100_000) for name in ("org/alpha", "org/beta")}
+    (payload,) = payloads
+    settle(hub)
+    before = allocated(hub)
+    first = plan_models(hub, "org/alpha")
+    assert carry_out(first).freed == first.plan.frees == before - allocated(hub)
+    assert payload.exists()
+    settle(hub)
+    both = plan_models(hub, "org/beta")
+    assert both.plan.frees > 100_000
+    middle = allocated(hub)
+    assert carry_out(both).freed == both.plan.frees == middle - allocated(hub)
+    assert not payload.exists() and not payload.with_name(f"{payload.name}.refs").exists()
+
+
+def test_two_repos_in_one_plan_free_their_payload_once(hub: Path) -> None:
+    for name in ("org/alpha", "org/beta"):
+        repo(hub, name).stored("w.safetensors", b"s" * 100_000)
+    settle(hub)
+    before, tree = allocated(hub), picture(hub)
+    draft = plan_models(hub, all=True)
+    assert sum(item.frees for item in draft.plan.items) > 100_000
+    result = carry_out(draft, now=False)
+    assert result.held == draft.plan.frees
+    undo(state())
+    assert picture(hub) == tree
+    settle(hub)
+    assert carry_out(plan_models(hub, all=True)).freed == before - allocated(hub)
+
+
+def test_a_payload_that_a_new_repo_names_meanwhile_stays(hub: Path) -> None:
+    payload = repo(hub, "org/alpha").stored("w.safetensors", b"s" * 100_000)
+    settle(hub)
+    draft = plan_models(hub, "org/alpha")
+    late = repo(hub, "org/late")
+    late.stored("w.safetensors", b"s" * 100_000)  # writes the manifest anew, which moves its time
+    os.utime(payload.with_name(f"{payload.name}.refs"), ns=(draft.work[0].moves[-1].stamp,) * 2)
+    result = carry_out(draft)
+    assert payload.exists() and len(result.deleted) == 1
+    assert [one.reason.startswith("still used by models--org--late/blobs/") for one in result.skipped] == [True]
+    assert result.freed < draft.plan.frees
+
+
+def test_a_dead_partial_goes_and_a_live_one_stays(hub: Path) -> None:
+    alpha = repo(hub, "org/alpha")
+    dead, live = alpha.partial("d" * 64, b"d" * 20_000), alpha.partial("e" * 64, b"e" * 20_000)
+    settle(hub)
+    with open(alpha.lock("e" * 64), "rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        draft = plan_models(hub, incomplete=True)
+        assert [item.key for item in draft.plan.items] == [dead.name]
+        whole = plan_models(hub, "org/alpha")
+        assert not whole.plan.items and "downloading" in whole.plan.blocked[0].reason
+        assert whole.plan.blocked[0].pids == (os.getpid(),)
+        assert carry_out(draft).freed == draft.plan.frees
+    assert not dead.exists() and live.exists()
+
+
+def test_a_lock_taken_after_the_plan_is_respected(hub: Path) -> None:
+    alpha = repo(hub, "org/alpha")
+    dead = alpha.partial("d" * 64, b"d" * 20_000)
+    settle(hub)
+    drafts = plan_models(hub, incomplete=True), plan_models(hub, "org/alpha")
+    with open(alpha.lock("d" * 64), "rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for draft in drafts:
+            result = carry_out(draft)
+            assert not result.deleted and "downloading" in result.skipped[0].reason
+    assert dead.exists()
+
+
+def test_a_repo_that_changed_since_the_plan_is_skipped(hub: Path) -> None:
+    draft = plan_models(hub, "org/alpha")
+    repo(hub, "org/alpha").partial("d" * 64, b"d")
+    result = carry_out(draft)
+    assert not result.deleted and "changed" in result.skipped[0].reason
+    assert (hub / "models--org--alpha" / "refs" / "main").exists()
+
+
+def test_a_download_between_two_files_is_not_torn(hub: Path) -> None:
+    begun = repo(hub, "org/begun")
+    begun.file("one.bin", b"1" * 5000)
+    begun.ref()
+    begun.tree({"one.bin": (5000, "0" * 40), "two.bin": (5000, "1" * 40)})
+    blocked = plan_models(hub, "org/begun")
+    assert not blocked.plan.items and "1 of its files have still to come" in blocked.plan.blocked[0].reason
+    settle(hub, 120)
+    assert len(plan_models(hub, "org/begun").plan.items) == 1
+
+
+@pytest.mark.parametrize("link", ["../../../../../precious", "/{outside}/precious"])
+def test_a_link_out_of_the_cache_is_never_followed(hub: Path, tmp_path: Path, link: str) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("irreplaceable")
+    alpha = repo(hub, "org/alpha")
+    alpha.link("evil.txt", link.format(outside=str(tmp_path).lstrip("/")), commit=OTHER)
+    alpha.link("evil2.txt", os.path.relpath(precious, alpha.path / "snapshots" / OTHER), commit=OTHER)
+    (alpha.path / "blobs" / "evil").symlink_to(precious)
+    alpha.link("evil3.txt", "../../blobs/evil", commit=OTHER)
+    settle(hub)
+    result = carry_out(plan_models(hub, detached=True))
+    assert len(result.deleted) == 1 and not result.failed
+    carry_out(plan_models(hub, "org/alpha"))
+    assert precious.read_text() == "irreplaceable"
+
+
+def test_the_keep_list_protects_repos(hub: Path) -> None:
+    draft = plan_models(hub, all=True, keep=["ORG/alp*"])
+    assert [one.key for one in draft.plan.kept] == ["org/alpha"]
+    assert [item.key for item in draft.plan.items] == ["org/beta"]
+
+
+def test_names_by_type_and_unknown_ones(hub: Path) -> None:
+    healthy(hub, "org/alpha", kind="dataset")
+    settle(hub)
+    assert len(plan_models(hub, "org/alpha").plan.items) == 2
+    assert len(plan_models(hub, "dataset/org/alpha").plan.items) == 1
+    draft = plan_models(hub, "org/alpha@feature", "no/such")
+    assert draft.plan.missing == ("org/alpha@feature", "no/such") and not draft.plan.items
+
+
+def test_nothing_is_both_detached_and_a_partial(hub: Path) -> None:
+    repo(hub, "org/alpha").partial("d" * 64, b"d")
+    assert not plan_models(hub, detached=True, incomplete=True).plan.items
+
+
+def test_what_two_names_mean_goes_once(hub: Path) -> None:
+    alpha = repo(hub, "org/alpha")
+    alpha.file("old.bin", b"o" * 9000, commit=OTHER)
+    settle(hub)
+    from cachetop.hub.detail import with_detail
+    from cachetop.prune import models
+    from cachetop.prune.draft import Drafting
+    from cachetop.prune.selection import Selection
+
+    scanner = Scanner([Location("hub", str(hub), "test")])
+    found = with_detail(scanner.scan(), scanner)
+    whole = plan_models(hub, "org/alpha").plan.frees
+    for names in ((f"org/alpha@{OTHER}", "org/alpha"), ("org/alpha", f"org/alpha@{OTHER}")):
+        into = Drafting([str(hub)])
+        for name in names:
+            models.draft(found, scanner, Selection("models", names=(name,)), into)
+        draft = into.done()
+        assert [item.key for item in draft.plan.items] == ["org/alpha"] and draft.plan.frees == whole

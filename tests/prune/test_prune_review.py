@@ -1,0 +1,156 @@
+"""The review screen: what it shows, that nothing goes before it is confirmed, and what it says afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input
+
+from cachetop.prune import confirm
+from cachetop.prune.undo import undo
+from cachetop_tui.dialogs.fields import Press
+from cachetop_tui.prune.opening import marked, told
+from cachetop_tui.prune.review import PlanView, ReviewScreen
+from support.hubcache import OTHER, repo, settle
+from support.pruning import picture, plan_kernels, plan_models, state
+from support.stage_app import StageApp, screen_lines, until
+from support.triton_cache import backdate, synthetic
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    made = synthetic(tmp_path / "cache", 7)
+    backdate(made, 60)
+    return made
+
+
+@pytest.mark.parametrize("size", [(160, 45), (80, 24), (60, 20)])
+async def test_it_shows_what_goes_and_touches_nothing(root: Path, size: tuple[int, int]) -> None:
+    before = picture(root)
+    draft = plan_kernels(root, sm="80")
+    app = StageApp()
+    async with app.run_test(size=size) as pilot:
+        await app.push_screen(ReviewScreen(draft, 900))
+        await pilot.pause()
+        text = "\n".join(screen_lines(app))
+        for words in ("WILL GO", "nothing is deleted yet", "Move to trash", "Keep all", "[√]"):
+            assert words in text
+        await pilot.press("escape")
+    assert picture(root) == before
+
+
+async def test_confirming_moves_it_and_the_result_is_said(root: Path) -> None:
+    before = picture(root)
+    draft = plan_kernels(root, all=True)
+    app = StageApp()
+    async with app.run_test(size=(120, 36)) as pilot:
+        screen = ReviewScreen(draft, 900)
+        await app.push_screen(screen)
+        await pilot.pause()
+        screen.query_one("#go", Press).action_press()
+        view = screen.query_one(PlanView)
+        await until(pilot, lambda: view.result is not None)
+        await pilot.pause()
+        text = "\n".join(screen_lines(app))
+        assert "7 items deleted" in text and "in the trash until" in text
+    assert [path for path in root.iterdir() if len(path.name) == 52] == []
+    undo(state())
+    assert picture(root) == before
+
+
+async def test_an_item_that_was_taken_out_stays(root: Path) -> None:
+    before = picture(root)
+    draft = plan_kernels(root, *sorted(path.name for path in root.iterdir())[:2])
+    app = StageApp()
+    async with app.run_test(size=(120, 36)) as pilot:
+        screen = ReviewScreen(draft, 900)
+        await app.push_screen(screen)
+        await pilot.pause()
+        await pilot.press("space")
+        view = screen.query_one(PlanView)
+        await until(pilot, lambda: len(view.shown.items) == 1)
+        assert view.shown.frees == draft.plan.items[1].frees
+        screen.query_one("#go", Press).action_press()
+        await until(pilot, lambda: view.result is not None)
+        assert view.result is not None and view.result.deleted == (draft.plan.items[1].path,)
+    assert Path(draft.plan.items[0].path).exists()
+    assert undo(state()).restored == (draft.plan.items[1].path,)
+    assert picture(root) == before
+
+
+async def test_beyond_the_threshold_the_size_has_to_be_typed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = plan_kernels(root, all=True)
+    monkeypatch.setattr("cachetop_tui.prune.review.THRESHOLD", draft.plan.frees - 1)
+    app = StageApp()
+    async with app.run_test(size=(120, 36)) as pilot:
+        screen = ReviewScreen(draft, 900)
+        await app.push_screen(screen)
+        await pilot.pause()
+        go = screen.query_one("#go", Press)
+        assert not go.display
+        go.action_press()
+        await pilot.pause()
+        assert screen.query_one(PlanView).result is None
+        screen.query_one("#size", Input).value = "229 kb"
+        await pilot.pause()
+        assert go.display
+
+
+async def test_read_only_has_no_button(root: Path) -> None:
+    app = StageApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = ReviewScreen(plan_kernels(root, all=True), 900, read_only=True)
+        await app.push_screen(screen)
+        await pilot.pause()
+        assert not screen.query_one("#go", Press).display
+        assert "read-only" in "\n".join(screen_lines(app))
+
+
+async def test_a_revision_taken_out_keeps_the_blobs_it_names(hub: Path) -> None:
+    alpha = repo(hub, "org/alpha")
+    shared = alpha.file("s.bin", b"s" * 30_000, commit=OTHER)
+    alpha.link("s.bin", f"../../blobs/{shared.name}", commit="d" * 40)
+    alpha.file("own.bin", b"o" * 9_000, commit="d" * 40)
+    settle(hub)
+    draft = plan_models(hub, detached=True)
+    assert len(draft.plan.items) == 2 and draft.plan.frees > 39_000
+    app = StageApp()
+    async with app.run_test(size=(120, 36)) as pilot:
+        screen = ReviewScreen(draft, 0)
+        await app.push_screen(screen)
+        await pilot.pause()
+        await pilot.press("space")
+        view = screen.query_one(PlanView)
+        await until(pilot, lambda: len(view.shown.items) == 1)
+        assert view.shown.frees < 20_000
+        screen.query_one("#go", Press).action_press()
+        await until(pilot, lambda: view.result is not None)
+        assert view.result is not None and view.result.freed == view.shown.frees and not view.result.skipped
+    assert shared.exists()
+
+
+def test_typed_sizes() -> None:
+    assert all(confirm.agrees(typed, 20_809_318_400) for typed in ("20.8 GB", "20.8gb", "20.8 G", "20,809,318,400"))
+    assert not any(confirm.agrees(typed, 20_809_318_400) for typed in ("", "20", "20.8", "2.08 GB", "y"))
+
+
+def test_selections_of_marked_rows(hub: Path, root: Path) -> None:
+    from cachetop.hub.scan import scan as scan_hub
+    from cachetop.kernelcache.scan import scan as scan_kernels
+    from cachetop.locations import Location
+
+    repos = scan_hub([Location("hub", str(hub), "test")]).repos
+    entries = scan_kernels([Location("triton", str(root), "test")]).entries
+    models, kernels = marked([(repos[0], None), (repos[1], repos[1].revisions[0])], entries[:1])
+    assert models.names == ("model/org/alpha", f"model/org/beta@{repos[1].revisions[0].commit}")
+    assert kernels.names == (f"triton/{entries[0].key}",)
+    assert [item.key for item in plan_kernels(root, *kernels.names).plan.items] == [entries[0].key]
+    assert len(plan_models(hub, *models.names).plan.items) == 2
+
+
+def test_an_undo_is_told_in_a_sentence(root: Path) -> None:
+    from support.pruning import carry_out
+
+    carry_out(plan_kernels(root, all=True), now=False)
+    assert told(undo(state())) == "7 back."

@@ -1,0 +1,92 @@
+"""Which keys run which command: data, by command id, in three routes.
+
+`plain` are single keys that arrive in every terminal while no text is typed; `safe` chords survive tmux's prefix and
+VS Code's own terminal (facts: function keys 2 to 4, 7 to 9 and 12, and Alt with a letter other than b and f); `chords`
+are what VS Code users' fingers know, where the terminal sends them. The first plain key is the one that is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+Keymap = Mapping[str, tuple[str, ...]]
+"""Command id to Textual key names, the one to show first."""
+
+
+@dataclass(frozen=True)
+class Routes:
+    """The keys of one command, by where they arrive."""
+
+    plain: tuple[str, ...]
+    safe: tuple[str, ...]
+    chords: tuple[str, ...]
+
+
+ROUTES: Final[dict[str, Routes]] = {
+    "models.focus": Routes(("1",), ("alt+m",), ("ctrl+1",)),
+    "kernels.focus": Routes(("2",), ("alt+k",), ("ctrl+2",)),
+    "gpus.focus": Routes(("3",), ("alt+g",), ("ctrl+3",)),
+    "runs.focus": Routes(("4",), ("alt+r",), ("ctrl+4",)),
+    "problems.focus": Routes(("5",), ("alt+p",), ("ctrl+shift+m", "ctrl+M", "ctrl+5")),
+    "pane.next": Routes(("tab",), ("alt+n",), ("f6",)),
+    "pane.previous": Routes(("shift+tab",), ("alt+u",), ("shift+f6",)),
+    "view.side": Routes(("b",), ("f9",), ("ctrl+b",)),
+    "view.panel": Routes(("o",), ("f8",), ("ctrl+j",)),
+    "pane.maximise": Routes(("z",), ("alt+z",), ("f11",)),
+    "tab.next": Routes(("greater_than_sign",), ("alt+l",), ("ctrl+pagedown",)),
+    "tab.previous": Routes(("less_than_sign",), ("alt+h",), ("ctrl+pageup",)),
+    "tab.close": Routes(("w",), ("alt+w",), ("ctrl+w", "ctrl+f4")),
+    "runs.new": Routes(("n", "c"), ("alt+c",), ("ctrl+n",)),
+    "list.filter": Routes(("f",), ("alt+s",), ("ctrl+f",)),
+    "plan.marked": Routes(("delete", "d"), ("alt+d",), ("ctrl+d",)),
+    "kernels.stale": Routes(("P",), ("alt+e",), ("ctrl+shift+x", "ctrl+X")),
+    "prune.undo": Routes(("U",), ("shift+f2",), ("ctrl+z",)),
+    "copy": Routes(("y",), ("alt+y",), ("ctrl+shift+c", "ctrl+C")),
+    "scan.again": Routes(("r",), ("f7",), ("f5", "ctrl+r")),
+    "theme.next": Routes(("t",), ("f12",), ("ctrl+t",)),
+    "open.quick": Routes(("slash",), ("alt+o",), ("ctrl+p",)),
+    "commands.show": Routes(("colon",), ("alt+x",), ("f1", "ctrl+shift+p", "ctrl+P")),
+    "settings.show": Routes(("comma",), ("f2",), ("ctrl+comma",)),
+    "keys.show": Routes(("question_mark",), ("f3",), ("ctrl+k",)),
+    "app.quit": Routes(("q",), ("alt+q",), ("ctrl+q",)),
+}
+
+KEYMAPS: Final[dict[str, Keymap]] = {
+    "vscode": {name: (*one.plain, *one.safe, *one.chords) for name, one in ROUTES.items()},
+    "safe": {name: (*one.plain, *one.safe) for name, one in ROUTES.items()},
+}
+"""The keymaps that come with cachetop; `vscode` is the default."""
+
+
+@dataclass(frozen=True)
+class Clash:
+    """One key that two bindings want in the same place."""
+
+    key: str
+    first: str
+    second: str
+
+    def __str__(self) -> str:
+        return f"{self.key} is wanted by {self.first} and by {self.second}"
+
+
+def merged(base: Keymap, own: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    """`base` with a person's own keys over it: a command named there has those keys alone, none for an empty list."""
+    return {**base, **{name: tuple(keys) for name, keys in own.items()}}
+
+
+def clashes(
+    bindings: Iterable[tuple[str, Iterable[str], frozenset[str]]],
+) -> list[Clash]:
+    """Keys bound twice where both apply. A binding is (id, keys, the panes in which it holds; empty: all)."""
+    seen: dict[str, list[tuple[str, frozenset[str]]]] = {}
+    out: list[Clash] = []
+    for name, keys, panes in bindings:
+        for key in keys:
+            for other, where in seen.get(key, ()):
+                if other != name and (not panes or not where or panes & where):
+                    out.append(Clash(key, other, name))
+            seen.setdefault(key, []).append((name, panes))
+    return out

@@ -1,0 +1,66 @@
+"""The table of keys for the docs, from the registry: `python -m cachetop_tui.commands.table > docs/keys.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual.binding import Binding, BindingType
+
+from cachetop_tui.commands.keymaps import ROUTES
+from cachetop_tui.commands.registry import COMMANDS, shown
+
+_HEAD = """# Keys
+
+Generated from the app's command registry by `python -m cachetop_tui.commands.table`; a test compares.
+
+Each command has three routes. The **plain** key works in every terminal while no text is typed. The **safe** chord
+survives tmux and VS Code's own terminal. The **VS Code** chord is what hands expect, where the terminal sends it:
+`cachetop keys` shows what yours sends, and prints what tmux and VS Code need to let more through. The keymap `safe`
+(`keymap = "safe"` below `[app]` in `config.toml`) leaves the last column out. Your own keys go over either:
+
+```toml
+[keys]
+"runs.new" = ["n", "ctrl+n"]
+```
+
+| command | id | plain | safe | VS Code | what it does |
+|---|---|---|---|---|---|
+"""
+
+
+def markdown() -> str:
+    """The page."""
+    from cachetop_tui.lines import LineView
+    from cachetop_tui.panel.conversion import ConversionPanel
+    from cachetop_tui.workbench.document import DocumentView
+
+    rows = []
+    for command in COMMANDS:
+        routes = ROUTES.get(command.id)
+        keys = [_keys(some) for some in (routes.plain, routes.safe, routes.chords)] if routes else ["", "", ""]
+        where = f" ({', '.join(command.panes)})" if command.panes else ""
+        rows.append(f"| {command.title}{where} | `{command.id}` | {' | '.join(keys)} | {command.help} |")
+    text = _HEAD + "\n".join(rows) + "\n"
+    for title, bindings in (
+        ("In a list", LineView.BINDINGS),
+        ("In a document", DocumentView.BINDINGS),
+        ("In the runs", ConversionPanel.BINDINGS),
+    ):
+        text += f"\n## {title}\n\n| keys | id | what they do |\n|---|---|---|\n" + "\n".join(_own(bindings)) + "\n"
+    return text
+
+
+def _own(bindings: Iterable[BindingType]) -> list[str]:
+    return [
+        f"| {_keys(binding.key.split(','))} | `{binding.id or ''}` | {binding.tooltip} |"
+        for binding in bindings
+        if isinstance(binding, Binding) and binding.tooltip
+    ]
+
+
+def _keys(keys: Iterable[str]) -> str:
+    return " ".join(f"`{name}`" for name in dict.fromkeys(shown(key) for key in keys))
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")  # noqa: T201

@@ -1,0 +1,96 @@
+"""Two revisions of a repo beside each other: which files came, went, changed and stayed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cachetop.base import units
+from cachetop.base.hostile import clean
+from cachetop.hub.records import File, Revision
+from cachetop_tui import words
+from cachetop_tui.cut import middle
+from cachetop_tui.documents.layout import fact, heading, paragraph
+from cachetop_tui.marks import Line, Pen
+
+_SIGNS = {"only in the new": ("+", "ok"), "only in the old": ("–", "err"), "changed": ("~", "warn")}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A repo's name and two of its revisions; `old` is None where there is only one."""
+
+    repo: str
+    new: Revision
+    old: Revision | None
+
+
+def changes(pair: Pair) -> list[tuple[str, File, File | None]]:
+    """(what happened, the file, the old file of a changed one) of every file that is not the same in both.
+
+    Two files are the same when they are one blob; real files, which have none, when their sizes agree.
+    """
+    before = {file.name: file for file in pair.old.files} if pair.old else {}
+    now = {file.name: file for file in pair.new.files}
+    out: list[tuple[str, File, File | None]] = []
+    for name in sorted(before.keys() | now.keys()):
+        new, old = now.get(name), before.get(name)
+        if new is None and old is not None:
+            out.append(("only in the old", old, None))
+        elif new is not None and old is None:
+            out.append(("only in the new", new, None))
+        elif new is not None and old is not None and not _same(new, old):
+            out.append(("changed", new, old))
+    return out
+
+
+def _same(new: File, old: File) -> bool:
+    return new.blob == old.blob if new.blob and old.blob else new.size == old.size
+
+
+def named(revision: Revision) -> str:
+    """A revision as people know it: its refs, else the first digits of its commit."""
+    return ", ".join(clean(ref, 60) for ref in revision.refs) or clean(revision.commit, 64)[:7]
+
+
+def lines(pair: Pair, width: int, now: float) -> list[Line]:
+    """The document."""
+    new, old = pair.new, pair.old
+    out = heading(named(new), width)
+    out += fact("commit", clean(new.commit, 64), width)
+    out += fact("size", units.size(new.size), width, note=f"{words.count(len(new.files), 'file')}")
+    out += fact("frees alone", units.size(new.reclaimable), width, note="what deleting only this revision gives back")
+    complete = {True: ("yes", "ok"), False: ("no", "warn"), None: (units.UNKNOWN, "dim")}[new.complete]
+    out += fact("complete", complete[0], width, complete[1])
+    for name in new.missing[:20]:
+        out += fact("missing", clean(name), width, "warn")
+    if old is None:
+        out += heading("Files", width)
+        return out + [_file("", "dim", file.name, units.size(file.size), "", width) for file in _by_size(new)]
+    changed = changes(pair)
+    same = len({file.name for file in new.files}) - sum(kind != "only in the old" for kind, _, _ in changed)
+    out += heading(f"Against {named(old)}", width, f"{clean(old.commit, 64)[:7]}, {units.size(old.size)}")
+    out += paragraph(
+        f"{words.count(len(changed), 'file')} differ, {same} stay the same."
+        if changed
+        else f"All {words.count(same, 'file')} are the same.",
+        width,
+    )
+    out.append(Line())
+    for kind, file, before in changed:
+        sign, token = _SIGNS[kind]
+        note = f"was {units.size(before.size)}" if before else kind
+        out.append(_file(sign, token, file.name, units.size(file.size), note, width))
+    return out
+
+
+def _by_size(revision: Revision) -> list[File]:
+    return sorted(revision.files, key=lambda file: (-file.size, file.name))
+
+
+def _file(sign: str, token: str, name: str, size: str, note: str, width: int) -> Line:
+    pen = Pen(width)
+    pen.put(2, sign, token)
+    pen.right(width - 2, note, "dim")
+    pen.right(width - 22, size, "fg")
+    pen.put(4, middle(clean(name), width - 36), "fg")
+    return pen.line()

@@ -1,0 +1,192 @@
+"""A kernel entry as a document: state, facts, verdicts with their evidence, stages, and the code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cachetop.base import units
+from cachetop.base.hostile import clean
+from cachetop.kernelcache.describe import Described, Opened, Text
+from cachetop_tui import words
+from cachetop_tui.cut import head, middle, path_name
+from cachetop_tui.documents.kernel_code import coloured
+from cachetop_tui.documents.layout import MARGIN, fact, heading, paragraph
+from cachetop_tui.marks import Line, Pen, Thin
+from cachetop_tui.paint import width_of
+from cachetop_tui.panes import names
+
+LINES_MOST = 400
+"""Lines of a stage that are shown; `cachetop kernels show` prints the whole."""
+_FIRST = ("ptx", "py", "source")
+_TITLES = {"source": "Source", "ptx": "PTX", "ttir": "TTIR", "ttgir": "TTGIR", "llir": "LLIR", "json": "Metadata",
+           "cubin": "cubin", "sass": "SASS", "group": "group file"}  # fmt: skip
+_CELL = 34
+
+Cell = tuple[str, str, str]
+
+
+def lines(record: Described | Opened, width: int, now: float) -> list[Line]:
+    """The document `width` cells wide; `now` in epoch seconds. Code is shown for an `Opened`."""
+    kernel, texts = (record.kernel, record.texts) if isinstance(record, Opened) else (record, ())
+    out = _top(kernel, width, now)
+    out += _grid(_cells(kernel), width)
+    out += _verdicts(kernel, width)
+    out += _stages(kernel, width)
+    if kernel.options:
+        out += _options(kernel, width)
+    for text in sorted(texts, key=lambda one: _FIRST.index(one.stage) if one.stage in _FIRST else len(_FIRST)):
+        out += _code(text, kernel.key, width)
+    return out
+
+
+def _top(kernel: Described, width: int, now: float) -> list[Line]:
+    pen = Pen(width)
+    sm = kernel.target or ", ".join(kernel.sm) or "no SM named"
+    glyph, word = ("✗", "err") if kernel.state == "orphan" else ("▲", "warn") if kernel.stale else ("●", "ok")
+    if kernel.state == "compiling":
+        glyph, word = "○", "live"
+    name = middle(clean(kernel.name or kernel.key, 400), max(8, width - 2 * MARGIN - width_of(sm) - 20))
+    x = pen.run(MARGIN, name, "b:hi", "   ", "fg", clean(sm, 40), "b:link", "   ", "fg", glyph, word)
+    pen.put(x + 1, kernel.state, "fg")
+    out = [Line(), pen.line()]
+    pen = Pen(width)
+    about = f"{words.count(kernel.files, 'file')}, {units.size(kernel.size_on_disk)}"
+    start = pen.right(width - MARGIN, about, "dim") if width > 50 else width
+    pen.put(MARGIN, path_name(names.home(kernel.location, str(Path.home())), start - MARGIN - 2), "dim")
+    out.append(pen.line())
+    made = f"built {_ago(kernel.created, now)}"
+    if kernel.last_used is not None:
+        used = f"last read {_ago(kernel.last_used, now)}, give or take a day"
+    else:
+        used = "never read since" if kernel.reused is False else "last use not known"
+    out += paragraph(f"{made}, {used}", width, "dim")
+    if kernel.source:
+        where = f"{kernel.source}:{kernel.source_line}"
+        out += paragraph(f"from {where}", width, "link")
+    return out
+
+
+def _ago(moment: float, now: float) -> str:
+    return "now" if now - moment < 10 else f"{words.used(moment, now)} ago"
+
+
+def _number(value: int | None) -> str:
+    return units.UNKNOWN if value is None else f"{value:,}"
+
+
+def _bytes(value: int | None) -> str:
+    """A GPU's small memories: `776 B`, `16 KiB`."""
+    if value is None:
+        return units.UNKNOWN
+    return f"{value >> 10:,} KiB" if value >= 1024 and not value % 1024 else f"{value:,} B"
+
+
+def _cells(kernel: Described) -> list[Cell]:
+    """(label, value, what the value means) of the facts grid, in reading order."""
+    option = kernel.options.get
+    cells: list[Cell] = [
+        ("SM", clean(", ".join(kernel.sm) or units.UNKNOWN, 40), f"code {kernel.target}" if kernel.target else "")
+    ]
+    took = kernel.resources
+    if took is not None:
+        cells += [
+            ("REGISTERS", _number(took.registers), "per thread, of 255"),
+            ("SHARED", _bytes(took.shared_dynamic), "dynamic, per block"),
+            ("WARPS", str(option("num_warps", units.UNKNOWN)), f"{_number(took.threads)} threads a block"),
+            ("SPILLS", _number(took.spills), "loads and stores"),
+            ("STATIC", _bytes(took.shared_static), "shared, per block"),
+            ("PIPELINE", str(option("num_stages", units.UNKNOWN)), "software stages"),
+            ("STACK", _bytes(took.stack), "per thread"),
+            ("BARRIERS", _number(took.barriers), "per block"),
+        ]
+    made = kernel.producer
+    if made.triton:
+        cells.append(("TRITON", made.triton, f"ptxas {made.cuda}" if made.cuda else ""))
+    elif made.cuda:
+        cells.append(("CUDA", made.cuda, ""))
+    if made.environment:
+        cells.append(("MADE BY", names.home(made.environment, str(Path.home())), ""))
+    if kernel.rebuild_milliseconds is not None:
+        cells.append(("REBUILD", units.duration(kernel.rebuild_milliseconds / 1000), "as built"))
+    return cells
+
+
+def _grid(cells: list[Cell], width: int) -> list[Line]:
+    """The facts side by side on a shaded ground, as many columns as there is room for."""
+    columns = max(1, min(3, (width - 2 * MARGIN) // _CELL))
+    room = (width - 2 * MARGIN) // columns
+    out = [Line()]
+    for start in range(0, len(cells), columns):
+        pen = Pen(width, "head")
+        for place, (label, value, note) in enumerate(cells[start : start + columns]):
+            left = MARGIN + place * room
+            x = pen.put(left, label, "dim")
+            x = pen.put(max(left + 11, x + 1), middle(value, room - 13), "b:hi")
+            if note and x + 1 + width_of(note) < left + room:
+                pen.put(x + 1, note, "dim")
+        out.append(pen.line())
+    if not any(label == "REGISTERS" for label, _, _ in cells):
+        out.append(Line())
+    return out
+
+
+def _verdicts(kernel: Described, width: int) -> list[Line]:
+    out: list[Line] = []
+    if kernel.stale:
+        out += heading("why it is stale", width)
+        for one in kernel.stale:
+            out += fact(clean(one.rule, 15), clean(one.evidence, 1000), width, "warn")
+    elif kernel.state == "complete":
+        out += heading("no rule calls it stale", width)
+    for problem in kernel.problems:
+        out += fact(clean(problem.rule, 15), clean(problem.message, 1000), width, "err")
+    if kernel.resources is None and kernel.resources_reason:
+        out += paragraph(f"Registers and memory are not known: {kernel.resources_reason}.", width, "dim")
+    return out
+
+
+def _stages(kernel: Described, width: int) -> list[Line]:
+    if not kernel.stages:
+        return []
+    built = kernel.rebuild_milliseconds
+    note = "" if built is None else f"built in {units.duration(built / 1000)}"
+    out = heading("stages", width, note)
+    most = max(stage.size for stage in kernel.stages) or 1
+    bar = max(0, min(24, width - 50))
+    for stage in kernel.stages:
+        pen = Pen(width)
+        pen.put(MARGIN, head(_TITLES.get(stage.name, clean(stage.name, 40)), 12), "fg")
+        pen.right(MARGIN + 23, units.size(stage.size), "fg")
+        if bar:
+            pen.add(Thin(MARGIN + 25, bar, bar * stage.size / most, "p.disk"))
+        if stage.milliseconds is not None:
+            pen.right(MARGIN + 25 + bar + 10, units.duration(stage.milliseconds / 1000), "dim")
+        x = MARGIN + 25 + bar + 12
+        if width - x > 20:
+            pen.put(x, middle(clean(stage.file, 400), width - x - MARGIN), "faint")
+        out.append(pen.line())
+    return out
+
+
+def _options(kernel: Described, width: int) -> list[Line]:
+    out = heading("options", width)
+    said = ", ".join(f"{name}={'none' if value is None else value}" for name, value in kernel.options.items())
+    return out + paragraph(said, width, "dim")
+
+
+def _code(text: Text, key: str, width: int) -> list[Line]:
+    out = heading(_TITLES.get(text.stage, text.stage), width, units.size(text.size))
+    shown = text.lines[:LINES_MOST]
+    gutter = len(str(len(shown)))
+    for number, line in enumerate(shown, 1):
+        pen = Pen(width)
+        x = pen.put(MARGIN, str(number).rjust(gutter), "faint") + 2
+        for piece, word in coloured(text.stage, line):
+            piece = head(piece, width - x)
+            if x >= width or not piece:
+                break
+            x = pen.put(x, piece, word)
+        out.append(pen.line())
+    if text.cut or len(text.lines) > LINES_MOST:
+        out += paragraph(f"The rest: cachetop kernels show {clean(key, 80)} --stage {text.stage}", width, "dim")
+    return out

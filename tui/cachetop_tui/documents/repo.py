@@ -1,0 +1,120 @@
+"""A repo as a document: what it is, its revisions and tensors, and its card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cachetop.base import units
+from cachetop.base.hostile import clean
+from cachetop.hub.about import About
+from cachetop.hub.facts import facts
+from cachetop_tui import words
+from cachetop_tui.cut import file_name, head, middle
+from cachetop_tui.marks import Line, Pen, Thin, sentences
+from cachetop_tui.paint import width_of
+
+_TENSORS = 500
+_CARD_LINES = 2000
+
+
+def lines(record: About, width: int, now: float) -> list[Line]:
+    """The whole document, `width` cells wide, at `now` (epoch seconds)."""
+    out = [Line(), _text(width, 1, middle(clean(record.id), width - 2), "b:hi")]
+    out += list(_facts(record, width, now))
+    for problem in record.problems:
+        out += [_text(width, 3, line, "err") for line in sentences(clean(problem.message), width - 6)]
+    for title, part in (
+        ("REVISIONS", _revisions(record, width)),
+        ("WEIGHTS", _weights(record, width)),
+        ("TENSORS", _tensors(record, width)),
+        ("CARD", _card(record, width)),
+    ):
+        rows = list(part)
+        if rows:
+            out += [Line(), _text(width, 1, title, "faint"), *rows]
+    return out
+
+
+def _text(width: int, x: int, text: str, word: str = "fg") -> Line:
+    pen = Pen(width)
+    pen.put(x, text, word)
+    return pen.line()
+
+
+def _facts(record: About, width: int, now: float) -> Iterator[Line]:
+    for label, text in facts(record, now):
+        pen = Pen(width)
+        pen.put(3, label, "dim")
+        wrapped = sentences(clean(text), max(8, width - 19)) or [""]
+        pen.put(18, wrapped[0], "fg")
+        if label == "in RAM" and record.resident is not None and record.size and width >= 60:
+            size = next((each.size for each in record.revisions if each.commit == record.revision), 0)
+            part = min(1.0, record.resident / size) if size else 0.0
+            pen.add(Thin(19 + width_of(wrapped[0]), 12, part * 12, "p.disk"))
+        yield pen.line()
+        for line in wrapped[1:]:
+            yield _text(width, 18, line)
+
+
+def _revisions(record: About, width: int) -> Iterator[Line]:
+    for revision in record.revisions:
+        pen = Pen(width)
+        refs = ", ".join(clean(ref, 60) for ref in revision.refs)
+        state, word = ("detached", "warn") if revision.detached else ("", "dim")
+        if revision.complete is False:
+            state, word = f"{words.count(len(revision.missing), 'file')} missing", "err"
+        x = pen.put(3, clean(revision.commit)[:12], "fg" if revision.commit == record.revision else "dim")
+        size = units.size(revision.size)
+        room = width - 2 - width_of(size) - x - 4 - (width_of(state) + 2 if state else 0)
+        x = pen.put(x + 2, head(refs, max(4, room)), "fg")
+        pen.put(x + 2 if refs else x, state, word)
+        pen.right(width - 1, size, "dim")
+        yield pen.line()
+
+
+def _weights(record: About, width: int) -> Iterator[Line]:
+    for weights in record.weights:
+        pen = Pen(width)
+        told = f"{units.size(weights.size)}  {', '.join(clean(dtype, 12) for dtype in weights.dtypes)}".strip()
+        start = pen.right(width - 1, told, "dim")
+        pen.put(3, file_name(weights.name, max(8, start - 5)), "fg" if weights.chosen else "dim")
+        yield pen.line()
+        if weights.problem:
+            for line in sentences(clean(weights.problem), width - 8):
+                yield _text(width, 5, line, "err")
+    if record.pickled:
+        text = f"Pickles, which loading would run and which are not opened: {', '.join(record.pickled)}"
+        for line in sentences(clean(text), width - 6):
+            yield _text(width, 3, line, "warn")
+
+
+def _tensors(record: About, width: int) -> Iterator[Line]:
+    for tensor in record.tensors[:_TENSORS]:
+        pen = Pen(width)
+        shape = " x ".join(map(str, tensor.shape)) or "scalar"
+        start = pen.right(width - 1, f"{clean(tensor.dtype, 12)}  ", "dim", units.size(tensor.size).rjust(8), "fg")
+        start = pen.right(min(start, width - 22) - 2, shape, "dim")
+        pen.put(3, middle(clean(tensor.name), max(6, start - 5)), "fg")
+        yield pen.line()
+    if len(record.tensors) > _TENSORS:
+        yield _text(width, 3, f"… and {len(record.tensors) - _TENSORS:,} more", "faint")
+
+
+def _card(record: About, width: int) -> Iterator[Line]:
+    """The card's Markdown, wrapped and lightly coloured; its markup stays as the author wrote it."""
+    code, written = False, 0
+    for raw in record.card.split("\n") if record.card else ():
+        text = clean(raw)
+        fence = text.lstrip().startswith("```")
+        code = code != fence
+        if fence or code or text.lstrip().startswith("|"):
+            pieces, word = [head(text, width - 4)], "dim"
+        else:
+            pieces = sentences(text, width - 6) or [""]
+            word = "b:fg" if text.startswith("#") else "dim" if text.startswith(">") else "fg"
+        for piece in pieces:
+            yield _text(width, 3, piece, word)
+            written += 1
+        if written > _CARD_LINES:
+            yield _text(width, 3, "… the card goes on", "faint")
+            return

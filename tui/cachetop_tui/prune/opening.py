@@ -1,0 +1,89 @@
+"""The ways into the review: from marked rows, from the stale rules, and back again by undo."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from textual.app import App
+
+from cachetop import config, locations
+from cachetop.base.hostile import clean
+from cachetop.gpu.present import sms
+from cachetop.hub.records import Repo, Revision
+from cachetop.kernelcache.records import Entry
+from cachetop.prune.plan import plan
+from cachetop.prune.records import Undone
+from cachetop.prune.recover import recover
+from cachetop.prune.selection import Selection
+from cachetop.prune.undo import undo
+from cachetop.prune.work import Draft
+from cachetop_tui.background import in_background
+from cachetop_tui.prune.review import ReviewScreen
+
+STALE = Selection("kernels", stale=True)
+"""What the command 'Kernels: Prune stale' plans."""
+
+
+def marked(repos: Iterable[tuple[Repo, Revision | None]], entries: Iterable[Entry]) -> list[Selection]:
+    """The selections for rows that were marked: repos or single revisions, and kernel entries."""
+    models = tuple(f"{repo.type}/{repo.id}" + (f"@{revision.commit}" if revision else "") for repo, revision in repos)
+    kernels = tuple(f"{entry.cache}/{entry.path}" for entry in entries)
+    found = [Selection("models", names=models)] if models else []
+    return found + ([Selection("kernels", names=kernels)] if kernels else [])
+
+
+async def plan_and_review(app: App[Any], selections: Sequence[Selection]) -> None:
+    """Make a plan off the event loop, then open its review. What goes wrong is said as a notification."""
+    try:
+        settings = config.load(locations.config_file())
+        draft = await in_background(_plan, tuple(selections), settings)
+    except (config.ConfigError, ValueError, OSError) as error:
+        app.notify(clean(str(error)), severity="error", markup=False)
+        return
+    open_review(app, draft, settings.undo)
+
+
+def _plan(selections: Sequence[Selection], settings: config.Config) -> Draft:
+    return plan(selections, keep=settings.keep, sms=sms())
+
+
+def open_review(app: App[Any], draft: Draft, undo_seconds: float = 15 * 60.0) -> ReviewScreen:
+    """Show a plan for review; nothing happens before somebody confirms it there."""
+    screen = ReviewScreen(draft, undo_seconds, read_only=is_read_only())
+    app.push_screen(screen)
+    return screen
+
+
+def is_read_only() -> bool:
+    """Whether CACHETOP_READ_ONLY forbids to change anything."""
+    return os.environ.get("CACHETOP_READ_ONLY", "") not in ("", "0")
+
+
+async def undo_last(app: App[Any]) -> None:
+    """Bring back what the newest plan deleted, and say what came of it."""
+    if is_read_only():
+        app.notify("This is read-only: nothing is brought back.", severity="warning", markup=False)
+        return
+    try:
+        done = await in_background(undo, locations.state_dir())
+    except Exception as error:  # NothingToUndo and OSError alike are sentences for the person
+        app.notify(clean(str(error)), severity="warning", markup=False)
+        return
+    app.notify(told(done), severity="error" if done.failed else "information", markup=False)
+
+
+def told(done: Undone) -> str:
+    """What an undo did, in one sentence."""
+    said = f"{len(done.restored)} back"
+    if done.skipped:
+        said += f", {len(done.skipped)} left alone because they exist again"
+    if done.failed:
+        said += f", {len(done.failed)} failed: {done.failed[0].error}"
+    return said + "."
+
+
+def take_up() -> list[str]:
+    """At the start of the app, off the event loop: bring plans that were cut short to an end; sentences on that."""
+    return [] if is_read_only() else recover(locations.state_dir())

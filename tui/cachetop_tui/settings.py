@@ -1,0 +1,75 @@
+"""The person's configuration as the app uses it: read, watched for changes, and turned into keys and colours."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cachetop_tui.commands.keymaps import KEYMAPS, Clash, Keymap, clashes, merged
+from cachetop_tui.commands.registry import COMMANDS
+
+if TYPE_CHECKING:
+    from cachetop.config import Config
+
+Mark = tuple[int, int, int] | None
+"""What tells one state of the file from another; None without a file."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the file said when it was last looked at. `problem`: why it could not be used."""
+
+    path: Path
+    mark: Mark
+    config: Config | None = None
+    problem: str = ""
+
+    def value(self, name: str, default: Any) -> Any:
+        """A setting of `[app]`."""
+        return default if self.config is None else self.config.app.get(name, default)
+
+
+def path() -> Path:
+    """Where the configuration lies."""
+    from cachetop import locations
+
+    return locations.config_file()
+
+
+def mark(place: Path) -> Mark:
+    """The state of the file now."""
+    try:
+        found = os.stat(place)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def read(place: Path) -> Told:
+    """Read the file. Costs nothing but a look where there is none."""
+    now = mark(place)
+    if now is None:
+        return Told(place, None)
+    from cachetop.config import ConfigError, load
+
+    try:
+        return Told(place, now, load(place))
+    except ConfigError as error:
+        return Told(place, now, problem=str(error))
+
+
+def keymap(told: Told) -> tuple[Keymap, list[str]]:
+    """The keys to use, and a sentence for each of the person's own that cannot be meant."""
+    base = KEYMAPS[told.value("keymap", "vscode")]
+    own = told.config.keys if told.config is not None else {}
+    known = {command.id for command in COMMANDS}
+    made = merged(base, {name: keys for name, keys in own.items() if name in known})
+    said = [f"keys.{name} names no command; `?` lists them" for name in own if name not in known]
+    return made, said + [str(clash) for clash in clashes_of(made)]
+
+
+def clashes_of(keys: Keymap) -> list[Clash]:
+    """Keys that two commands, or a command and a list, want in the same place."""
+    return clashes((command.id, keys.get(command.id, ()), frozenset(command.panes)) for command in COMMANDS)

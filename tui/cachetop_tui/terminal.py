@@ -1,0 +1,46 @@
+"""What the app asks of the terminal beyond Textual, and what it says where there is none to speak of."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+_SAVE_TITLE, _RESTORE_TITLE = "\x1b[22;0t", "\x1b[23;0t"
+_MORE_KEYS, _USUAL_KEYS = "\x1b[>4;1m", "\x1b[>4m"
+
+
+def can_draw(env: Mapping[str, str], interactive: bool) -> bool:
+    """Whether the app can be drawn here: a terminal at both ends, that can place its cursor."""
+    return interactive and env.get("TERM", "") not in ("", "dumb", "unknown")
+
+
+def wants_more_keys(env: Mapping[str, str]) -> bool:
+    """Whether to ask for modified keys in xterm's way: tmux and xterm answer that, and know no other.
+
+    kitty's protocol, which Textual asks for itself, is better where there is one; VS Code's terminal has neither.
+    """
+    if env.get("TERM_PROGRAM") == "vscode" or "KITTY_WINDOW_ID" in env:
+        return False
+    return "TMUX" in env or env.get("TERM", "").startswith(("xterm", "tmux"))
+
+
+def opening(env: Mapping[str, str]) -> str:
+    """What is written when the app starts."""
+    return _SAVE_TITLE + (_MORE_KEYS if wants_more_keys(env) else "")
+
+
+def closing(env: Mapping[str, str]) -> str:
+    """What takes `opening` back."""
+    return (_USUAL_KEYS if wants_more_keys(env) else "") + _RESTORE_TITLE
+
+
+def title(text: str) -> str:
+    """What gives the terminal's window a title; `text` must be clean."""
+    return f"\x1b]0;{text}\x07"
+
+
+def leave(env: Mapping[str, str]) -> None:
+    """Give the terminal back as it was."""
+    if sys.stdout.isatty():
+        sys.stdout.write(closing(env))
+        sys.stdout.flush()

@@ -1,0 +1,87 @@
+"""The editor area while a document is in front: its breadcrumbs, and its lines to scroll through."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from textual.binding import Binding
+
+from cachetop.base.hostile import clean
+from cachetop_tui.cut import head
+from cachetop_tui.lines import LineView
+from cachetop_tui.marks import Line, Pen, Row, sentences
+from cachetop_tui.workbench.tabs import Tab
+
+
+class DocumentView(LineView):
+    """Shows one document. Esc goes back to the overview, Enter pins the tab."""
+
+    BINDINGS = [
+        Binding("escape", "screen.overview", "overview", show=False, id="document.leave",
+                tooltip="Back to the overview; the tab stays"),
+        Binding("enter", "screen.pin", "pin", show=False, id="document.pin", tooltip="Keep the preview as a tab"),
+    ]  # fmt: skip
+    DEFAULT_CSS = "DocumentView { display: none; }"
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(id="document")
+        self.clock = clock
+        self._tab: Tab | None = None
+        self._offsets: dict[str, int] = {}
+
+    def show(self, tab: Tab | None) -> None:
+        """Show a tab where it was left, or its new lines."""
+        if self._tab is not None:
+            self._offsets[self._tab.document.key] = self._offset
+        if tab is not None and (self._tab is None or self._tab.document.key != tab.document.key):
+            self._offset = self._offsets.get(tab.document.key, 0)
+        self._tab = tab
+        self.update_lines()
+
+    def headers(self, width: int) -> list[Line]:
+        """The breadcrumbs."""
+        pen = Pen(width, "head")
+        if self.has_focus:
+            pen.put(0, "▎", "accent")
+        x = 2
+        trail = self._tab.document.trail if self._tab else ()
+        for i, step in enumerate(trail):
+            last = i == len(trail) - 1
+            x = pen.put(x, head(clean(step, 200), width - x - 2), "b:hi" if last else "dim")
+            if not last:
+                x = pen.put(x, " › ", "faint")
+        if x + 24 < width:
+            pen.right(width - 1, "Esc", "b:fg", " overview  ", "dim", "w", "b:fg", " close", "dim")
+        return [pen.line()]
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        """One row for each line; the cursor stands on none, so that moving it scrolls."""
+        tab = self._tab
+        if tab is None:
+            return []
+        if tab.problem:
+            made = _said(tab.problem, width, "err")
+        elif tab.record is None:
+            made = _said("reading …", width, "live")
+        else:
+            made = tab.document.lines(tab.record, width, self.clock())
+        return [Row(str(i), "line", line, fixed=True) for i, line in enumerate(made)]
+
+    def line(self, row: Row, width: int) -> Line:
+        """See `LineView`."""
+        made: Line = row.subject
+        return made
+
+    def action_edge(self, which: int) -> None:
+        """The beginning (0) or the end (-1)."""
+        self._scroll(-len(self._rows) if which == 0 else len(self._rows))
+
+
+def _said(text: str, width: int, word: str) -> list[Line]:
+    out = [Line()]
+    for part in sentences(text, width - 4):
+        pen = Pen(width)
+        pen.put(2, part, word)
+        out.append(pen.line())
+    return out

@@ -1,0 +1,119 @@
+"""The editor area of the workbench: opening documents from rows, and the tabs they stand in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from textual import on
+from textual.screen import Screen
+
+from cachetop.base.hostile import show
+from cachetop.base.record import why
+from cachetop_tui.background import in_background
+from cachetop_tui.lines import LineView
+from cachetop_tui.workbench.picture import Picture
+from cachetop_tui.workbench.tabs import Document, Tab, Tabs, TabStrip
+
+
+class Editor(Screen[None]):
+    """A screen that has tabs. What stands around them is the business of `Overview`."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        super().__init__()
+        self.clock = clock
+        self.tabs = Tabs()
+        self.picture = Picture()
+
+    def lay_out(self) -> None:
+        """Give every part the room it should have now."""
+        raise NotImplementedError
+
+    def focus_pane(self, pane: str) -> None:
+        """Put the cursor into `pane`."""
+        raise NotImplementedError
+
+    @on(LineView.Opened)
+    def _row_opened(self, message: LineView.Opened) -> None:
+        from cachetop_tui.workbench.opening import document_of
+
+        document = document_of(message.row, self.picture)
+        if document is not None:
+            self.open_document(document, stay=message.view.id == "side")
+
+    def open_document(self, document: Document, stay: bool = False) -> None:
+        """Bring a document to the front and read it; the cursor goes there unless it should `stay`."""
+        tab = self.tabs.open(document)
+        if tab.record is None:
+            self.read(tab)
+        self._turned()
+        if not stay:
+            self.focus_pane("document")
+
+    def read(self, tab: Tab) -> None:
+        """Fetch what a tab shows, in a thread of its own."""
+
+        async def fetch() -> None:
+            try:
+                tab.record, tab.problem = await in_background(tab.document.load), ""
+            except OSError as error:
+                tab.problem = f"This cannot be read: {why(error)}."
+            except (ValueError, LookupError) as error:
+                tab.problem = show(str(error.args[0] if error.args else error), 400)
+            if self.tabs.current is tab:
+                self._show()
+
+        self.run_worker(fetch(), exit_on_error=False)
+
+    def _show(self) -> None:
+        from cachetop_tui.workbench.document import DocumentView
+
+        for view in self.query(DocumentView):
+            view.show(self.tabs.current)
+
+    def _turned(self) -> None:
+        """Another tab is in front, or there are others."""
+        strip = self.query_one(TabStrip)
+        strip.display = bool(self.tabs.tabs)
+        self.lay_out()
+        strip.repaint()
+        self._show()
+
+    @on(TabStrip.Picked)
+    def _tab_picked(self, message: TabStrip.Picked) -> None:
+        self.turn_to(message.index)
+
+    def turn_to(self, index: int) -> None:
+        """Bring tab `index` to the front; -1 is the overview."""
+        self.tabs.front = index
+        self._turned()
+        self.focus_pane("document" if self.tabs.current else "models")
+
+    def action_overview(self) -> None:
+        """Back to the overview; the tabs stay."""
+        self.turn_to(-1)
+
+    def action_pin(self) -> None:
+        """Keep the preview as a tab."""
+        if self.tabs.current is not None:
+            self.tabs.current.pinned = True
+            self.query_one(TabStrip).repaint()
+
+    def action_close_tab(self) -> None:
+        """Close the tab in front."""
+        if self.tabs.current is not None:
+            self.tabs.close()
+            self.turn_to(self.tabs.front)
+
+    def action_step_tab(self, by: int) -> None:
+        """The next tab (1) or the one before (-1)."""
+        if self.tabs.tabs:
+            self.tabs.step(by)
+            self.turn_to(self.tabs.front)
+
+    def reread(self) -> bool:
+        """Read the document in front again; False where there is none."""
+        tab = self.tabs.current
+        if tab is not None:
+            self.read(tab)
+        return tab is not None

@@ -1,0 +1,152 @@
+"""Which document a row opens, and how what it shows is fetched. Fetching is done off the event loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cachetop.base.hostile import clean
+from cachetop_tui.marks import Row
+from cachetop_tui.workbench.picture import Picture
+from cachetop_tui.workbench.tabs import Document
+
+
+def opens(row: Row) -> bool:
+    """Whether the row has a document."""
+    return row.kind in ("repo", "revision", "entry", "job", "process") or (row.kind == "line" and _pid(row) is not None)
+
+
+def marks(row: Row) -> bool:
+    """Whether the row can be marked for a plan."""
+    return row.kind in ("repo", "revision", "entry")
+
+
+def document_of(row: Row, picture: Picture) -> Document | None:
+    """The document of a row of a pane or of the side bar; None where it has none (any more)."""
+    subject = row.subject
+    if isinstance(subject, tuple) and len(subject) == 4:  # a row of the side bar
+        subject = subject[3]
+    if row.kind == "repo":
+        return repo_document(subject)
+    if row.kind == "revision":
+        return revision_document(*subject)
+    if row.kind == "entry":
+        return kernel_document(subject, picture)
+    if row.kind == "job":
+        return report_document(subject)
+    if row.kind == "process":
+        return process_document(*subject)
+    pid = _pid(row)
+    for gpu in picture.gpus.gpus if picture.gpus is not None and pid is not None else ():
+        for process in gpu.processes:
+            if process.pid == pid and str(gpu.index) == row.key.partition("\0")[0]:
+                return process_document(gpu, process)
+    return None
+
+
+def _pid(row: Row) -> int | None:
+    """The process that a row of the GPU pane is about."""
+    parts = row.key.split("\0")
+    return int(parts[1]) if row.kind == "line" and len(parts) > 1 and parts[1].isdigit() else None
+
+
+def name_of(row: Row) -> str:
+    """The whole name of what a row stands for, to be copied; for a problem the command that mends it."""
+    from cachetop_tui.workbench.problems import fix_of
+
+    subject = row.subject
+    if isinstance(subject, tuple) and len(subject) == 4:
+        subject = subject[3]
+    if row.kind == "problem":
+        return fix_of(subject)
+    if row.kind == "revision":
+        return f"{clean(subject[0].id)}@{clean(subject[1].commit)}"
+    if row.kind == "repo" or row.kind == "job":
+        return clean(subject.id)
+    if row.kind == "entry":
+        return clean(subject.key)
+    if row.kind == "file":
+        return clean(subject.name)
+    if row.kind == "process":
+        return str(subject[1].pid)
+    pid = _pid(row)
+    return "" if pid is None else str(pid)
+
+
+def revision_document(repo: Any, revision: Any) -> Document:
+    """A revision, against the one that was on disk before it."""
+    from cachetop_tui.documents import diff
+
+    others = [one for one in repo.revisions if one.commit != revision.commit]
+    pair = diff.Pair(repo.id, revision, others[0] if others else None)
+    name = clean(repo.id)
+    return Document(
+        f"revision\0{repo.root}\0{repo.type}\0{repo.id}\0{revision.commit}",
+        f"{name.rpartition('/')[2]}@{diff.named(revision)}",
+        ("models", name, diff.named(revision)),
+        lambda: pair,
+        diff.lines,
+    )
+
+
+def repo_document(repo: Any) -> Document:
+    """A repo in depth."""
+    from cachetop_tui.documents import repo as document
+
+    def load() -> Any:
+        from cachetop import locations
+        from cachetop.hub.about import describe
+        from cachetop.hub.scan import Scanner
+
+        scanner = Scanner([locations.hub()])
+        for one in scanner.scan().repos:
+            if (one.root, one.type, one.id) == (repo.root, repo.type, repo.id):
+                return describe(one, scanner)
+        raise LookupError(f"{clean(repo.id)} is not in the cache any more.")
+
+    name = clean(repo.id)
+    key = f"repo\0{repo.root}\0{repo.type}\0{repo.id}"
+    return Document(key, name.rpartition("/")[2], ("models", name), load, document.lines)
+
+
+def kernel_document(entry: Any, picture: Picture) -> Document:
+    """A kernel entry with its stages."""
+    from cachetop_tui.documents import kernel as document
+
+    def load() -> Any:
+        from cachetop import locations
+        from cachetop.kernelcache.describe import open_entry
+        from cachetop.kernelcache.scan import Scanner
+
+        kind = entry.kind
+        scanner = Scanner([one for one in locations.kernel_roots() if one.kind == kind])
+        scanner.scan()
+        return open_entry(entry, scanner)
+
+    name = clean(entry.name or entry.key, 80)
+    key = f"kernel\0{entry.cache}\0{entry.path}"
+    return Document(key, name, (clean(entry.cache, 24), ", ".join(entry.sm) or "any SM", name), load, document.lines)
+
+
+def process_document(gpu: Any, process: Any) -> Document:
+    """A process on a GPU."""
+    from cachetop_tui.documents import process as document
+
+    def load() -> Any:
+        from cachetop import locations
+        from cachetop.gpu.detail import inspect
+        from cachetop.hub.scan import Scanner
+
+        scanner = Scanner([locations.hub()])
+        scanner.scan()
+        return inspect(process, scanner.inodes(), None, locations.kernel_roots())
+
+    key = f"process\0{gpu.index}\0{process.pid}"
+    return Document(key, f"pid {process.pid}", (f"GPU {gpu.index}", f"pid {process.pid}"), load, document.lines)
+
+
+def report_document(job: Any) -> Document:
+    """What a conversion spent its time on."""
+    from cachetop_tui.documents import report as document
+
+    name = clean(job.files[0].rpartition("/")[2], 80) if job.files else clean(job.id, 40)
+    return Document(f"job\0{job.id}", name, ("conversions", name), lambda: document.load(job.id), document.lines)

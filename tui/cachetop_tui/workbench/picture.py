@@ -1,0 +1,25 @@
+"""The newest of everything that the feed brought, in one place for the side bar, the problems and quick open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cachetop.conversion.records import Jobs
+    from cachetop.gpu.records import Gpus
+    from cachetop.hub.records import Models
+    from cachetop.summary import StatusProblem
+    from cachetop_tui.panes.kernel_tree import Tree
+
+
+@dataclass
+class Picture:
+    """None: not heard of yet."""
+
+    models: Models | None = None
+    tree: Tree | None = None
+    gpus: Gpus | None = None
+    jobs: Jobs | None = None
+    problems: tuple[StatusProblem, ...] = ()
+    """What needs attention, those of the models first, then kernels, GPUs, the watch."""

@@ -1,0 +1,127 @@
+"""What needs attention: found off the event loop from the snapshots, listed in the bottom panel with its fix."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import ClassVar
+
+from cachetop.base import units
+from cachetop.base.hostile import clean, show
+from cachetop.gpu.records import Gpus
+from cachetop.hub.records import Models
+from cachetop.kernelcache.records import Kernels
+from cachetop.summary import FIXES, StatusProblem
+from cachetop.summary import problems as found_in
+from cachetop_tui.cut import head, middle
+from cachetop_tui.lines import LineView
+from cachetop_tui.marks import Line, Pen, Row, sentences
+from cachetop_tui.workbench.picture import Picture
+
+FULL = 0.02
+"""A file system with less than this share free is a problem."""
+_ERRORS = {"unreadable", "corrupt", "disk-full", "gpu"}
+
+
+def fix_of(problem: StatusProblem) -> str:
+    """The command that mends it, or looks closer."""
+    return problem.fix or FIXES.get(problem.rule, "cachetop doctor")
+
+
+class Finder:
+    """Finds problems part by part, so that a GPU sample does not cost a walk over the kernels. Used from the feeds."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, tuple[StatusProblem, ...]] = {}
+
+    def models(self, models: Models) -> None:
+        """The hub cache has changed."""
+        self._parts["models"] = (
+            *found_in(models, Kernels(), Gpus(available=True)),
+            *full_disks(root.path for root in models.roots),
+        )
+
+    def kernels(self, kernels: Kernels) -> None:
+        """The kernel caches have changed."""
+        self._parts["kernels"] = tuple(found_in(Models(), kernels, Gpus(available=True)))
+
+    def gpus(self, gpus: Gpus) -> None:
+        """A new sample."""
+        self._parts["gpus"] = tuple(found_in(Models(), Kernels(), gpus))
+
+    def watch(self, mode: str, reason: str | None) -> None:
+        """How changes are noticed now."""
+        self._parts["watch"] = ()
+        if mode != "inotify" and reason:
+            self._parts["watch"] = (StatusProblem(rule="watch", subject=mode, message=reason),)
+
+    @property
+    def found(self) -> tuple[StatusProblem, ...]:
+        """All of them: models, kernels, GPUs, the watch."""
+        return tuple(one for part in ("models", "kernels", "gpus", "watch") for one in self._parts.get(part, ()))
+
+
+def full_disks(paths: Iterable[str]) -> list[StatusProblem]:
+    """One problem for each path whose file system is nearly full; what cannot be asked is left out."""
+    out = []
+    for path in paths:
+        try:
+            disk = os.statvfs(path)
+        except OSError:
+            continue
+        if disk.f_blocks and disk.f_bavail < FULL * disk.f_blocks:
+            free = units.size(disk.f_bavail * disk.f_frsize)
+            message = f"only {free} of {units.size(disk.f_blocks * disk.f_frsize)} are free"
+            out.append(StatusProblem(rule="disk-full", subject=path, message=message))
+    return out
+
+
+class ProblemsPane(LineView):
+    """Lists the problems, each with its fix; `y` copies the fix."""
+
+    BACKGROUND: ClassVar[str] = "side"
+    DEFAULT_CSS = "ProblemsPane { background: $surface; display: none; }"
+
+    def __init__(self, picture: Picture) -> None:
+        super().__init__(id="problems")
+        self._picture = picture
+
+    def headers(self, width: int) -> list[Line]:
+        """The title with the count."""
+        pen = Pen(width, "head")
+        if self.has_focus:
+            pen.put(0, "▎", "accent")
+        count = len(self._picture.problems)
+        x = pen.run(1, "5", "fg" if self.has_focus else "faint", " PROBLEMS", "b:hi" if self.has_focus else "b:fg")
+        pen.put(x + 2, f"{count:,}" if count else "none", "warn" if count else "dim")
+        pen.right(width - 1, "y", "b:fg", " copies the fix", "dim")
+        return [pen.line()]
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        """Two rows for each problem: what it is, and what to do."""
+        out: list[Row] = []
+        for i, problem in enumerate(self._picture.problems):
+            key = f"{i}\0{problem.rule}\0{problem.subject}"
+            out.append(Row(key, "problem", problem))
+            out.append(Row(f"{key}\0fix", "fix", problem, 1, fixed=True))
+        if not out:
+            text = "Nothing needs attention." if self._picture.models is not None else "Looking …"
+            out = [Row("none", "note", part, fixed=True) for part in sentences(text, width - 4)]
+        return out
+
+    def line(self, row: Row, width: int) -> Line:
+        """See `LineView`."""
+        pen = Pen(width)
+        if row.kind == "note":
+            pen.put(3, row.subject, "dim")
+            return pen.line()
+        problem: StatusProblem = row.subject
+        if row.kind == "fix":
+            pen.put(5, head(fix_of(problem), width - 6), "link")
+            return pen.line()
+        bad = problem.rule in _ERRORS
+        pen.put(1, "✗" if bad else "▲", "err" if bad else "warn")
+        x = pen.put(3, clean(problem.rule, 20), "err" if bad else "warn") + 2
+        x = pen.put(x, middle(clean(problem.subject), max(12, (width - x) // 3)), "b:fg") + 2
+        pen.put(x, head(show(problem.message, 400), width - x - 1), "fg")
+        return pen.line()

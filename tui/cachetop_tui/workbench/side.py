@@ -1,0 +1,170 @@
+"""The activity bar at the far left, and the side bar with the tree of the chosen activity."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events
+from textual.message import Message
+
+from cachetop.base import units
+from cachetop.base.hostile import clean
+from cachetop_tui.cut import middle
+from cachetop_tui.lines import LineView
+from cachetop_tui.marks import Line, Pen, Row
+from cachetop_tui.paint import Canvas
+from cachetop_tui.panes import names
+from cachetop_tui.panes.models_data import on_disk
+from cachetop_tui.workbench.chrome import Painted
+from cachetop_tui.workbench.picture import Picture
+
+ACTIVITIES = ("models", "kernels", "gpus", "conversion", "problems", "settings")
+_LETTERS = {"models": "M", "kernels": "K", "gpus": "G", "conversion": "R", "problems": "P", "settings": "S"}
+_TITLES = {"models": "models", "kernels": "kernels", "gpus": "gpu", "conversion": "runs", "problems": "problems"}
+_MOST = 200
+"""Rows of one branch of the side bar; the panes and quick open know all of them."""
+
+
+class ActivityBar(Painted):
+    """One letter for each activity under its key; the chosen one is marked, what runs or is wrong is counted."""
+
+    DEFAULT_CSS = "ActivityBar { width: 4; height: 1fr; }"
+
+    class Picked(Message):
+        """An activity was clicked."""
+
+        def __init__(self, activity: str) -> None:
+            super().__init__()
+            self.activity = activity
+
+    def __init__(self) -> None:
+        super().__init__(id="activity")
+        self._state: tuple[str, int, int] = (ACTIVITIES[0], 0, 0)
+
+    def show(self, activity: str, running: int, problems: int) -> None:
+        """Mark `activity`; so many conversions run, so many problems are there."""
+        if (activity, running, problems) != self._state:
+            self._state = (activity, running, problems)
+            self.repaint()
+
+    def paint(self, canvas: Canvas) -> None:
+        """Draw it."""
+        chosen, running, problems = self._state
+        for i, activity in enumerate(ACTIVITIES):
+            y, on = 1 + 3 * i, activity == chosen
+            canvas.put(1, y, str(i + 1) if activity != "settings" else ",", "faint")
+            canvas.put(2, y, _LETTERS[activity], "b:hi" if on else "dim")
+            if on:
+                canvas.put(0, y, "▎", "accent")
+            number = running if activity == "conversion" else problems if activity == "problems" else 0
+            if number:
+                canvas.right(3, y + 1, f"{min(number, 99)}", "live" if activity == "conversion" else "warn")
+
+    def on_click(self, event: events.Click) -> None:
+        """Tell which activity was clicked."""
+        index = (event.y - 1) // 3
+        if event.y >= 1 and index < len(ACTIVITIES):
+            self.post_message(self.Picked(ACTIVITIES[index]))
+
+
+class SideBar(LineView):
+    """The tree of the chosen activity. Enter opens what a row stands for, as in the panes."""
+
+    BACKGROUND: ClassVar[str] = "side"
+    DEFAULT_CSS = "SideBar { background: $surface; }"
+
+    def __init__(self, picture: Picture) -> None:
+        super().__init__(id="side")
+        self._picture = picture
+        self.activity = ACTIVITIES[0]
+
+    def choose(self, activity: str) -> None:
+        """Show the tree of `activity`."""
+        if activity in _TITLES and activity != self.activity:
+            self.activity = activity
+            self.touched = False
+            self.update_lines()
+
+    def headers(self, width: int) -> list[Line]:
+        """The title."""
+        pen = Pen(width)
+        if self.has_focus:
+            pen.put(0, "▎", "accent")
+        pen.put(2, _TITLES[self.activity].upper(), "b:fg" if self.has_focus else "dim")
+        pen.right(width - 1, "b", "b:fg", " hides", "dim")
+        return [pen.line()]
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        """See `tree`."""
+        return tree(self.activity, self._picture, self.unfolded)
+
+    def line(self, row: Row, width: int) -> Line:
+        """Name, and at the right a size or a count."""
+        name, right, token, _ = row.subject
+        pen = Pen(width)
+        if row.open is not None:
+            pen.put(1 + 2 * row.depth, "▾" if row.open else "▸", "dim")
+        x = 3 + 2 * row.depth
+        start = pen.right(width - 1, right, "dim") if right else width
+        if row.kind == "repo":
+            organisation, name = names.repo(name, start - x - 1)
+            pen.run(x, organisation, "dim", name, token)
+        else:
+            pen.put(x, middle(name, start - x - 1), token)
+        return pen.line()
+
+
+def tree(activity: str, picture: Picture, unfolded: dict[str, bool]) -> list[Row]:
+    """The rows of an activity: (name, right, style word, what it stands for) each, to any depth."""
+    made: list[Row] = []
+
+    def branch(key: str, name: str, right: str, opened: bool, depth: int = 0, token: str = "b:fg") -> bool:
+        is_open = unfolded.get(key, opened)
+        made.append(Row(key, "branch", (name, right, token, None), depth, is_open))
+        return is_open
+
+    def leaf(key: str, kind: str, name: str, right: str, token: str, target: object, depth: int = 1) -> None:
+        made.append(Row(key, kind, (name, right, token, target), depth))
+
+    if activity == "models" and picture.models is not None:
+        for kind in sorted({repo.type for repo in picture.models.repos}):
+            repos = sorted((r for r in picture.models.repos if r.type == kind), key=lambda r: (-r.size, r.id))
+            if branch(f"type\0{kind}", f"{clean(kind, 10)}s", units.size(sum(r.size for r in repos)), True):
+                for repo in repos[:_MOST]:
+                    key = f"{repo.root}\0{repo.type}\0{repo.id}"
+                    leaf(key, "repo", clean(repo.id), units.size(on_disk(repo)), "fg", repo)
+    elif activity == "kernels" and picture.tree is not None:
+        for cache in picture.tree.caches:
+            if not cache.groups:
+                continue
+            if branch(cache.key, clean(cache.cache.id, 24), units.size(cache.cache.size_on_disk), True):
+                for group in cache.groups:
+                    right = f"▲ {group.stale:,}" if group.stale else f"{len(group.entries):,}"
+                    name = clean(group.sm, 20)
+                    if branch(group.key, name, right, False, 1, "warn" if group.stale else "link"):
+                        for entry in group.entries[:_MOST]:
+                            text = clean(entry.name or entry.key, 200)
+                            leaf(f"{entry.cache}\0{entry.path}", "entry", text, units.size(entry.size_on_disk),
+                                 "warn" if entry.stale else "fg", entry, 2)  # fmt: skip
+    elif activity == "gpus" and picture.gpus is not None:
+        for gpu in picture.gpus.gpus:
+            used = units.memory(gpu.memory.used) if gpu.memory else units.UNKNOWN
+            if branch(f"gpu\0{gpu.index}", f"GPU {gpu.index} {clean(gpu.name or '', 40)}", used, True):
+                for process in sorted(gpu.processes, key=lambda p: (-(p.memory or 0), p.pid)):
+                    name = f"{process.pid} {clean(process.command or '?', 60)}"
+                    leaf(f"{gpu.index}\0{process.pid}", "process", name, units.memory(process.memory), "fg",
+                         (gpu, process))  # fmt: skip
+    elif activity == "conversion" and picture.jobs is not None:
+        for job in picture.jobs.jobs[:_MOST]:
+            name = clean(job.files[0].rpartition("/")[2]) if job.files else job.id
+            token = {"running": "live", "queued": "live", "failed": "err", "lost": "err"}.get(job.state, "fg")
+            leaf(job.id, "job", name, job.state, token, job, 0)
+    elif activity == "problems":
+        for rule in dict.fromkeys(problem.rule for problem in picture.problems):
+            found = [problem for problem in picture.problems if problem.rule == rule]
+            if branch(f"rule\0{rule}", clean(rule, 24), str(len(found)), True, token="warn"):
+                for i, problem in enumerate(found[:_MOST]):
+                    leaf(f"{rule}\0{i}", "problem", clean(problem.subject, 200), "", "fg", problem)
+    if not made:
+        made.append(Row("none", "note", ("nothing here yet", "", "dim", None), 0, fixed=True))
+    return made
