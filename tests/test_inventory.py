@@ -156,3 +156,27 @@ def test_snapshots_become_events(live: tuple[Inventory, Log], roots: tuple[Path,
     assert mine[0] == "entry-appeared"
     assert mine[-1] == "entry-removed"
     assert {event["cache"] for event in events if event.get("key") == KEY} == {"triton"}
+
+
+def test_the_second_pass_is_no_change_of_a_repo(tmp_path: Path) -> None:
+    from cachetop.hub.detail import with_detail
+    from cachetop.hub.scan import Scanner
+
+    repo = tmp_path / "models--org--name"
+    (repo / "snapshots" / ("a" * 40)).mkdir(parents=True)
+    (repo / "refs").mkdir()
+    (repo / "blobs").mkdir()
+    (repo / "refs" / "main").write_text("a" * 40)
+    (repo / "blobs" / "b1").write_text("{}")
+    (repo / "snapshots" / ("a" * 40) / "config.json").symlink_to("../../blobs/b1")
+    trees = repo / "trees"
+    trees.mkdir()
+    whole = {"format_version": 1, "files": {"config.json": {"size": 2, "blob_id": "b1"}}}
+    (trees / f"{'a' * 40}.json").write_text(json.dumps(whole))
+    scanner = Scanner([Location("hub", str(tmp_path), "test")])
+    graph = scanner.scan()
+    detailed = with_detail(graph, scanner)
+    assert detailed != graph
+    changes = Changes()
+    assert list(changes.of(ModelsChanged(graph))) == []
+    assert list(changes.of(ModelsChanged(detailed))) == []

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from cachetop.gpu.records import Gpus
 from cachetop.hub.records import Models
 from cachetop.inventory.updates import WatchChanged
 from cachetop.kernelcache.records import Kernels
+from cachetop.summary import StatusProblem
 from cachetop_tui.app import CachetopApp
 from cachetop_tui.documents import diff
-from cachetop_tui.workbench.problems import Finder, fix_of, full_disks
+from cachetop_tui.feed import ProblemsArrived
+from cachetop_tui.prune.opening import STALE
+from cachetop_tui.prune.review import ReviewScreen
+from cachetop_tui.workbench.problems import Finder, fix_of, full_disks, judged, review_of
 from cachetop_tui.workbench.tabs import Document, Tabs
-from support import pictures
+from support import pictures, runs
 from support.opening import opened, screen, until
 
 
@@ -179,3 +184,60 @@ async def test_quick_open_finds_by_kind() -> None:
         await pilot.press("slash")
         await pilot.press(*"%vllm")
         await until(pilot, lambda: "process on GPU 1" in screen(app))
+
+
+def test_a_fix_that_is_a_plan_can_be_reviewed_and_another_one_cannot() -> None:
+    stale = review_of(StatusProblem(rule="foreign-sm", subject="triton", message="3 entries"))
+    assert stale is not None and stale.what == "kernels" and stale.stale and not stale.incomplete
+    partial = review_of(StatusProblem(rule="dead-partial", subject="a/b", message="cut off"))
+    assert partial is not None and partial.what == "models" and partial.incomplete and not partial.stale
+    assert review_of(StatusProblem(rule="vram-full", subject="GPU 0", message="full")) is None
+    assert review_of(StatusProblem(rule="unreadable", subject="/x", message="no", fix="chmod u+r /x")) is None
+
+
+async def test_enter_on_a_problem_opens_the_review_of_its_fix_or_says_all_of_it() -> None:
+    async with opened((120, 30)) as (app, pilot):
+        problems = (
+            StatusProblem(rule="disk-slow", subject="/x", message="a long story", fix="do this"),
+            StatusProblem(rule="foreign-sm", subject="triton", message="1 entry"),
+        )
+        app.post_message(ProblemsArrived(problems))
+        await pilot.press("5")
+        await until(pilot, lambda: "a long story" in screen(app))
+        await pilot.press("home", "enter")
+        await until(pilot, lambda: bool(app._notifications))
+        assert {note.message for note in app._notifications} == {"a long story\ndo this"}
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ReviewScreen))
+
+
+def test_the_review_of_stale_kernels_judges_by_the_gpus_on_the_screen() -> None:
+    here = pictures.gpus()
+    assert judged(STALE, here).assume_sm == ("sm_75", "sm_90") and judged(STALE, here).stale
+    unknown = pictures.gpus(gpus=(*here.gpus, replace(here.gpus[0], index=2, sm=None)))
+    assert judged(STALE, unknown) == STALE, "a GPU without a known SM may need any of them"
+    assert judged(STALE, pictures.NO_DRIVER) == STALE and judged(STALE, None) == STALE
+
+
+async def test_enter_on_a_run_that_has_ended_opens_its_report() -> None:
+    run = runs.done()
+    source = pictures.everything(jobs=runs.jobs(run), runs=(run,))
+    async with opened((160, 45), source) as (app, pilot):
+        await pilot.press("4")
+        await until(pilot, lambda: app.overview.pane == "conversion" and "Enter report" in screen(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: app.overview.tabs.current is not None)
+        assert app.overview.tabs.current is not None
+        assert app.overview.tabs.current.document.key == f"job\0{run.job.id}"
+
+
+async def test_the_second_enter_in_the_side_bar_goes_into_the_document() -> None:
+    async with opened((160, 45)) as (app, pilot):
+        await pilot.press("b", "b")
+        await until(pilot, lambda: app.overview.pane == "side")
+        await pilot.press("home", "down", "enter")
+        await until(pilot, lambda: app.overview.tabs.current is not None)
+        assert app.overview.pane == "side"
+        await pilot.press("enter")
+        await until(pilot, lambda: app.overview.pane == "document")
+        assert app.overview.tabs.tabs[0].pinned

@@ -11,6 +11,7 @@ from textual._xterm_parser import XTermParser
 from textual.binding import Binding, BindingType
 from textual.events import Key
 
+from cachetop import cli
 from cachetop.cli import keys as probe
 from cachetop_tui.commands import registry, table
 from cachetop_tui.commands.keymaps import KEYMAPS, ROUTES, clashes, merged
@@ -141,3 +142,15 @@ def test_what_is_shown_follows_the_keymap_in_use() -> None:
         assert ("N", "convert") in registry.hints("models")
     finally:
         registry.use(before)
+
+
+def test_the_options_of_the_app_are_in_the_help_and_work_in_front_of_a_verb(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CACHETOP_READ_ONLY", "0")
+    assert cli.main(["--help"]) == 0
+    told = capsys.readouterr().out
+    assert all(option in told for option in ("--no-mouse", "--ascii", "--read-only"))
+    assert cli.main(["--read-only", "--no-mouse", "prune", "kernels", "--all", "--yes"]) == 2
+    assert "read-only" in capsys.readouterr().err
+    assert cli.main(["kernels", "--no-mouse"]) == 2, "behind a verb only what that verb knows"

@@ -6,6 +6,7 @@ import re
 import time
 
 import pytest
+from textual import events
 from textual.command import CommandPalette
 
 from cachetop.inventory.updates import GpusChanged, KernelsChanged, ModelsChanged, RunsChanged, WatchChanged
@@ -324,3 +325,38 @@ async def test_thousands_of_rows_stay_quick() -> None:
         await pilot.pause()
         cursor = app.overview.models.cursor
         assert cursor is not None and cursor.key == app.overview.models._rows[-1].key
+
+
+async def test_keys_typed_at_once_go_where_the_first_of_them_leads() -> None:
+    async with opened((160, 45)) as (app, pilot):
+        models, kernels = app.overview.models, app.overview.kernels
+        there, begin = models.cursor, kernels.cursor
+        for key in ("2", "down", "down", "down", "enter"):  # all in the queue before the first one is looked at
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: app.overview.pane == "kernels")
+        await pilot.pause()
+        assert models.cursor == there and kernels.cursor != begin
+        assert not [one for one in app.overview.tabs.tabs if one.document.key.startswith("repo")]
+
+
+@pytest.mark.parametrize(
+    ("word", "pane"), [("GPU 0", "gpus"), ("kernels", "kernels"), ("stale", "problems"), ("inotify", "problems")]
+)
+async def test_a_click_on_the_status_bar_goes_there(word: str, pane: str) -> None:
+    async with opened((160, 45)) as (app, pilot):
+        await pilot.click("#status", offset=(screen(app).splitlines()[-1].index(word), 0))
+        await until(pilot, lambda: app.overview.pane == pane)
+
+
+async def test_a_click_on_a_key_of_the_status_bar_runs_its_command() -> None:
+    async with opened((80, 24)) as (app, pilot):
+        await pilot.click("#status", offset=(screen(app).splitlines()[-1].index("commands"), 0))
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+
+
+async def test_every_total_of_the_models_is_the_same_number() -> None:
+    async with opened((160, 45)) as (app, _):
+        text = screen(app)
+        header = re.search(r"repos   (\S+ \S+) on disk", text)
+        status = re.search(r"weights (\S+ \S+)", text.splitlines()[-1])
+        assert header and status and header[1] == status[1]

@@ -144,7 +144,7 @@ def fastest(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
 def main() -> None:
     from huggingface_hub import __version__, scan_cache_dir
 
-    from cachetop.hub.collecting import collecting_later
+    from cachetop.base.collecting import collecting_later
     from cachetop.hub.detail import residency, with_detail
     from cachetop.hub.scan import Scanner, scan
     from cachetop.locations import Location

@@ -207,7 +207,8 @@ def test_inodes_name_repo_revision_file_and_path(cache: Path, scanner: Scanner) 
     def owner(path: Path) -> tuple[str, str | None, str | None, int, str]:
         status = path.stat()
         (found,) = inodes[status.st_dev, status.st_ino]
-        return tuple(found)  # type: ignore[return-value]
+        assert found.type == "model"
+        return found.repo, found.revision, found.file, found.size, found.path
 
     commit = hubcache.COMMIT
     assert owner(weights) == ("org/model", commit, "onnx/model.onnx", weights.stat().st_size, str(weights.resolve()))

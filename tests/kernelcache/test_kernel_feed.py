@@ -184,3 +184,122 @@ def test_a_burst_is_seen_whole_and_soon(running: _Seen, root: Path) -> None:
         time.sleep(0.02)
     assert complete >= set(keys)
     assert running.appeared >= set(keys)
+
+
+def test_what_comes_during_the_second_pass_is_shown_before_its_end(tmp_path: Path) -> None:
+    root = synthetic(tmp_path / "cache", 3000)
+    seen = _Seen()
+    feed = _feed(root, seen, lambda: ["sm_90"])
+    made: list[str] = []
+
+    def publish(update: Update) -> None:
+        seen(update)
+        if len(seen.updates) == 1:  # the first rows are on the screen, the second pass is to come
+            made.append(_key("told"))
+            feed.touched(str(write_entry(root, made[0])))
+
+    feed.publish = publish
+    feed.look()
+    first = next(n for n, update in enumerate(seen.updates) if ("triton", made[0]) in update.appeared)
+    shown = [sum(bool(entry.producer.triton or entry.stale) for entry in u.kernels.entries) for u in seen.updates]
+    assert shown[first] < 1000 < shown[-1]
+    assert seen.entry(made[0]) is not None
+    assert len(seen.updates[-1].kernels.entries) == 3001
+
+
+def test_a_feed_that_stops_leaves_its_second_pass(tmp_path: Path) -> None:
+    root = synthetic(tmp_path / "cache", 3000)
+    seen = _Seen()
+    feed = _feed(root, seen)
+
+    def publish(update: Update) -> None:
+        seen(update)
+        feed.stop()
+
+    feed.publish = publish
+    feed.look()
+    assert len(seen.updates) == 1
+
+
+def _inductor(root: Path, covered: list[str]) -> tuple[_Seen, KernelFeed]:
+    for n in range(40):
+        folder = root / f"a{chr(97 + n % 26)}" if n < 26 else root / "fxgraph" / f"b{chr(97 + n % 26)}" / f"f{n}"
+        folder.mkdir(parents=True)
+        (folder / f"c{n}.py").write_text("x = 1\n")
+    seen = _Seen()
+    return seen, KernelFeed(seen, [Location("inductor", str(root), "")], lambda: None, 0.0, lambda: covered)
+
+
+def test_a_covered_inductor_cache_is_not_polled_and_misses_nothing_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "inductor"
+    covered = [str(root)]
+    seen, feed = _inductor(root, covered)
+    feed.look()
+    (root / "aa" / "cuntold.py").write_text("x = 1\n")
+    (root / "ab" / "ctold.py").write_text("x = 1\n")
+    feed.touched(str(root / "ab" / "ctold.py"))
+    opens: list[object] = []
+    real = os.open
+
+    def count(path: str, *rest: int, **more: int) -> int:
+        opens.append(path)
+        return real(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", count)
+    feed.look()
+    monkeypatch.undo()
+    assert "ab" in opens and "aa" not in opens
+    assert seen.appeared == {"ab/ctold"}
+    shutil.rmtree(root / "fxgraph" / "ba")  # told of as one folder, as a move out of the cache is
+    feed.touched(str(root / "fxgraph" / "ba"))
+    feed.look()
+    assert not [entry for entry in seen.updates[-1].kernels.entries if entry.path.startswith("fxgraph/ba/")]
+    covered.clear()
+    feed.look()
+    assert "aa/cuntold" in seen.appeared
+
+
+def test_being_woken_looks_at_covered_caches_too(tmp_path: Path) -> None:
+    root = tmp_path / "inductor"
+    seen, feed = _inductor(root, [str(root)])
+    feed.look()
+    (root / "zz").mkdir()
+    (root / "zz" / "cnew.py").write_text("x = 1\n")
+    feed.look()
+    assert not seen.appeared
+    feed.wake()
+    feed.look()
+    assert seen.appeared == {"zz/cnew"}
+
+
+def test_every_piece_of_a_covered_inductor_cache_comes_through_the_watcher(tmp_path: Path) -> None:
+    root = tmp_path / "inductor"
+    seen, feed = _inductor(root, [str(root)])
+    watcher = Watcher(lambda name: feed.wake(), lambda name, path: feed.touched(path))
+    watcher.start()
+    watcher.watch([Target("inductor", str(root), recursive=True)])
+    feed.start()
+    deadline = time.monotonic() + 10
+    while not seen.updates and time.monotonic() < deadline:
+        time.sleep(0.01)
+    wanted = {"ac/cnew", "yy/cnew", "fxgraph/yy/fnew", "aotautograd/anew", f"triton/0/{_key('inner')}", "locks"}
+    for path in ("ac/cnew.py", "yy/cnew.py", "fxgraph/yy/fnew/x", "aotautograd/anew/x", "locks/x.lock"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text("x = 1\n")
+    (root / "triton" / "0").mkdir(parents=True)
+    write_entry(root / "triton" / "0", _key("inner"))
+    os.rename(root / "ad", tmp_path / "elsewhere")
+    gone = {entry.path for entry in seen.updates[-1].kernels.entries if entry.path.startswith("ad/")}
+    assert gone
+    while time.monotonic() < deadline:
+        entries = {entry.path: entry.state for entry in seen.updates[-1].kernels.entries}
+        if wanted <= entries.keys() and not gone & entries.keys() and "compiling" not in entries.values():
+            break
+        time.sleep(0.02)
+    watcher.stop()
+    feed.stop()
+    assert wanted <= entries.keys()
+    assert not gone & entries.keys()
+    assert entries[f"triton/0/{_key('inner')}"] == "complete"

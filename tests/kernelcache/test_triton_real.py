@@ -82,7 +82,7 @@ def test_a_hit_shows_as_last_use(cache: Path, look: Look) -> None:
     made = group.stat().st_mtime
     os.utime(group, (made - 1, made))
     before = _entry(look(cache), entry.key)
-    assert (before.last_used, before.reused) == (None, False)
+    assert (before.last_used, before.reused) == (before.created, False)
     os.utime(group, (made + 90, made))
     after = _entry(look(cache), entry.key)
     assert after.last_used == pytest.approx(made + 90)

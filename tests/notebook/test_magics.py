@@ -5,60 +5,13 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from IPython.core.displaypub import CapturingDisplayPublisher
-from IPython.core.interactiveshell import InteractiveShell
 
 from support import hubcache, triton_cache
-
-Shell = Any
-
-
-def make_shell() -> Shell:
-    from traitlets.config import Config
-
-    config = Config()
-    config.HistoryAccessor.enabled = False
-    config.HistoryManager.enabled = False
-    kind: Any = InteractiveShell
-    return kind(config=config, display_pub_class=CapturingDisplayPublisher)
-
-
-@pytest.fixture
-def hub(world: Path) -> Path:
-    cache = world / ".cache" / "huggingface" / "hub"
-    hubcache.healthy(cache, "org/model")
-    hubcache.healthy(cache, "other/thing")
-    return cache
-
-
-@pytest.fixture
-def shell(world: Path) -> Iterator[Shell]:
-    made = make_shell()
-    made.run_line_magic("load_ext", "cachetop")
-    yield made
-    made.run_line_magic("unload_ext", "cachetop")
-
-
-def run(shell: Shell, source: str) -> Any:
-    """The result of a cell that must not fail."""
-    result = shell.run_cell(source)
-    assert result.success, result
-    return result.result
-
-
-def complaint(shell: Shell, source: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """What is said to a cell that is misused: one message and no traceback."""
-    capsys.readouterr()
-    shell.run_cell(source)
-    said = "".join(capsys.readouterr())
-    assert "UsageError: " in said
-    assert "Traceback" not in said
-    return said
+from support.notebook_shell import Shell, complaint, make_shell, run
 
 
 def test_snapshots(shell: Shell, hub: Path) -> None:
@@ -173,6 +126,21 @@ def test_one_line_after_each_cell_that_cost_something(
     assert "cachetop:" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("end", ["6 * 7;", "6 * 7;  # quiet", "if True:\n    pass\n6 * 7;\n"])
+def test_a_semicolon_silences_the_last_expression(shell: Shell, end: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run(shell, f"%%cachetop\n{end}")
+    assert "42" not in capsys.readouterr().out
+    assert report_of(shell)["schema"] == "cachetop.report/1"
+    run(shell, "%%cachetop\n';'; 6 * 7")
+    assert "42" in capsys.readouterr().out
+
+
+def test_a_silenced_cell_still_fails_aloud(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not shell.run_cell("%%cachetop\nprint('said'); 1/0;").success
+    said = "".join(capsys.readouterr())
+    assert "said" in said and said.count("Traceback (most recent call last)") == 1
+
+
 def completions(shell: Shell, line: str) -> list[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PendingDeprecationWarning)
@@ -187,6 +155,10 @@ def test_completion(shell: Shell, hub: Path, world: Path) -> None:
     assert completions(shell, "%cachetop kernels --s") == ["--sm", "--stale"]
     assert completions(shell, "%cachetop kernels --sm sm_1") == ["sm_100", "sm_120"]
     assert completions(shell, "%cachetop convert --pipeline na") == ["native"]
+    assert completions(shell, "%cachetop prune k") == ["kernels"]
+    assert completions(shell, "%cachetop prune kernels --st") == ["--stale"]
+    assert completions(shell, "%cachetop prune kernels --sm sm_1") == ["sm_100", "sm_120"]
+    assert completions(shell, "%cachetop prune models org/") == ["org/model"]
     assert completions(shell, "%%cachetop --o") == ["--only"]
     assert completions(shell, "%%cachetop --only v") == ["vram"]
 

@@ -145,3 +145,31 @@ def test_the_detached_process_outlives_the_command(kernels: Path, world: Path) -
     while any(path.name.startswith(".cachetop-trash-") for path in kernels.iterdir()) and time.time() < deadline:
         time.sleep(0.05)
     assert len(list(kernels.iterdir())) == 6
+
+
+def test_an_age_means_the_same_in_the_listing_and_in_a_plan(kernels: Path) -> None:
+    backdate(kernels, 40 * 86400)
+    for age in ("30d", "90d"):
+        listed = json.loads(_run("kernels", "--filter", f"accessed>{age}", "--json").stdout)["entries"]
+        for words in (("--older-than", age), ("--filter", f"accessed>{age}")):
+            plan = json.loads(_run("prune", "kernels", *words, "--dry-run", "--json").stdout)
+            assert sorted(item["key"] for item in plan["items"]) == sorted(entry["key"] for entry in listed)
+        assert len(listed) == (7 if age == "30d" else 0)
+
+
+@pytest.mark.parametrize(("what", "variable"), [("models", "HF_HUB_CACHE"), ("kernels", "TRITON_CACHE_DIR")])
+def test_a_cache_that_cannot_be_read_is_said_and_is_no_success(world: Path, what: str, variable: str) -> None:
+    (world / "file").write_text("no folder")
+    done = _run("prune", what, "--all", "--dry-run", "--json", **{variable: str(world / "file")})
+    assert done.returncode == 1
+    assert any(str(world / "file") in sentence for sentence in json.loads(done.stdout)["unreadable"])
+
+
+def test_an_unknown_kind_of_cache_is_a_usage_error(kernels: Path) -> None:
+    done = _run("prune", "kernels", "--cache", "nope", "--dry-run")
+    assert done.returncode == 2 and "nope" in done.stderr
+
+
+def test_looking_at_the_trash_as_json_prints_a_plan(kernels: Path) -> None:
+    done = _run("prune", "trash", "--dry-run", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["schema"] == "cachetop.plan/1"

@@ -366,3 +366,15 @@ def test_the_report_counts_what_it_shows() -> None:
     lines = report(Doctor(findings=findings))
     assert lines[-1] == "1 error, 2 notes"
     assert sum("fix: do it" in line for line in lines) == 1
+
+
+def test_a_broken_configuration_is_an_error_with_a_fix(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = world / "config.toml"
+    broken.write_text("[prune\nundo = 1")
+    monkeypatch.setenv("CACHETOP_CONFIG", str(broken))
+    done = subprocess.run(
+        [sys.executable, "-m", "cachetop", "doctor", "--json"], capture_output=True, text=True, check=False
+    )
+    (found,) = [one for one in json.loads(done.stdout)["findings"] if one["subject"] == "configuration"]
+    assert done.returncode == 1
+    assert found["severity"] == "error" and found["reason"] and str(broken) in found["fix"]

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import sys
 
-_OPTIONS = {"--no-mouse", "--ascii", "--read-only"}
-"""Options of the app itself, without a verb or with `demo`."""
-
 
 def main() -> int:
     """Entry point; returns the exit code."""
     words = sys.argv[1:]
+    from cachetop.cli import APP_OPTIONS
     from cachetop.cli import main as headless
     from cachetop_tui.terminal import can_draw
 
-    asked = _OPTIONS & set(words)
-    rest = [word for word in words if word not in _OPTIONS]
+    asked = APP_OPTIONS.keys() & set(words)
+    rest = [word for word in words if word not in APP_OPTIONS]
     drawn = can_draw(os.environ, sys.stdin.isatty() and sys.stdout.isatty())
     if rest and rest[0] != "demo":
         return headless(words)

@@ -8,7 +8,8 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on
 from textual.app import App
@@ -16,6 +17,7 @@ from textual.binding import BindingType
 from textual.command import CommandPalette
 
 from cachetop.base.hostile import clean
+from cachetop.base.readonly import is_read_only
 from cachetop_tui import settings, terminal, themes
 from cachetop_tui.background import in_background
 from cachetop_tui.commands import registry
@@ -41,6 +43,10 @@ if TYPE_CHECKING:
     from cachetop.demo.sandbox import Sandbox
     from cachetop_tui.announce import Announcer
     from cachetop_tui.dialogs.launching import StartRequest
+
+REFRESH: Final = 2.0
+"""Seconds between two looks at the process whose document is in front."""
+_CHANGES: Final = frozenset(command.action for command in COMMANDS if command.changes)
 
 
 class CachetopApp(App[None]):
@@ -81,13 +87,17 @@ class CachetopApp(App[None]):
         self.call_after_refresh(self._begin)
 
     async def _begin(self) -> None:
+        from cachetop_tui.workbench import opening
+
         for number in (signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
                 asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 128 + number)
         self.write_terminal(terminal.opening(os.environ))
         with self.batch_update():  # one repaint for all that comes after the first frame
             await self.overview.complete()
+        opening.use_look(self.feed.process)
         self.feed.start()
+        self.set_interval(REFRESH, self._refresh)
         self.set_interval(2.0, self._reconfigure)
         self.run_worker(self._take_up(), exit_on_error=False)
         if self.told.problem:
@@ -148,6 +158,19 @@ class CachetopApp(App[None]):
             Document("settings", "Settings", ("settings",), lambda: settings.read(self.told.path), document.lines)
         )
 
+    async def _refresh(self) -> None:
+        """Read the document in front again where it is about a process, which changes by itself."""
+        from cachetop_tui.workbench import opening
+        from cachetop_tui.workbench.document import DocumentView
+
+        tab = self.overview.tabs.current
+        if tab is None or tab.record is None or not opening.is_process(tab.document):
+            return
+        with contextlib.suppress(OSError, ValueError, LookupError):  # then what was read stands
+            tab.record = await in_background(tab.document.load)
+            if self.is_running and self.overview.tabs.current is tab:
+                self.overview.query_one(DocumentView).show(tab)
+
     def on_unmount(self) -> None:
         """Stop looking."""
         self.feed.stop()
@@ -161,6 +184,8 @@ class CachetopApp(App[None]):
     def _arrived(
         self, message: ModelsArrived | KernelsArrived | GpusArrived | RunsArrived | WatchArrived | ProblemsArrived
     ) -> None:
+        if not self.is_running:  # it is leaving, and the panes may be gone
+            return
         self.overview.take(message)
         if isinstance(message, RunsArrived):
             self._announce(message.jobs)
@@ -238,8 +263,9 @@ class CachetopApp(App[None]):
     async def action_plan_stale(self) -> None:
         """Review what deleting the stale kernels would free."""
         from cachetop_tui.prune.opening import STALE, plan_and_review
+        from cachetop_tui.workbench.problems import judged
 
-        await plan_and_review(self, [STALE])
+        await plan_and_review(self, [judged(STALE, self.overview.picture.gpus)])
 
     async def action_undo(self) -> None:
         """Bring back what the last plan deleted."""
@@ -254,6 +280,35 @@ class CachetopApp(App[None]):
 
         for sentence in await in_background(take_up):
             self.notify(sentence, markup=False)
+
+    def action_signal_process(self) -> None:
+        """Ask which signal to send to the process under the cursor or of the document in front, or say why none."""
+        from cachetop.gpu import signals
+        from cachetop_tui.workbench import opening
+
+        tab = self.overview.tabs.current
+        chosen = self.overview.gpus.chosen if self.overview.pane == "gpus" else None
+        if self.overview.pane == "document" and tab is not None:
+            chosen = opening.process_of(tab.document, self.overview.picture)
+        if chosen is None:
+            self.notify("No process of a GPU is under the cursor, or it has left.", severity="warning", markup=False)
+            return
+        gpu, process = chosen
+        reason = signals.refusal(process, simulated=gpu.simulated)
+        if reason:
+            self.notify(reason, severity="warning", markup=False)
+            return
+        from cachetop_tui.dialogs.signal import SignalDialog
+
+        self.push_screen(SignalDialog(gpu, process), partial(self._signalled, process.pid))
+
+    def _signalled(self, pid: int, name: str | None) -> None:
+        if name is not None:
+            self.notify(f"SIG{name} was sent to process {pid}.", markup=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In read-only mode the keys of what changes something do nothing."""
+        return action not in _CHANGES or not is_read_only()
 
     def action_rescan(self) -> None:
         """Sort again, and look at every cache again; read the document in front again."""
@@ -276,7 +331,7 @@ class CachetopApp(App[None]):
         from cachetop_tui.panel.conversion import ConversionPanel
 
         panels = (("In a list", LineView.BINDINGS), ("In the runs", ConversionPanel.BINDINGS))
-        self.push_screen(KeysScreen(COMMANDS, panels))
+        self.push_screen(KeysScreen([command for command in COMMANDS if command.available], panels))
 
     def action_new_conversion(self) -> None:
         """Ask what to convert, and start it."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from textual.app import App
 from textual.message import Message
 
 if TYPE_CHECKING:  # the first frame needs none of these
     from cachetop.conversion.records import Jobs, Run
-    from cachetop.gpu.records import Gpus
+    from cachetop.gpu.detail import ProcessDetail
+    from cachetop.gpu.records import Gpu, Gpus, Process
     from cachetop.hub.records import Models
     from cachetop.inventory.updates import Listener, Update
     from cachetop.kernelcache.records import Kernels
@@ -44,6 +45,14 @@ class Source(Protocol):
 
     def rescan(self) -> None:
         """Look at everything again."""
+
+
+@runtime_checkable
+class Inspector(Protocol):
+    """A source that also looks at single processes, as `Inventory` does."""
+
+    def process(self, process: Process) -> ProcessDetail:
+        """One process in depth, with its history. Reads files; raises LookupError where nothing is known yet."""
 
 
 class Later:
@@ -87,6 +96,10 @@ class Later:
         if self._made is not None:
             self._made.rescan()
 
+    def process(self, process: Process) -> ProcessDetail:
+        """See `Inspector`."""
+        return _inspected(self._made, process)
+
     def _begin(self) -> None:
         made = self._make()
         with self._lock:
@@ -99,6 +112,12 @@ class Later:
     def _tell(self, update: Update) -> None:
         for listener in tuple(self._listeners.values()):
             listener(update)
+
+
+def _inspected(source: Source | None, process: Process) -> ProcessDetail:
+    if not isinstance(source, Inspector):
+        raise LookupError("Single processes cannot be looked at here.")
+    return source.process(process)
 
 
 class ModelsArrived(Message, bubble=False):
@@ -176,6 +195,7 @@ class Feed:
         self._leave: Callable[[], None] | None = None
         self._finder: Finder | None = None
         self._problems: tuple[StatusProblem, ...] = ()
+        self._gpus: Gpus | None = None
 
     def start(self) -> None:
         """Post what is known already, then everything new."""
@@ -206,6 +226,10 @@ class Feed:
         """Look at everything again."""
         self._source.rescan()
 
+    def process(self, gpu: Gpu, process: Process) -> ProcessDetail:
+        """A process as the newest sample of `gpu` has it, in depth. Off the event loop; raises LookupError."""
+        return _inspected(self._source, _newest(self._gpus, gpu, process))
+
     def _listen(self, update: Update) -> None:
         from cachetop.inventory.updates import GpusChanged, KernelsChanged, ModelsChanged, RunsChanged, WatchChanged
         from cachetop_tui.panes.kernel_tree import grow
@@ -216,6 +240,7 @@ class Feed:
             case KernelsChanged():
                 message = KernelsArrived(grow(update.kernels, update.appeared))
             case GpusChanged():
+                self._gpus = update.gpus
                 message = GpusArrived(update.gpus)
             case RunsChanged():
                 message = RunsArrived(update.jobs, update.runs)
@@ -245,3 +270,16 @@ class Feed:
         if found != self._problems:
             self._problems = found
             self._app.post_message(ProblemsArrived(found))
+
+
+def _newest(gpus: Gpus | None, gpu: Gpu, process: Process) -> Process:
+    """The process in the newest sample; with a note where it has left the GPU since."""
+    for row in gpus.gpus if gpus is not None and gpus.available else ():
+        if row.key == gpu.key and "processes" not in row.unavailable:
+            for one in row.processes:
+                if (one.pid, one.ticks) == (process.pid, process.ticks):
+                    return one
+            import msgspec
+
+            return msgspec.structs.replace(process, note="It is not on this GPU any more: the figures are its last.")
+    return process

@@ -31,6 +31,13 @@ VERBS = {
 }
 """Every verb with its one line of help, kept here so that `--help` need not load ten modules. A test compares."""
 
+APP_OPTIONS = {
+    "--no-mouse": "the app: do not listen to the mouse",
+    "--ascii": "the app: ASCII only (CACHETOP_ASCII=1)",
+    "--read-only": "delete nothing and bring nothing back (CACHETOP_READ_ONLY=1)",
+}
+"""Options without a verb, or in front of one."""
+
 
 class _Parser(argparse.ArgumentParser):
     """argparse with this program's exit code for usage errors (2) and no abbreviation of options."""
@@ -52,6 +59,8 @@ def parser(only: str | None = None, *, whole: bool = False) -> argparse.Argument
         epilog="`cachetop VERB --help` says more about a verb. `python -m cachetop` runs the verbs without the app.",
     )
     top.add_argument("--version", action="version", version=f"cachetop {__version__}")
+    for option, line in APP_OPTIONS.items():
+        top.add_argument(option, action="store_true", default=argparse.SUPPRESS, help=line)
     verbs = top.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
     for name, line in VERBS.items():
         if whole or name == only:
@@ -68,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words == ["--version"]:
         print(f"cachetop {__version__}")
         return 0
+    while words and words[0] in APP_OPTIONS:
+        if words.pop(0) == "--read-only":
+            os.environ["CACHETOP_READ_ONLY"] = "1"
     try:
         words = words or ["status"]
         args = parser(words[0]).parse_args(words)

@@ -101,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
     from cachetop.conversion import options
     from cachetop.conversion.launch import convert
     from cachetop.conversion.records import Jobs
+    from cachetop.conversion.workers import workers
 
     try:
         asked = options.make(
@@ -129,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         raise Refused(f"the job could not be started: {error.filename or ''} {why(error)}", FAILED) from error
     if args.detach:
         if args.json:
-            emit(Jobs(jobs=(handle.job(),)))
+            emit(Jobs(jobs=(handle.job(),), workers=workers()))
         else:
             print(handle.id)
         return DONE

@@ -171,12 +171,13 @@ def _cancel(args: argparse.Namespace) -> int:
     from cachetop.cli.table import emit, say
     from cachetop.conversion.launch import attach
     from cachetop.conversion.records import Jobs
+    from cachetop.conversion.workers import workers
 
     handle = attach(args.job)
     before = handle.job()
     job = handle.cancel() or before
     if args.json:
-        emit(Jobs(jobs=(job,)))
+        emit(Jobs(jobs=(job,), workers=workers()))
     elif before.state not in ("queued", "running"):
         say(f"job {job.id} has ended already: {before.state}")
     else:

@@ -74,8 +74,8 @@ def lines(one: Described) -> list[str]:
     made = [f"{name} {value}" for name, value in one.producer.to_dict().items() if value]
     facts.append(("made by", ", ".join(made) or units.UNKNOWN))
     facts.append(("made", f"{units.age(one.created)} ago" if units.age(one.created) != "now" else "now"))
-    used = "never read again" if one.reused is False else units.UNKNOWN
-    facts.append(("last used", used if one.last_used is None else units.age(one.last_used)))
+    used = "never read again" if one.reused is False else units.age(one.last_used)
+    facts.append(("last used", used))
     facts.append(("on disk", f"{units.size(one.size_on_disk)} in {one.files} files"))
     if one.rebuild_milliseconds is not None:
         facts.append(("rebuild", units.duration(one.rebuild_milliseconds / 1000)))

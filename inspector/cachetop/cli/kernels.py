@@ -211,7 +211,7 @@ def _entry_lines(entries: list[Entry]) -> list[str]:
             _label(entry),
             units.size(entry.size_on_disk),
             units.age(entry.created),
-            units.age(entry.last_used) if entry.last_used is not None else "-" if entry.reused is False else "?",
+            "-" if entry.reused is False else units.age(entry.last_used),
             f"{entry.state} ({entry.stage})" if entry.stage else entry.state,
             entry.key[: cut - 1] + "…" if len(entry.key) > cut else entry.key,
             "; ".join(f"{one.rule}: {one.evidence}" for one in entry.stale)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from cachetop.base.readonly import is_read_only
 from cachetop.cli.exits import DONE, FAILED, INTERRUPTED, NOTHING_MATCHED, Refused
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
 
 def refuse_read_only(flag: bool) -> None:
     """Raises Refused in read-only mode."""
-    if flag or os.environ.get("CACHETOP_READ_ONLY", "") not in ("", "0"):
+    if flag or is_read_only():
         raise Refused("this is read-only (--read-only or CACHETOP_READ_ONLY): nothing is deleted or brought back")
 
 
@@ -220,7 +220,7 @@ def _execute(draft: Draft, args: argparse.Namespace, settings: Config) -> Result
 def _code(draft: Draft, result: Result | None, args: argparse.Namespace) -> int:
     if getattr(args, "interrupted", False):
         return INTERRUPTED
-    if draft.plan.missing or draft.named_blocked:
+    if draft.plan.missing or draft.plan.unreadable or draft.named_blocked:
         return FAILED
     if result is not None and (result.failed or len(result.deleted) < len(draft.plan.items)):
         return FAILED
@@ -266,6 +266,8 @@ def _show(plan: Plan, brief: bool) -> None:
         print()
     for note in plan.notes:
         print(note)
+    for sentence in plan.unreadable:
+        print(sentence)
     for name in plan.missing:
         print(f"{name} is in no cache.")
     if plan.uninspectable:
@@ -321,14 +323,18 @@ def _trash(args: argparse.Namespace) -> int:
     from cachetop import locations
     from cachetop.base import units
     from cachetop.cli.table import emit
-    from cachetop.prune.records import Failed, Result
+    from cachetop.prune.records import Failed, Plan, Result
     from cachetop.prune.recover import empty_all, holding
     from cachetop.prune.words import words
 
     roots = [locations.hub().path, *(one.path for one in locations.kernel_roots())]
     state = locations.state_dir()
     if args.dry_run:
-        print(f"{len(holding(state, roots))} plans have something in the trash")
+        said = f"{len(holding(state, roots))} plans have something in the trash"
+        if args.json:
+            emit(Plan(notes=(said,)))
+        else:
+            print(said)
         return DONE
     if not args.yes and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Refused("this deletes for good, and there is nobody to ask: add --yes")

@@ -20,6 +20,7 @@ from cachetop.conversion.growing import Grown
 from cachetop.conversion.records import (
     PHASES,
     STARTS,
+    Allocated,
     Document,
     Download,
     Job,
@@ -34,6 +35,7 @@ from cachetop.conversion.records import (
 from cachetop.conversion.values import STATES, count, mapping, number, sentence, sequence, text
 
 _MOST_SAMPLES = 4096
+_MOST_GPUS = 64
 
 
 class Fold:
@@ -56,6 +58,7 @@ class Fold:
         self._stages: Grown[Stage] = Grown()
         self._pages: Grown[tuple[int, float, bool]] = Grown()
         self._vram: Grown[tuple[float, int, int]] = Grown()
+        self._allocators: dict[int, Allocated] = {}
         self._inactive: Grown[tuple[str, str]] = Grown()
         self._notices: Grown[Notice] = Grown()
         self._tokens: Grown[Tokens] = Grown()
@@ -120,6 +123,7 @@ class Fold:
             waiting=facts.get("waiting"),
             dropped=facts.get("dropped"),
             vram=self._vram.frozen(),
+            allocators=tuple(self._allocators[gpu] for gpu in sorted(self._allocators)),
             hooks_inactive=self._inactive.frozen(),
             notices=self._notices.frozen(),
             compile_note=facts.get("compile_note"),
@@ -325,6 +329,11 @@ class Fold:
             if len(self._vram.items) >= _MOST_SAMPLES:
                 del self._vram.items[1::2]
             self._vram.append((moment, gpu, used))
+        allocated, reserved = count(event.get("allocated")), count(event.get("reserved"))
+        if gpu is not None and gpu < _MOST_GPUS and allocated is not None and reserved is not None:
+            self._allocators[gpu] = Allocated(
+                gpu=gpu, time=moment, allocated=allocated, reserved=reserved, uuid=text(event.get("uuid"))
+            )
 
     def _notice(self, event: Event, moment: float) -> None:
         self._notices.append(parts.notice(event, moment))

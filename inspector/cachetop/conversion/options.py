@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from cachetop.base.hostile import clean
+from cachetop.base.readonly import is_read_only
 
 SWITCHES: dict[str, str] = {
     "do_ocr": "read text in images (on)",
@@ -88,7 +89,7 @@ def make(
         raise ValueError(f"{page_range[0]}-{page_range[1]} is not a range of pages; write FIRST-LAST, from 1")
     if password is not None and ("\x00" in password or len(password.encode("utf-8", "replace")) > 4096):
         raise ValueError("the password is longer than 4,096 bytes or has a zero in it")
-    if cold and read_only(env):
+    if cold and is_read_only(env):
         raise ValueError("CACHETOP_READ_ONLY is set: a cold run would drop files from the page cache")
     return Options(
         docling=docling, compile_torch_models=compile_torch_models, page_range=page_range, password=password, cold=cold
@@ -102,11 +103,6 @@ def pages(text: str) -> tuple[int, int]:
     if not 1 <= first <= last:
         raise ValueError(f"{clean(text)!r} is not a range of pages; write FIRST-LAST, from 1")
     return first, last
-
-
-def read_only(env: Mapping[str, str] | None = None) -> bool:
-    """Whether nothing may be changed but the job itself."""
-    return (os.environ if env is None else env).get("CACHETOP_READ_ONLY", "").lower() not in ("", "0", "false", "no")
 
 
 def fresh_folders(base: Path) -> dict[str, str]:

@@ -176,6 +176,19 @@ class Download(Record, frozen=True):
     total: int | None
 
 
+class Allocated(Record, frozen=True):
+    """What the worker's torch allocator had on one GPU when it last told; sizes in bytes."""
+
+    gpu: int
+    """torch's index, which CUDA_VISIBLE_DEVICES may have moved."""
+    time: float
+    allocated: int
+    """In tensors."""
+    reserved: int
+    """Taken from the driver: the tensors and what is kept for the next ones."""
+    uuid: str | None = None
+
+
 class Check(Record, frozen=True):
     """One thing that was looked at to choose the device, with its sentence."""
 
@@ -212,6 +225,8 @@ class Run(Record, frozen=True):
     """Bytes of weights that were dropped from RAM on purpose before the run, which measures a cold start."""
     vram: tuple[tuple[float, int, int], ...] = ()
     """(time, gpu, used) samples."""
+    allocators: tuple[Allocated, ...] = ()
+    """The newest of each GPU, by torch's index."""
     hooks_inactive: tuple[tuple[str, str], ...] = ()
     notices: tuple[Notice, ...] = ()
     compile_note: str | None = None

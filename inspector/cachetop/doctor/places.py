@@ -11,6 +11,7 @@ from cachetop.base import units
 from cachetop.base.hostile import show
 from cachetop.base.mounts import Mount, mount_of, mounts
 from cachetop.base.record import why
+from cachetop.config import ConfigError, load
 from cachetop.doctor.records import Area, Finding
 
 _AREA = Area("places")
@@ -122,8 +123,7 @@ def _own(env: Mapping[str, str]) -> Iterator[Finding]:
     state, config, runtime = locations.state_dir(env), locations.config_file(env), locations.runtime_dir(env)
     decided = _decided(env, "CACHETOP_STATE_DIR")
     yield _writable("state folder", state, decided, "set CACHETOP_STATE_DIR to a folder that you may write")
-    there = "" if config.exists() else "; not there, which is fine: the defaults hold"
-    yield _AREA.ok("configuration", show(config), _decided(env, "CACHETOP_CONFIG") + there)
+    yield _configuration(config, _decided(env, "CACHETOP_CONFIG"))
     decided = _decided(env, "XDG_RUNTIME_DIR")
     if len(os.fsencode(runtime)) > _SOCKET_ROOM:
         reason = f"{decided}; too long for the name of a socket in it"
@@ -131,6 +131,16 @@ def _own(env: Mapping[str, str]) -> Iterator[Finding]:
     else:
         fix = "set XDG_RUNTIME_DIR to a folder of yours with mode 0700"
         yield _writable("sockets", runtime, decided, fix)
+
+
+def _configuration(path: Path, decided: str) -> Finding:
+    if not path.exists():
+        return _AREA.ok("configuration", show(path), f"{decided}; not there, which is fine: the defaults hold")
+    try:
+        load(path)
+    except ConfigError as error:
+        return _AREA.error("configuration", show(path), show(str(error)), f"mend {show(path)}, or move it away")
+    return _AREA.ok("configuration", show(path), decided)
 
 
 def _decided(env: Mapping[str, str], name: str) -> str:

@@ -63,6 +63,13 @@ class Attribution:
             with self._lock:
                 known.allocators[uuid] = Allocator(allocated=allocated, reserved=reserved, seen=seen or time.time())
 
+    def report_weights(self, pid: int, ticks: int | None, bytes_held: int | None, uuid: str | None = None) -> None:
+        """A worker says how many bytes loading its models added on a GPU; None where it cannot tell."""
+        known = self._of(pid, ticks)
+        if known is not None:
+            with self._lock:
+                known.weights[uuid] = bytes_held
+
     def withdraw(self, pid: int, repo: str | None = None) -> None:
         """A worker says that it let a model go, or all of them."""
         with self._lock:
@@ -138,9 +145,7 @@ class Attribution:
         known = self._known.get((process.pid, process.ticks or 0)) if not process.host_pid else None
         if known is None:
             return process
-        allocator = known.allocators.get(uuid)
-        if allocator is None and places.get((process.pid, process.ticks or 0)) == 1:
-            allocator = known.allocators.get(None)
+        allocator = known.allocator(uuid, places.get((process.pid, process.ticks or 0)) == 1)
         context = None
         if allocator is not None and process.memory is not None and process.memory >= allocator.reserved:
             context = process.memory - allocator.reserved

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from cachetop.gpu import holdings
 from cachetop.gpu.holdings import Inode, Owner
 from cachetop.gpu.records import EVIDENCE, Allocator, HeldModel
@@ -21,7 +23,9 @@ class Known:
     """Repos on its command line."""
     reported: dict[str, HeldModel] = field(default_factory=dict)
     allocators: dict[str | None, Allocator] = field(default_factory=dict)
-    """By UUID of the GPU; None where the worker did not say which."""
+    """By UUID of the GPU; None where the worker did not say which. Without weights: those are apart."""
+    weights: dict[str | None, int | None] = field(default_factory=dict)
+    """Bytes that loading added on each GPU; None when the worker could not tell."""
     inspectable: bool = True
     looked: float = 0.0
     """When its maps were last read; 0 for never."""
@@ -57,6 +61,17 @@ class Known:
             if repo is None or repo in (owner.repo for owner in owners):
                 del self.seen[inode]
         self._models = None
+
+    def allocator(self, uuid: str | None, alone: bool) -> Allocator | None:
+        """What the allocator has on a GPU; `alone`: it is the only one the process is on, whatever it calls it."""
+        names = [uuid, None, *(self.allocators if len(self.allocators) == 1 else ())] if alone else [uuid]
+        for name in names:
+            found = self.allocators.get(name)
+            if found is not None:
+                weights = self.weights.get(name)
+                told = weights if weights is not None and weights <= found.allocated else None
+                return msgspec.structs.replace(found, weights=told)
+        return None
 
     def models(self) -> tuple[HeldModel, ...]:
         """The models, each with its best evidence, that first."""

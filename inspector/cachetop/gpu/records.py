@@ -39,6 +39,8 @@ class Allocator(Record, frozen=True):
     reserved: int
     """Taken from the driver: the tensors and what is kept for the next ones."""
     seen: float
+    weights: int | None = None
+    """Of `allocated`: what loading its models added, None where that was not seen; the rest are activations."""
 
 
 class Instance(Record, frozen=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 
+from cachetop.base.readonly import is_read_only
 from cachetop.base.record import why
 from cachetop.gpu import processes
 from cachetop.gpu.records import Process
@@ -28,7 +29,7 @@ class NotSent(Exception):
 
 def refusal(process: Process, *, simulated: bool = False, read_only: bool = False) -> str | None:
     """Why this process is never signalled from here; None when it may be."""
-    if read_only or _read_only():
+    if read_only or is_read_only():
         return "cachetop is in read-only mode: it sends no signals."
     if simulated:
         return "This process is simulated: there is nothing to send a signal to."
@@ -67,7 +68,3 @@ def send(process: Process, name: str, *, simulated: bool = False, read_only: boo
         raise NotSent(f"Process {pid} could not be signalled: {why(error)}.") from error
     finally:
         os.close(descriptor)
-
-
-def _read_only() -> bool:
-    return os.environ.get("CACHETOP_READ_ONLY", "") not in ("", "0")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
+from cachetop.base.readonly import is_read_only
 from cachetop.base.record import Record
 from cachetop.base.residency import resident_fd
 from cachetop.hub.contents import Blob
@@ -65,7 +66,7 @@ def drop(
 
 
 def _permit(confirmed: bool) -> None:
-    if os.environ.get("CACHETOP_READ_ONLY", "").lower() not in ("", "0", "false", "no"):
+    if is_read_only():
         raise Refused("CACHETOP_READ_ONLY is set: what is in RAM is left as it is.")
     if not confirmed:
         raise Refused("Nobody confirmed that what is in RAM may change.")

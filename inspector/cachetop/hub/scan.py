@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from cachetop.base.collecting import collecting_later
 from cachetop.base.hostile import clean
 from cachetop.base.record import Problem, why
 from cachetop.hub import layout
-from cachetop.hub.collecting import collecting_later
 from cachetop.hub.contents import Blob, Contents, inode, moved, open_root
 from cachetop.hub.folder import read
 from cachetop.hub.records import Models, Repo, Root
@@ -44,6 +44,8 @@ class BlobOwner(NamedTuple):
     size: int
     path: str
     """The inode's own path, no symlink: what /proc/PID/maps shows for it."""
+    type: str = "model"
+    """Of the repo: model, dataset, space."""
 
 
 class Known(msgspec.Struct, eq=False):
@@ -321,7 +323,7 @@ def _share(known: list[Known]) -> None:
 
 
 def _owners(known: Known) -> Iterator[tuple[Blob, BlobOwner]]:
-    contents, repo = known.contents, known.repo.id
+    contents, repo, kind = known.contents, known.repo.id, known.repo.type
     top = os.path.join(known.root, known.folder)
     left = set(contents.blobs)
     paths = {
@@ -333,12 +335,12 @@ def _owners(known: Known) -> Iterator[tuple[Blob, BlobOwner]]:
         for file in snapshot.files:
             if file.blob is None:
                 path = f"{top}/snapshots/{snapshot.commit}/{contents.names.get(file.name, file.name)}"
-                yield snapshot.kept[file.name], BlobOwner(repo, commit, file.name, file.size, path)
+                yield snapshot.kept[file.name], BlobOwner(repo, commit, file.name, file.size, path, kind)
             else:
                 key = contents.keys.get(file.blob, file.blob)
                 left.discard(key)
-                yield contents.blobs[key], BlobOwner(repo, commit, file.name, file.size, paths[key])
+                yield contents.blobs[key], BlobOwner(repo, commit, file.name, file.size, paths[key], kind)
     for key in left:
-        yield contents.blobs[key], BlobOwner(repo, None, None, contents.blobs[key].size, paths[key])
+        yield contents.blobs[key], BlobOwner(repo, None, None, contents.blobs[key].size, paths[key], kind)
     for key, blob in contents.partials.items():
-        yield blob, BlobOwner(repo, None, None, blob.size, f"{top}/blobs/{key}")
+        yield blob, BlobOwner(repo, None, None, blob.size, f"{top}/blobs/{key}", kind)

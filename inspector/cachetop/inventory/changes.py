@@ -75,7 +75,7 @@ class Changes:
             if known is None:
                 yield _repo("entry-appeared", repo)
             elif known is not repo:
-                if _shape(known) != _shape(repo):
+                if _differs(known, repo):
                     yield _repo("entry-changed", repo)
                 yield from _downloads(known, repo)
         for repo in old.values():
@@ -121,9 +121,16 @@ def _repo(event: str, repo: Repo) -> Event:
     return {"event": event, "cache": "hub", "kind": repo.type, "key": repo.id, "name": repo.id, "sm": []}
 
 
+def _differs(before: Repo, now: Repo) -> bool:
+    """Whether a repo has become another one: not by residency, access times, a growing partial, or the second pass."""
+    if _shape(before) != _shape(now):
+        return True
+    pairs = zip(before.revisions, now.revisions, strict=True)
+    return any(None not in (a.complete, b.complete) and a.complete != b.complete for a, b in pairs)
+
+
 def _shape(repo: Repo) -> tuple[object, ...]:
-    """What of a repo makes it another one: not residency, not access times, not a growing partial."""
-    return repo.size, tuple((r.commit, r.refs, r.complete) for r in repo.revisions), len(repo.partials)
+    return repo.size, tuple((r.commit, r.refs) for r in repo.revisions), len(repo.partials)
 
 
 def _downloads(before: Repo, now: Repo) -> Iterator[Event]:

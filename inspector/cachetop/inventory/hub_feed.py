@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from cachetop.base.collecting import collecting_later
 from cachetop.hub import beside
-from cachetop.hub.collecting import collecting_later
 from cachetop.hub.detail import with_detail
 from cachetop.hub.records import Beside, Models
 from cachetop.hub.scan import Scanner

@@ -2,8 +2,9 @@
 
 Three kinds of look, by what they cost: entries in flight are read alone every 50 ms; a *quick* look, when the
 watcher or the clock wakes the feed, lists the folders whose time stamp moved and reads what is new; a *whole* one
-looks at every entry's access time and verdicts again, at most one fiftieth of the time. Where the watcher says which
-path moved (`touched`), that entry alone is read, whatever the size of the cache.
+looks at every entry's access time and verdicts again, at most one fiftieth of the time, and stops every 20 ms for
+what the other two have to read. Where the watcher says which path moved (`touched`), that entry alone is read,
+whatever the size of the cache; a cache in which it announces every change (`covered`) is not polled at all.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from cachetop.inventory.feed import Feed, Publish
 from cachetop.inventory.updates import KernelsChanged
@@ -29,7 +30,10 @@ WHOLE_EVERY = 10.0
 class KernelFeed(Feed):
     """Publishes `KernelsChanged`. Between two looks nothing is read; the watcher or the clock wakes it.
 
-    `sms` says which SMs this machine has, None while that is unknown; a verdict on foreign SMs needs it.
+    `sms` says which SMs this machine has, None while that is unknown; a verdict on foreign SMs needs it. `covered`
+    says, by their paths in `roots`, in which caches every file and folder that comes, moves or goes is `touched` now
+    (a recursive watch): their clock is that of the whole looks alone. Whoever calls it must `wake` the feed once the
+    watch is there.
     """
 
     name = "kernels"
@@ -40,18 +44,22 @@ class KernelFeed(Feed):
         roots: Sequence[Location],
         sms: Callable[[], Sequence[str] | None],
         interval: float = 1.0,
+        covered: Callable[[], Collection[str]] = frozenset,
     ) -> None:
         super().__init__(publish)
         self._scanner = Scanner(roots)
         self._detail = Detail(self._scanner)
         self._sms = sms
         self._interval = interval
-        self._graph: Kernels | None = None
+        self._covered = covered
+        self._graph = Kernels()
+        self._detailed: Kernels | None = None
         self._shown: Kernels | None = None
         self._judged_for: Sequence[str] | None = None
         self._moved = 0.0
         self._quick_at = 0.0
         self._whole_at = 0.0
+        self._flight_at = 0.0
         self._woken = True
         self._touched: deque[str] = deque()
         self._real = {kept.id: os.path.realpath(kept.root) for kept in self._scanner.kept}
@@ -62,7 +70,7 @@ class KernelFeed(Feed):
         super().wake()
 
     def wake(self) -> None:
-        """Look again now, also for what is not in flight."""
+        """Look again now, also for what is not in flight, and also where every change is announced."""
         self._woken = True
         super().wake()
 
@@ -70,54 +78,102 @@ class KernelFeed(Feed):
         """Look at what may have changed, publish it; while an entry is in flight, look again within 50 ms."""
         began = time.monotonic()
         sms = self._sms()
-        first = self._graph is None
-        whole = first or began >= self._whole_at or sms != self._judged_for
-        quick = whole or self._woken or began >= self._quick_at
-        if quick:
-            self._woken = False
-            self._touched.clear()
-            graph = self._scanner.scan(quick=not whole)
+        if self._detailed is None or began >= self._whole_at or sms != self._judged_for:
+            self._whole(sms)
         else:
-            graph = self._narrow()
-        born = self._scanner.born()
-        appeared = frozenset() if first else born
-        changed = graph is not self._graph
-        self._graph = graph
-        if first:
-            self._show(graph, appeared)  # names and sizes first; verdicts follow
-        if changed:
-            self._moved = began
-        if whole:
-            self._judged_for = sms
-            self._show(self._detail.whole(graph, sms), appeared)
-        elif changed:
-            self._show(self._detail.update(graph), appeared)
-        now = time.monotonic()
-        if whole:
-            self._whole_at = now + max(WHOLE_EVERY, 50 * (now - began))
-        elif self._detail.outdated:
-            self._whole_at = min(self._whole_at, now + 20 * (now - began) + self._interval)
-        if quick:
-            self._quick_at = now + max(self._interval, 0 if whole else 50 * (now - began))
-        pause = max(0.0, min(self._quick_at, self._whole_at) - now)
+            self._soon()
+            if self._detail.outdated:
+                now = time.monotonic()
+                self._whole_at = min(self._whole_at, now + 20 * (now - began) + self._interval)
+        pause = max(0.0, min(self._quick_at, self._whole_at) - time.monotonic())
         return min(pause, self._pause_in_flight()) if self._scanner.in_flight() else pause
 
-    def _narrow(self) -> Kernels:
-        """Read the entries in flight and those that were touched, and nothing else."""
-        keys: dict[str, set[str]] = {}
+    def _whole(self, sms: Sequence[str] | None) -> None:
+        """Look at every entry, names and sizes first; what comes meanwhile goes before the rest."""
+        began = time.monotonic()
+        first = self._detailed is None
+        self._woken = False
+        self._touched.clear()
+        self._take(self._scanner.scan())
+        born = self._scanner.born()
+        if first:
+            self._show(self._graph, frozenset())
+        else:
+            self._show(self._detail.update(self._graph), born)
+        self._detailed = self._graph
+        self._quick_at = time.monotonic() + self._interval
+        for _ in self._detail.slices(sms):
+            if self.stopped:
+                return
+            if self._due():
+                self._soon()
+        self._judged_for = sms
+        self._show(self._detail.filled(self._graph), frozenset())
+        now = time.monotonic()
+        self._whole_at = now + max(WHOLE_EVERY, 50 * (now - began))
+
+    def _due(self) -> bool:
+        """Whether something is waiting that is quickly read."""
+        now = time.monotonic()
+        if self._touched or self._woken or now >= self._quick_at:
+            return True
+        return now >= self._flight_at and bool(self._scanner.in_flight())
+
+    def _soon(self) -> None:
+        """Read what was touched or is in flight and, when woken or when it is time, what is new elsewhere."""
+        began = time.monotonic()
+        woken, self._woken = self._woken, False
+        touched = [self._touched.popleft() for _ in range(len(self._touched))]  # later ones are for the next look
+        announced = self._announced()
+        looked: frozenset[str] = frozenset()
+        if woken or began >= self._quick_at:
+            left = frozenset() if woken else announced
+            looked = frozenset(kept.id for kept in self._scanner.kept) - left
+            self._take(self._scanner.scan(quick=True, but=left))
+            now = time.monotonic()
+            self._quick_at = now + max(self._interval, 50 * (now - began))
+        for cache, paths in self._waiting(touched, announced, looked).items():
+            self._take(self._scanner.rescan(cache, paths))
+        born = self._scanner.born()
+        if self._graph is not self._detailed:
+            self._show(self._detail.update(self._graph), born)
+            self._detailed = self._graph
+        self._flight_at = time.monotonic() + self._pause_in_flight()
+
+    def _waiting(
+        self, touched: Sequence[str], announced: frozenset[str], looked: frozenset[str]
+    ) -> dict[str, set[str]]:
+        """The paths to read, by cache: entries in flight or touched, but not in the caches that were `looked` at.
+
+        Where every change is announced, a path of no entry counts too: a folder of entries that came or went.
+        """
+        found: dict[str, set[str]] = {}
         for cache, path in self._scanner.in_flight():
-            keys.setdefault(cache, set()).add(path)
-        while self._touched:
-            changed = self._touched.popleft()
+            if cache not in looked:
+                found.setdefault(cache, set()).add(path)
+        for changed in touched:
             for cache, root in self._real.items():
-                if changed.startswith(f"{root}/"):
-                    owner = self._scanner.owner(cache, changed[len(root) + 1 :])
+                if cache not in looked and changed.startswith(f"{root}/"):
+                    below = changed[len(root) + 1 :]
+                    owner = self._scanner.owner(cache, below) or (below if cache in announced else None)
                     if owner is not None:
-                        keys.setdefault(cache, set()).add(owner)
-        graph = self._graph or Kernels()
-        for cache, paths in keys.items():
-            graph = self._scanner.rescan(cache, paths)
-        return graph
+                        found.setdefault(cache, set()).add(owner)
+        return found
+
+    def _announced(self) -> frozenset[str]:
+        """The caches in which every change is announced now."""
+        found = set()
+        paths = self._covered()
+        for kept in self._scanner.kept if paths else ():
+            if kept.location.path in paths:
+                self._real[kept.id] = os.path.realpath(kept.root)
+                found.add(kept.id)
+        return frozenset(found)
+
+    def _take(self, graph: Kernels) -> None:
+        if graph is not self._graph:
+            self._graph = graph
+            self._moved = time.monotonic()
 
     def _pause_in_flight(self) -> float:
         quiet = time.monotonic() - self._moved

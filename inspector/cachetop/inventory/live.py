@@ -60,7 +60,7 @@ class Inventory:
         self._listeners: tuple[Listener, ...] = ()
         self._lock = threading.Lock()
         self._hub = HubFeed(self._publish, self.hub_roots, interval)
-        self._kernels = KernelFeed(self._publish, self.kernel_roots, self._sms, interval)
+        self._kernels = KernelFeed(self._publish, self.kernel_roots, self._sms, interval, self._covered)
         self._runs = RunFeed(self._publish)
         self._watch = WatchFeed(self._publish, self._targets, self._changed, self._named)
         self._attribution = Attribution(self._inodes)
@@ -137,6 +137,14 @@ class Inventory:
     def _inodes(self) -> Mapping[tuple[int, int], Any]:
         return self._hub.inodes
 
+    def _covered(self) -> frozenset[str]:
+        """The kernel roots whose whole tree is watched, so that a look need not list it."""
+        return frozenset(
+            root.path
+            for n, root in enumerate(self.kernel_roots)
+            if root.kind in RECURSIVE and f"{root.kind}:{n}" in self._watch.covered
+        )
+
     def _targets(self) -> Iterator[Target]:
         for n, root in enumerate(self.hub_roots):
             yield Target(f"hub:{n}", root.path, files=False)
@@ -151,3 +159,25 @@ class Inventory:
                 for load in run.loads:
                     if load.repo and load.seconds is not None:
                         self._attribution.report(run.job.pid, None, load.repo, load.revision, load.vram or load.bytes)
+                self._report_allocators(run.job.pid, run)
+
+    def _report_allocators(self, pid: int, run: Run) -> None:
+        for one in run.allocators:
+            self._attribution.report_allocator(pid, None, one.allocated, one.reserved, one.uuid, one.time)
+            if run.loads:  # a resident worker that loads nothing still has what it loaded before
+                known = None if run.start == "resident" else loaded_on(run, one.gpu)
+                self._attribution.report_weights(pid, None, known, one.uuid)
+
+
+def loaded_on(run: Run, gpu: int) -> int | None:
+    """Bytes that a run's loads added on torch's GPU `gpu`; None while one loads, or where one was not measured."""
+    total = 0
+    for load in run.loads:
+        if load.seconds is None:
+            return None
+        place = load.device or (run.device if load.vram else None)
+        if place in ("cuda", f"cuda:{gpu}"):
+            if not load.vram:
+                return None
+            total += load.vram
+    return total or None

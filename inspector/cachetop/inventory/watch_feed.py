@@ -26,13 +26,15 @@ class WatchFeed(Feed):
         self._watcher = Watcher(changed, named)
         self._started = False
         self._mode: Mode | None = None
+        self.covered: frozenset[str] = frozenset()
+        """The ids of the targets whose every change is announced."""
 
     def look(self) -> float:
         """Add watches on folders that appeared, drop those on folders that went."""
         if not self._started:
             self._started = True
             self._watcher.start()
-        self._watcher.watch(self._targets())
+        self.covered = self._watcher.watch(self._targets())
         if self._watcher.mode != self._mode:
             self._mode = self._watcher.mode
             self.publish(WatchChanged(self._mode.name, self._mode.reason))

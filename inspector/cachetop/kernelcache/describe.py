@@ -202,7 +202,8 @@ def _files(folder: int, name: str) -> list[_File]:
             os.close(inner)
         return found
     try:
-        names = sorted(one for one in os.listdir(folder) if one == name or one.startswith(f"{name}."))
+        mine = (f"{name}.", f"{name}-cache", f"{name}-atime")  # Inductor's and Numba's; JAX's
+        names = sorted(one for one in os.listdir(folder) if one == name or one.startswith(mine))
     except OSError:
         return []
     for one in names[:_FILES_MOST]:

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from cachetop.base.mounts import keeps_access_times
 from cachetop.kernelcache import facts, stale
-from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Row, Rows
+from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Row, Rows, Shelf
 from cachetop.kernelcache.records import Entry, Kernels
 from cachetop.kernelcache.relations import Relations
 from cachetop.kernelcache.scan import Kept, Scanner
 from cachetop.kernelcache.shelves import opened
+
+SLICE = 0.02
+"""Seconds of work between two stops of a look at every entry."""
 
 
 def with_detail(
@@ -35,7 +39,8 @@ def with_detail(
 
 
 class Detail:
-    """The second pass, kept up to date: `whole` looks at every entry, `update` at those that changed since."""
+    """The second pass, kept up to date: `whole` looks at every entry (`slices` too, in small pieces), `update` at those
+    that changed since."""
 
     def __init__(self, scanner: Scanner) -> None:
         self._scanner = scanner
@@ -48,47 +53,78 @@ class Detail:
         self, kernels: Kernels, sms_here: Sequence[str] | None, unused_after: float = stale.UNUSED_AFTER
     ) -> Kernels:
         """As `with_detail`."""
+        for _ in self.slices(sms_here, unused_after):
+            pass
+        return self.filled(kernels)
+
+    def slices(
+        self, sms_here: Sequence[str] | None, unused_after: float = stale.UNUSED_AFTER, seconds: float = SLICE
+    ) -> Iterator[None]:
+        """A whole look that stops every `seconds` for its caller to do something else; at its end, `filled` has all.
+
+        Meanwhile the scanner may bring entries up to date and `update` may be called. First every entry is read, then
+        every one is judged: a verdict may rest on what the last of them says.
+        """
         self._ground = stale.Ground(tuple(sms_here or ()), unused_after)
         self._relations = Relations()
+        places = [(kept, path, list(shelf.rows)) for kept, path, shelf in self._shelves()]
+        for _, _, shelf in self._shelves():
+            shelf.rows.changed.clear()
+        until = time.monotonic() + seconds
+        for _ in self._read(places):
+            if time.monotonic() >= until:
+                yield
+                until = time.monotonic() + seconds
         self.outdated = False
-        self._look((kept, path, shelf.rows) for kept in self._scanner.kept for path, shelf in kept.shelves.items())
-        return self._filled(kernels)
+        rows = [(shelf.rows, name) for _, _, shelf in self._shelves() for name in shelf.rows]
+        for shelf_rows, name in rows:
+            if (row := shelf_rows.get(name)) is not None:
+                self._judge(shelf_rows, name, row)
+            if time.monotonic() >= until:
+                yield
+                until = time.monotonic() + seconds
 
     def update(self, kernels: Kernels) -> Kernels:
         """`kernels`, the newest picture, with the detail of what changed since the last look; the rest as it was."""
-        self._look(
-            (kept, path, set(shelf.rows.changed))
-            for kept in self._scanner.kept
-            for path, shelf in kept.shelves.items()
-            if shelf.rows.changed
-        )
-        return self._filled(kernels)
+        places = [(kept, path, list(shelf.rows.changed)) for kept, path, shelf in self._shelves() if shelf.rows.changed]
+        for kept, path, _ in places:
+            kept.shelves[path].rows.changed.clear()
+        for rows, name, row in list(self._read(places)):
+            self._judge(rows, name, row)
+        return self.filled(kernels)
 
-    def _look(self, places: Iterable[tuple[Kept, str, Iterable[str]]]) -> None:
-        rows: list[tuple[Rows, str, Row]] = []
+    def filled(self, kernels: Kernels) -> Kernels:
+        """`kernels`, the newest picture, with the detail that is known by now."""
+        every = (shelf.rows.shown.values() for _, _, shelf in self._shelves())
+        return msgspec.structs.replace(kernels, entries=tuple(itertools.chain.from_iterable(every)))
+
+    def _shelves(self) -> Iterator[tuple[Kept, str, Shelf]]:
+        for kept in self._scanner.kept:
+            for path, shelf in kept.shelves.items():
+                yield kept, path, shelf
+
+    def _read(self, places: Iterable[tuple[Kept, str, list[str]]]) -> Iterator[tuple[Rows, str, Row]]:
+        """Read what is not known yet of the entries at `places`, one after the other; those that went are left out."""
+        keeps: dict[str, bool] = {}
         for kept, path, names in places:
-            shelf = kept.shelves[path]
-            if not kept.cache.exists or not shelf.rows:
+            shelf = kept.shelves.get(path)
+            if shelf is None or not kept.cache.exists or not names:
                 continue
-            atime = keeps_access_times(kept.root) is not False
+            if kept.id not in keeps:
+                keeps[kept.id] = keeps_access_times(kept.root) is not False
+            place = os.path.join(kept.root, path)
             with opened(kept.root, path) as folder:
-                if folder is not None:
-                    place = os.path.join(kept.root, path)
-                    for name in names:
-                        row = shelf.rows[name]
-                        if row.facts is None or row.open:
-                            row.facts = facts.read(row.entry, folder, place, name, self._ground)
-                        row.use = _use(row.entry, folder, name, row.facts.witness) if atime else (None, None)
-                        rows.append((shelf.rows, name, row))
-            shelf.rows.changed.clear()
-        for _, _, row in rows:
-            self.outdated |= self._relations.add(row)
-        for shelf_rows, name, row in rows:
-            self._judge(row)
-            if row.detailed is not None:
-                shelf_rows.shown[name] = row.detailed
+                for name in names if folder is not None else ():
+                    row = shelf.rows.get(name)
+                    if row is None or folder is None:
+                        continue
+                    if row.facts is None or row.open:
+                        row.facts = facts.read(row.entry, folder, place, name, self._ground)
+                    row.use = _use(row.entry, folder, name, row.facts.witness) if keeps[kept.id] else (None, None)
+                    self.outdated |= self._relations.add(row)
+                    yield shelf.rows, name, row
 
-    def _judge(self, row: Row) -> None:
+    def _judge(self, rows: Rows, name: str, row: Row) -> None:
         entry, known = row.entry, row.facts
         if known is None or row.use is None:
             return
@@ -98,18 +134,22 @@ class Detail:
             entry,
             state="relocated" if entry.state == "complete" and known.elsewhere is not None else entry.state,
             producer=entry.producer if known.producer == UNKNOWN_PRODUCER else known.producer,
-            last_used=row.use[0],
+            last_used=_last_used(row.entry, row.use),
             reused=row.use[1],
             target=known.code_sm,
             build_milliseconds=known.build_milliseconds,
             stale=stale.verdicts(row, known, self._ground, self._relations),
         )
-        if row.detailed != found:
+        if row.detailed is None or row.detailed != found:
             row.detailed = found
+        rows.shown[name] = row.detailed
 
-    def _filled(self, kernels: Kernels) -> Kernels:
-        every = (shelf.rows.shown.values() for kept in self._scanner.kept for shelf in kept.shelves.values())
-        return msgspec.structs.replace(kernels, entries=tuple(itertools.chain.from_iterable(every)))
+
+def _last_used(entry: Entry, use: tuple[float | None, bool | None]) -> float | None:
+    """Its last disk hit; when it was made where there was provably none since, or where it never became usable."""
+    if use[0] is not None:
+        return use[0]
+    return entry.created if use[1] is False or entry.state == "orphan" else None
 
 
 def _use(entry: Entry, folder: int, name: str, witness: str | None) -> tuple[float | None, bool | None]:

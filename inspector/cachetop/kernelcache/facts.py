@@ -12,7 +12,7 @@ import msgspec
 from cachetop.base.files import open_quietly, read_bounded
 from cachetop.base.hostile import clean
 from cachetop.base.record import why
-from cachetop.kernelcache import cubin, gencode
+from cachetop.kernelcache import cubin, gencode, jax_cache, numba_cache
 from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Facts
 from cachetop.kernelcache.records import Entry, Producer
 from cachetop.kernelcache.shelves import open_folder
@@ -62,6 +62,10 @@ def read(entry: Entry, folder: int, place: str, name: str, ground: Ground) -> Fa
         return _autotune(folder, name)
     if entry.kind == "torch-extensions" or entry.part == "operator":
         return _extension(folder, name)
+    if entry.kind == "numba":
+        return numba_cache.facts(folder, name)
+    if entry.kind == "jax":
+        return jax_cache.facts(folder, name)
     if entry.part in ("wrapper", "source") and entry.kind == "inductor":
         return Facts(witness=f"{name}.py") if entry.part == "wrapper" else _NOTHING
     return _NOTHING

@@ -27,7 +27,17 @@ from cachetop.base.record import why
 from cachetop.kernelcache import triton
 from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Context, Row, Shelf
 from cachetop.kernelcache.records import Entry
-from cachetop.kernelcache.shelves import RACY, drop, drop_missing, folders, keep, open_folder, refresh
+from cachetop.kernelcache.shelves import (
+    RACY,
+    drop,
+    drop_missing,
+    folders,
+    keep,
+    open_folder,
+    opened_below,
+    refresh,
+    regroup,
+)
 from cachetop.kernelcache.usage import Usage, tree_row, usage, young
 
 _PAIR = re.compile(r"[a-z0-9]{2}\Z")
@@ -38,7 +48,7 @@ _SOURCE_MOST = 1 << 19
 _CC = re.compile(rb"DeviceProperties\(type='cuda'[^)]{0,200}?\bcc=(\d{2,3})\b")
 _KERNEL = re.compile(rb"'kernel_name': '([^'\\\n]{1,512})'")
 
-_Visit = Callable[[int, str, Shelf, Context], bool]
+_Reader = Callable[[int, str, Shelf, Context], bool]
 
 
 class Inductor:
@@ -49,70 +59,52 @@ class Inductor:
     def scan(self, root: int, shelves: dict[str, Shelf], context: Context) -> bool:
         """See `Format.scan`."""
         changed, seen = False, ["."]
-
-        def visit(parent: int, name: str, path: str, how: _Visit) -> None:
-            nonlocal changed
-            inner = open_folder(name, parent)
-            if inner is None:
-                return
-            try:
-                about = os.fstat(inner)
-                if (about.st_dev, about.st_ino) not in context.elsewhere:
-                    changed |= how(inner, path, shelves.setdefault(path, Shelf()), context)
-                    seen.append(path)
-            except OSError as error:
-                context.errors.append(f"{clean(path)} cannot be read: {why(error)}")
-            finally:
-                os.close(inner)
-
-        def below(name: str, wanted: re.Pattern[str], how: _Visit) -> None:
-            inner = open_folder(name, root)
-            if inner is None:
-                return
-            try:
-                for one in folders(inner):
-                    if wanted.match(one):
-                        visit(inner, one, f"{name}/{one}", how)
-            except OSError as error:
-                context.errors.append(f"{name} cannot be listed: {why(error)}")
-            finally:
-                os.close(inner)
-
         singles = shelves.setdefault(".", Shelf())
         tops = folders(root)
         for name in tops:
-            if _PAIR.match(name):
-                visit(root, name, name, _pieces)
-            elif name == "fxgraph":
-                below(name, _PAIR, _graphs)
-            elif name == "triton":
-                below(name, _DEVICE, _kernels)
-            elif name == "aotautograd":
-                visit(root, name, name, _graphs)
-            elif name == "cache":
-                visit(root, name, name, _pieces)
-            elif name in _HELPERS or name in _OTHERS:
+            if name in _HELPERS or name in _OTHERS:
                 changed |= _single(root, name, singles, context)
+            elif name in ("fxgraph", "triton"):
+                if (inner := open_folder(name, root)) is None:
+                    continue
+                try:
+                    below = [f"{name}/{one}" for one in folders(inner)]
+                    changed |= _visit(inner, [path for path in below if _how(path)], shelves, seen, context)
+                except OSError as error:
+                    context.errors.append(f"{name} cannot be listed: {why(error)}")
+                finally:
+                    os.close(inner)
+            elif _how(name):
+                changed |= _visit(root, [name], shelves, seen, context)
         changed |= drop(singles.rows, [name for name in singles.rows if name in tops])
         return drop_missing(shelves, seen) or changed
 
     def rescan(self, root: int, shelves: dict[str, Shelf], paths: Collection[str], context: Context) -> bool:
-        """See `Format.rescan`. Triton entries are read alone; for others the whole cache is brought up to date."""
+        """See `Format.rescan`. A Triton entry is read alone, others with the folder they lie in; for a path that is
+        no entry's the whole cache is brought up to date.
+        """
         changed = False
+        pieces: set[str] = set()
         for path in paths:
             shelf, _, key = path.rpartition("/")
-            if not shelf.startswith("triton/") or shelf not in shelves or not triton.is_key(key):
+            if path in _HELPERS or path in _OTHERS:
+                changed |= _single(root, path, shelves.setdefault(".", Shelf()), context)
+            elif _how(shelf) is None:
                 return self.scan(root, shelves, context)
-            if (outer := open_folder("triton", root)) is None:
-                return self.scan(root, shelves, context)
-            inner = open_folder(shelf[7:], outer)
-            os.close(outer)
-            if inner is None:
-                return self.scan(root, shelves, context)
-            try:
-                changed |= triton.force(inner, key, shelves[shelf].rows, context, f"{shelf}/")
-            finally:
-                os.close(inner)
+            elif _how(shelf) is not _kernels or shelf not in shelves or not triton.is_key(key):
+                pieces.add(shelf)
+            else:
+                with opened_below(root, shelf) as inner:
+                    if inner is None:
+                        return self.scan(root, shelves, context)
+                    changed |= triton.force(inner, key, shelves[shelf].rows, context, f"{shelf}/")
+        for shelf in pieces:
+            with opened_below(root, os.path.dirname(shelf) or ".") as outer:
+                seen: list[str] = []
+                if outer is not None:
+                    changed |= _visit(outer, [shelf], shelves, seen, context)
+                if not seen:
+                    return self.scan(root, shelves, context)
         return changed
 
     def owner(self, path: str) -> str | None:
@@ -129,8 +121,55 @@ class Inductor:
         return "/".join(parts[:depth])
 
 
+def _how(path: str) -> _Reader | None:
+    """How the folder at `path` is read; None for one that holds no entries of its own."""
+    top, _, name = path.partition("/")
+    if top == "triton":
+        return _kernels if _DEVICE.match(name) else None
+    if top == "fxgraph":
+        return _graphs if _PAIR.match(name) else None
+    if name:
+        return None
+    if top == "aotautograd":
+        return _graphs
+    return _pieces if top == "cache" or _PAIR.match(top) else None
+
+
+def _visit(parent: int, paths: list[str], shelves: dict[str, Shelf], seen: list[str], context: Context) -> bool:
+    """Bring the shelves at `paths` up to date, whose last parts are folders in `parent`; those there are add to `seen`.
+
+    A folder whose time stamp stands still and whose rows are all settled is not opened.
+    """
+    changed = False
+    for path in paths:
+        name = path.rpartition("/")[2]
+        shelf = shelves.get(path)
+        try:
+            if shelf is not None and not shelf.rows.unsettled:
+                found = os.lstat(name, dir_fd=parent)
+                if stat.S_ISDIR(found.st_mode) and found.st_mtime_ns == shelf.stamp < shelf.listed - RACY:
+                    seen.append(path)
+                    continue
+            inner = open_folder(name, parent)
+            if inner is None:
+                continue
+            try:
+                about = os.fstat(inner)
+                how = _how(path)
+                if how is not None and (about.st_dev, about.st_ino) not in context.elsewhere:
+                    changed |= how(inner, path, shelves.setdefault(path, Shelf()), context)
+                    seen.append(path)
+            finally:
+                os.close(inner)
+        except OSError as error:
+            context.errors.append(f"{clean(path)} cannot be read: {why(error)}")
+    return changed
+
+
 def _single(root: int, name: str, shelf: Shelf, context: Context) -> bool:
-    """One row for a whole subtree."""
+    """One row for a whole subtree. A quick scan leaves the one it has."""
+    if context.quick and name in shelf.rows:
+        return False
     inner = open_folder(name, root)
     if inner is None:
         return shelf.rows.discard(name)
@@ -175,25 +214,15 @@ def _graphs(folder: int, path: str, shelf: Shelf, context: Context) -> bool:
 
 def _pieces(folder: int, path: str, shelf: Shelf, context: Context) -> bool:
     """`xx` and `cache`: flat folders where the files of one key share its name up to the first dot."""
-    about = os.fstat(folder)
-    trusted = about.st_mtime_ns == shelf.stamp and about.st_mtime_ns < shelf.listed - RACY
-    if trusted and all(row.settled for row in shelf.rows.values()):
-        return False
-    groups: dict[str, list[str]] = {}
-    for name in os.listdir(folder):
-        groups.setdefault(_stem(name), []).append(name)
-    changed = drop(shelf.rows, groups)
-    for stem, names in groups.items():
-        changed |= keep(shelf.rows, stem, _piece(folder, path, stem, sorted(names), about, context))
-    shelf.stamp, shelf.listed = about.st_mtime_ns, int(context.now * 1e9)
-    return changed
+    return regroup(folder, path, shelf, _stem, _piece, context)
 
 
 def _stem(name: str) -> str:
     return name if name.startswith(".") else name.partition(".")[0].removesuffix("_CxxBuild")
 
 
-def _piece(folder: int, path: str, stem: str, names: list[str], about: os.stat_result, context: Context) -> Row:
+def _piece(folder: int, path: str, stem: str, names: list[str], context: Context) -> Row:
+    about = os.fstat(folder)
     total = Usage()
     building = False
     for name in names:

@@ -50,8 +50,8 @@ class Entry(Record, frozen=True, gc=False):
     """One kernel-cache entry. `key` is its own name on disk, `name` the kernel's.
 
     (`cache`, `path`) identifies it: an Inductor cache can hold one key under two devices. `last_used` is the
-    last use of the files on disk that is on record: None where there is none since the entry was made, or
-    where the file system keeps no access times; `reused` tells the two apart.
+    last use of the files on disk that is on record: when it was made where `reused` is False (nobody has read it
+    since), None where the file system keeps no access times.
     """
 
     cache: str
@@ -76,7 +76,8 @@ class Entry(Record, frozen=True, gc=False):
     part: str | None = None
     """What it is within its cache, where a cache holds several sorts: triton, wrapper, fxgraph, cpp, ..."""
     target: str | None = None
-    """The SM in the header of its machine code, with the variant: `sm_90a` where `sm` says `sm_90`."""
+    """The SM in the header of its machine code, with the variant: `sm_90a` where `sm` says `sm_90`.
+    For code that runs on the CPU (Numba, JAX) the CPU as LLVM names it."""
     reused: bool | None = None
     """Whether it was read from disk after it was made; None where access times do not tell."""
 

@@ -6,14 +6,13 @@ last use, checks of group files and cubins, verdicts) is `cachetop.kernelcache.d
 
 from __future__ import annotations
 
-import gc
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 
+from cachetop.base.collecting import collecting_later
 from cachetop.base.hostile import clean
 from cachetop.base.mounts import Mount, mount_of, mounts
 from cachetop.base.record import why
@@ -21,6 +20,8 @@ from cachetop.kernelcache.flashinfer import FlashInfer
 from cachetop.kernelcache.formats import Context, Format, Row, Shelf
 from cachetop.kernelcache.hf_kernels import HfKernels
 from cachetop.kernelcache.inductor import Inductor
+from cachetop.kernelcache.jax_cache import Jax
+from cachetop.kernelcache.numba_cache import Numba
 from cachetop.kernelcache.nvrtc import Nvrtc
 from cachetop.kernelcache.opaque import Driver, Extensions, NotUnderstood
 from cachetop.kernelcache.records import Cache, Entry, Kernels
@@ -28,9 +29,9 @@ from cachetop.kernelcache.triton import Triton
 from cachetop.kernelcache.vllm import Vllm
 from cachetop.locations import Location, plugins
 
-UNREAD = ("cupy", "numba", "warp", "deep-gemm", "tilelang", "jax", "cute-dsl", "helion", "tensorrt")
+UNREAD = ("cupy", "warp", "deep-gemm", "tilelang", "cute-dsl", "helion", "tensorrt")
 FORMATS: dict[str, Callable[[], Format]] = {
-    **{one.kind: one for one in (Triton, Inductor, Nvrtc, Driver, Extensions, FlashInfer, Vllm, HfKernels)},
+    **{one.kind: one for one in (Triton, Inductor, Nvrtc, Driver, Extensions, FlashInfer, Vllm, HfKernels, Numba, Jax)},
     **{kind: partial(NotUnderstood, kind) for kind in UNREAD},
 }
 
@@ -64,17 +65,18 @@ class Scanner:
                 Kept(location, formats[location.kind](), location.kind if number == 1 else f"{location.kind}:{number}")
             )
 
-    def scan(self, quick: bool = False) -> Kernels:
-        """Bring everything up to date.
+    def scan(self, quick: bool = False, but: Collection[str] = ()) -> Kernels:
+        """Bring everything up to date, `but` the caches with these ids, which stay as they are.
 
         A `quick` scan lists what changed and reads what is new or in flight: that a complete entry lost files, or
         lies on another file system now, is left to a whole one.
         """
         elsewhere = self._roots()
         table = None if quick else mounts()
-        with _no_collections():
+        with collecting_later():
             for kept in self.kept:
-                kept.scan(elsewhere, table, quick)
+                if kept.id not in but:
+                    kept.scan(elsewhere, table, quick)
             return self._picture()
 
     def rescan(self, cache_id: str, keys: Iterable[str]) -> Kernels:
@@ -251,15 +253,3 @@ class Kept:
                     total -= count
                 seen.add((device, inode))
         return total
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Hold the cyclic collector back while many objects without cycles are made."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()

@@ -20,6 +20,9 @@ RACY = 2_000_000_000
 Reader = Callable[[int, str, Context], Row | None]
 """(folder's descriptor, raw name, context) -> a row, None when there is no entry (any more)."""
 
+GroupReader = Callable[[int, str, str, list[str], Context], Row | None]
+"""(folder's descriptor, its path below the root, stem, its names there, context) -> a row, None for no entry."""
+
 
 def open_folder(name: str, dir_fd: int | None = None) -> int | None:
     """Open a folder without following a symlink; None when it is gone, no folder, or not allowed."""
@@ -106,6 +109,25 @@ def keep(rows: Rows, name: str, row: Row) -> bool:
         row.entry, row.detailed = old.entry, old.detailed
     rows[name] = row
     return not same
+
+
+def regroup(
+    folder: int, path: str, shelf: Shelf, stem: Callable[[str], str], read: GroupReader, context: Context
+) -> bool:
+    """Bring a flat folder at `path` up to date, where the files of one `stem` are one entry. Raises OSError."""
+    stamp = os.fstat(folder).st_mtime_ns
+    if stamp == shelf.stamp and stamp < shelf.listed - RACY and not shelf.rows.unsettled:
+        return False
+    listed = time.time_ns()
+    groups: dict[str, list[str]] = {}
+    for name in os.listdir(folder):
+        groups.setdefault(stem(name), []).append(name)
+    changed = drop(shelf.rows, groups)
+    for one, names in groups.items():
+        row = read(folder, path, one, sorted(names), context)
+        changed |= shelf.rows.discard(one) if row is None else keep(shelf.rows, one, row)
+    shelf.stamp, shelf.listed = stamp, listed
+    return changed
 
 
 def drop(rows: Rows, present: Iterable[str]) -> bool:

@@ -116,3 +116,52 @@ def tree_row(
         part=part,
     )
     return Row(entry, max(stamp, total.newest), False, True, tuple(total.links))
+
+
+def group_row(
+    folder: int,
+    path: str,
+    key: str,
+    names: list[str],
+    context: Context,
+    *,
+    state: str,
+    part: str,
+    name: str | None = None,
+) -> Row:
+    """One row for the files and subfolders `names` in the open `folder`. Settled once nothing in it is young."""
+    total, whole = Usage(), True
+    stamp = 0
+    for one in names:
+        try:
+            found = os.lstat(one, dir_fd=folder)
+        except OSError:
+            continue
+        stamp = max(stamp, found.st_mtime_ns)
+        if not stat.S_ISDIR(found.st_mode):
+            total.add(found)
+        elif (inner := open_folder(one, folder)) is not None:
+            whole = False
+            try:
+                usage(inner, total, depth=8)
+            finally:
+                os.close(inner)
+    fresh = young(max(stamp, total.newest), context.now)
+    if state == "compiling" and not fresh:
+        state = "orphan"
+    entry = Entry(
+        cache=context.cache,
+        kind=context.kind,
+        key=clean(key),
+        name=clean(name, 1024) if name else None,
+        sm=(),
+        size_on_disk=total.size_on_disk,
+        files=total.files,
+        created=(total.oldest or stamp) / 1e9,
+        last_used=None,
+        state=state,
+        producer=UNKNOWN_PRODUCER,
+        path=clean(context.prefix + path),
+        part=part,
+    )
+    return Row(entry, max(stamp, total.newest), whole and not fresh, fresh or not whole, tuple(total.links))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import tokenize
 from importlib import import_module
 from typing import Any
 
+from IPython.core.displayhook import DisplayHook
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
@@ -77,6 +79,14 @@ class CachetopMagics(Magics):
                     return import_module("cachetop.doctor.examine").examine()
                 case "convert":
                     return convert(asked, Output(self._user))
+                case "prune":
+                    from cachetop.notebook.prune import prune
+
+                    return prune(asked, Output(self._user))
+                case "undo":
+                    from cachetop.notebook.prune import take_back
+
+                    return take_back(asked)
                 case "live":
                     return self._lives.stop() if asked.stop else self._lives.start(asked.plain)
                 case "auto":
@@ -96,7 +106,7 @@ class CachetopMagics(Magics):
         failed: BaseException | None = None
         try:
             with track:
-                result = self._user.run_cell(cell)  # type: ignore[no-untyped-call]
+                result = self._user.run_cell(cell, silent=self._is_silenced(cell))  # type: ignore[no-untyped-call]
                 failed = result.error_before_exec or result.error_in_exec
                 if failed is not None:
                     raise failed
@@ -107,6 +117,13 @@ class CachetopMagics(Magics):
         self._keep(asked.json, track.report)
         if failed is not None:
             raise CellFailed(show(f"{type(failed).__name__}: {failed} (its traceback and the report are above)"))
+
+    def _is_silenced(self, cell: str) -> bool:
+        """Whether a `;` ends the cell. IPython looks at the whole cell for it, whose first line is the magic."""
+        try:
+            return bool(DisplayHook.semicolon_at_end_of_expression(self._user.transform_cell(cell)))  # type: ignore[no-untyped-call]
+        except (SyntaxError, tokenize.TokenError):
+            return False  # running it says what is wrong
 
     def _keep(self, name: str | None, report: Report) -> None:
         if name is None:

@@ -9,6 +9,8 @@ from cachetop.base.hostile import show
 from cachetop.notebook.sheet import Bar, Cell, Sheet, Table
 
 _CELL_MOST = 80
+_FIRST_LEAST = 28
+"""Columns below which the first column of a table does not give way: a line is then longer than the terminal."""
 
 
 def text(sheet: Sheet) -> str:
@@ -37,7 +39,7 @@ def _table(table: Table) -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(table.head))]
     room = shutil.get_terminal_size((120, 24)).columns - 2
     spare = room - sum(widths) - 2 * (len(widths) - 1)
-    widths[0] = max(12, min(widths[0], widths[0] + spare))
+    widths[0] = max(min(widths[0], _FIRST_LEAST), min(widths[0], widths[0] + spare))
     for row in rows:
         row[0] = _shorten(row[0], widths[0])
         cells = [

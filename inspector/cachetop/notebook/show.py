@@ -12,9 +12,10 @@ from cachetop.conversion.records import JobReport, Jobs, Run
 from cachetop.gpu.records import Gpus
 from cachetop.hub.records import Models
 from cachetop.kernelcache.records import Kernels
-from cachetop.notebook import conversion_sheet, markup, plain, report_sheet, snapshots
+from cachetop.notebook import conversion_sheet, markup, plain, prune_sheet, report_sheet, snapshots
 from cachetop.notebook.records import Report
 from cachetop.notebook.sheet import Sheet
+from cachetop.prune.records import Plan, Result, Undone
 from cachetop.summary import Status
 
 _SHEETS: dict[type, Callable[[Any], Sheet]] = {
@@ -26,6 +27,9 @@ _SHEETS: dict[type, Callable[[Any], Sheet]] = {
     Run: conversion_sheet.run,
     JobReport: conversion_sheet.report,
     Report: report_sheet.sheet,
+    Plan: prune_sheet.plan,
+    Result: prune_sheet.result,
+    Undone: prune_sheet.undone,
 }
 REPORT_TYPE = "application/vnd.cachetop.report.v1+json"
 

@@ -60,12 +60,44 @@ def line_parser() -> Parser:
     convert.add_argument("--force", action="store_true", help="overwrite existing files in DIR")
     convert.add_argument("--python", metavar="PATH", help="the interpreter that has docling")
     convert.add_argument("--keep-warm", type=float, default=0, metavar="SECONDS", help="keep the worker and its models")
+    _pruning(words)
     live = words.add_parser("live", help="a live view of all three")
     live.add_argument("stop", nargs="?", choices=("stop",), help="stop every live view of this kernel")
     live.add_argument("--plain", action="store_true", help="an updating display instead of the widget")
     auto = words.add_parser("auto", help="one quiet line after each cell that cost something")
     auto.add_argument("switch", choices=("on", "off"))
     return parser
+
+
+def _pruning(words: Any) -> None:
+    """`prune` and `undo`, with the selectors of the command line."""
+    about = "Shows a plan; its execute() does it. Nothing in use, downloading or compiling is touched."
+    prune = words.add_parser("prune", help="a plan of what would be deleted; its execute() does it", description=about)
+    inner = prune.add_subparsers(dest="what", metavar="kernels|models", parser_class=Parser)
+    kernels = inner.add_parser("kernels", help="kernel-cache entries", description=about)
+    kernels.add_argument("names", nargs="*", metavar="KEY", help="entries by their key")
+    kernels.add_argument("--stale", action="store_true", help="what a rule says is of no use here any more")
+    kernels.add_argument("--sm", metavar="SM", help="made for this SM: 90, 9.0, sm_90 or sm_90a")
+    kernels.add_argument("--assume-sm", metavar="SM", action="append", default=[], help="judge as if the GPU were this")
+    kernels.add_argument("--cache", metavar="KIND", help="this kind of cache (triton), or one id (inductor:2)")
+    kernels.add_argument("--ir-only", action="store_true", help="drop the intermediate stages, keep what Triton loads")
+    models = inner.add_parser("models", help="repos, revisions, dead downloads", description=about)
+    models.add_argument("names", nargs="*", metavar="REPO[@REVISION]", help="repos, or revisions by commit or ref")
+    models.add_argument("--detached", action="store_true", help="revisions that no ref names")
+    for one in (kernels, models):
+        one.add_argument("--older-than", metavar="SPAN", help="last used longer ago than this: 30d, 12h")
+        one.add_argument("--incomplete", action="store_true", help="what never finished and nobody works on")
+        one.add_argument("--max-size", metavar="SIZE", help="the least recently used, down to this: 20G, 500MB")
+        one.add_argument("--filter", metavar="EXPR", action="append", default=[], help="as in the listing: size>1GB")
+        one.add_argument("--all", action="store_true", help="everything")
+        one.add_argument("--dry-run", action="store_true", help="only the plan, without execute()")
+        one.add_argument("--yes", action="store_true", help="execute it at once")
+        one.add_argument("--now", action="store_true", help="keep nothing for undo")
+        one.add_argument("--force", action="store_true", help="also what is only in use")
+        one.add_argument("--read-only", action="store_true", help="refuse to change anything")
+    undo = words.add_parser("undo", help="bring back what the newest prune deleted, while the trash holds it")
+    undo.add_argument("plan", nargs="?", metavar="PLAN", help="a plan's id")
+    undo.add_argument("--read-only", action="store_true", help="refuse to change anything")
 
 
 def cell_parser() -> Parser:
@@ -107,15 +139,24 @@ def _after(words: list[str]) -> Iterator[str]:
     parser = _subparsers(line_parser()).get(words[0])
     if parser is None:
         return
+    name = words[0]
+    inner = _subparsers(parser)
+    if inner:
+        if len(words) == 1:
+            yield from inner
+        name = words[1] if len(words) > 1 else ""
+        parser = inner.get(name)
+        if parser is None:
+            return
     options: dict[str, argparse.Action] = parser._option_string_actions
     last = options.get(words[-1])
     if last is not None and last.nargs != 0:
         yield from _values(words[-1], last)
         return
     yield from _options(parser)
-    if words[0] == "models":
+    if name == "models":
         yield from _repos()
-    elif words[0] == "convert":
+    elif name == "convert":
         yield from _files()
     for action in parser._actions:
         if not action.option_strings and action.choices:
@@ -127,7 +168,7 @@ def _values(option: str, action: argparse.Action) -> Iterator[str]:
 
     if action.choices:
         yield from map(str, action.choices)
-    elif option == "--sm":
+    elif option in ("--sm", "--assume-sm"):
         yield from {sm for entry in api.kernels().entries for sm in entry.sm}
     elif option == "--cache":
         yield from {cache.kind for cache in api.kernels().caches}

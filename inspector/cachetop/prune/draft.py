@@ -28,6 +28,7 @@ class Drafting:
         self.use = inuse.look(roots)
         self.users = self.use.users
         self.missing: list[str] = []
+        self.unreadable: list[str] = []
         self.notes: list[str] = []
         self._keep = tuple(keep)
         self._force = force
@@ -130,6 +131,7 @@ class Drafting:
             cost=cost(self._work),
             notes=tuple(dict.fromkeys(self.notes)),
             missing=tuple(clean(name) for name in self.missing),
+            unreadable=tuple(self.unreadable),
             created=self.now,
         )
         return Draft(plan, self._work, dict(self._roots), self._force, self._named_blocked)

@@ -33,7 +33,7 @@ def start(path: Path, deadline: float) -> None:
 def main(path: Path, deadline: float) -> int:
     """Wait and empty; returns the exit code."""
     try:
-        roots = journal.read(path).trashes
+        roots = journal.read(path, moves=False).trashes
     except (OSError, ValueError):
         return 1
     while time.time() < deadline:

@@ -192,7 +192,7 @@ class _Run:
                 if not one.is_same(found):
                     return "it changed since the plan was made"
                 if one.role != "group":
-                    part = self._parts[id(one)] = measure(one.name, at, self._use.users)
+                    part = self._parts[id(one)] = measure(one.name, at, self._use.users, found=found)
                     if work.item.kind == "cuda-driver":
                         part.pids |= self._use.cuda
                     kept = keeps(part, {one.device}, self.draft.roots, work, self.draft.force)

@@ -20,6 +20,7 @@ from typing import Any
 
 _ID = re.compile(r"[0-9a-f]{12}")
 _LONGEST = 512 << 20
+_MOVING = b'{"event": "moving",'
 KEPT = 30 * 86400.0
 """Seconds for which the journal of a plan whose trash is empty is kept."""
 
@@ -144,13 +145,16 @@ def stories(state: Path) -> list[Story]:
     return sorted(found, key=lambda story: story.created, reverse=True)
 
 
-def read(path: Path) -> Story:
-    """One journal. Raises OSError, and ValueError and its like for what is none."""
+def read(path: Path, moves: bool = True) -> Story:
+    """One journal. Raises OSError, and ValueError and its like for what is none.
+
+    Without `moves` what was to go is left out, which is most of it.
+    """
     story = Story(path.name.partition(".")[0], path)
     with open(path, "rb") as file:
         raw = file.read(_LONGEST)
     for line in raw.split(b"\n"):
-        if not line:
+        if not line or (not moves and line.startswith(_MOVING)):
             continue
         try:
             told = json.loads(line)

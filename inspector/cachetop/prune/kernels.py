@@ -23,7 +23,7 @@ from cachetop.prune.work import Move, Work, move
 FILTERS: dict[str, tuple[str, Callable[[Entry], Any]]] = {
     "size": ("size", lambda entry: entry.size_on_disk),
     "created": ("age", lambda entry: entry.created),
-    "accessed": ("age", lambda entry: used(entry)),
+    "accessed": ("age", lambda entry: entry.last_used),
     "name": ("text", lambda entry: entry.name),
     "key": ("text", lambda entry: entry.key),
     "kind": ("text", lambda entry: entry.kind),
@@ -39,18 +39,11 @@ _UNDERSTOOD = ("triton", "inductor", "nvrtc", "cuda-driver", "torch-extensions",
 """The kinds whose entries are known well enough to take one away."""
 
 
-def used(entry: Entry) -> float | None:
-    """When an entry was last of use: made, or read again. None where access times tell nothing."""
-    if entry.last_used is not None:
-        return entry.last_used
-    return entry.created if entry.reused is False or entry.state == "orphan" else None
-
-
 def meant(found: Kernels, chosen: Selection, now: float | None = None) -> tuple[list[Entry], list[str]]:
     """The entries that a selection means, and the names that are no entry. Raises ValueError for a bad filter."""
     names = set(chosen.names)
     candidates = [
-        Candidate(entry, f"{entry.cache}/{entry.path}", used(entry), entry.created, entry.size_on_disk)
+        Candidate(entry, f"{entry.cache}/{entry.path}", entry.last_used, entry.created, entry.size_on_disk)
         for entry in found.entries
         if _wanted(entry, chosen, names)
     ]
@@ -202,7 +195,7 @@ def reasons(entry: Entry, chosen: Selection) -> tuple[str, ...]:
     """Why an entry goes: its verdicts with their evidence, and the selectors that meant it."""
     found = [f"{one.rule}: {one.evidence}" for one in entry.stale]
     if chosen.older_than is not None:
-        found.append(f"last used {units.age(used(entry))} ago")
+        found.append(f"last used {units.age(entry.last_used)} ago")
     if chosen.max_size is not None:
         found.append(f"least recently used beyond {units.size(chosen.max_size)}")
     if chosen.ir_only:

@@ -38,13 +38,21 @@ def _models(chosen: Selection, into: Drafting) -> None:
     from cachetop.hub.scan import Scanner
 
     scanner = Scanner([locations.hub()])
-    models.draft(with_detail(scanner.scan(), scanner), scanner, chosen, into)
+    found = with_detail(scanner.scan(), scanner)
+    into.unreadable += [root.problem for root in found.roots if root.problem]
+    models.draft(found, scanner, chosen, into)
 
 
 def _kernels(chosen: Selection, into: Drafting, sms: Sequence[str] | None) -> None:
     from cachetop.kernelcache.detail import with_detail
     from cachetop.kernelcache.scan import Scanner
 
-    scanner = Scanner(locations.kernel_roots())
+    roots = locations.kernel_roots()
+    kinds = dict.fromkeys(root.kind for root in roots)
+    if chosen.cache and chosen.cache.partition(":")[0] not in kinds:
+        raise ValueError(f"{chosen.cache!r} is no kind of kernel cache; there are {', '.join(kinds)}")
+    scanner = Scanner(roots)
     here = chosen.assume_sm or tuple(sms or ())
-    kernels.draft(with_detail(scanner.scan(), scanner, here), scanner, chosen, into)
+    found = with_detail(scanner.scan(), scanner, here)
+    into.unreadable += [cache.problem for cache in found.caches if cache.problem and not cache.readable]
+    kernels.draft(found, scanner, chosen, into)

@@ -77,6 +77,8 @@ class Plan(Record, frozen=True):
     notes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     """Names that were asked for and are not in the cache."""
+    unreadable: tuple[str, ...] = ()
+    """A sentence for each cache folder that could not be looked at: what lies there is not in the plan."""
     created: float = 0.0
 
 

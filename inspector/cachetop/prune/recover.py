@@ -97,7 +97,7 @@ def empty_all(state: Path, roots: Sequence[str], progress: trash.Progress | None
                 trash.empty_root(root, plan, None, gone, progress)
         except OSError as error:
             gone.errors.append((plan, error))
-        _add(total, gone)
+        total.add(gone)
     return total, len(waiting)
 
 
@@ -126,9 +126,3 @@ def _is_at_work(path: Path | None) -> bool:
             return record is None
     except OSError:
         return False
-
-
-def _add(total: Gone, gone: Gone) -> None:
-    total.freed += gone.freed
-    total.files += gone.files
-    total.errors += gone.errors

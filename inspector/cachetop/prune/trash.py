@@ -162,7 +162,7 @@ def finish(path: Path, progress: Progress | None = None, wait: bool = True) -> G
     with journal.reopened(path, wait) as record:
         if record is None:
             return gone
-        story = journal.read(path)
+        story = journal.read(path, moves=False)
         if story.emptied:
             return gone
         record.write("emptying")

@@ -89,6 +89,10 @@ def open_root(path: str) -> int:
 @contextmanager
 def opened(names: Iterable[str], at: int) -> Iterator[int]:
     """The folder that lies at `names` below the open folder `at`, no step of which is a symlink. Raises OSError."""
+    names = tuple(names)
+    if not names:
+        yield at
+        return
     here = os.dup(at)
     try:
         for name in names:
@@ -112,11 +116,18 @@ def lstat(name: str, at: int) -> os.stat_result:
 
 
 def measure(
-    name: str, at: int, users: Mapping[tuple[int, int], Iterable[int]], into: Measured | None = None
+    name: str,
+    at: int,
+    users: Mapping[tuple[int, int], Iterable[int]],
+    into: Measured | None = None,
+    found: os.stat_result | None = None,
 ) -> Measured:
-    """What lies at `name` in the open folder `at`, all the way down. Raises OSError for what cannot be looked at."""
+    """What lies at `name` in the open folder `at`, all the way down. Raises OSError for what cannot be looked at.
+
+    `found`: what lstat has just said of it.
+    """
     into = Measured() if into is None else into
-    found = lstat(name, at)
+    found = lstat(name, at) if found is None else found
     if stat.S_ISDIR(found.st_mode):
         _measure_folder(name, at, found, users, into)
     else:
@@ -205,6 +216,12 @@ class Gone:
     files: int = 0
     errors: list[tuple[str, OSError]] = field(default_factory=list)
 
+    def add(self, other: Gone) -> None:
+        """Count in what another part of the same work did."""
+        self.freed += other.freed
+        self.files += other.files
+        self.errors += other.errors
+
 
 def remove(name: str, at: int, gone: Gone, forbidden: frozenset[tuple[int, int]], tick: Callable[[], None]) -> bool:
     """Unlink what lies at `name` in the open folder `at`, measured into `gone`; returns whether all of it went.
@@ -217,19 +234,31 @@ def remove(name: str, at: int, gone: Gone, forbidden: frozenset[tuple[int, int]]
         if not stat.S_ISDIR(found.st_mode):
             _unlink(name, at, found, gone)
             return True
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        gone.errors.append((name, error))
+        return False
+    return _remove_folder(name, at, os.fstat(at).st_dev, gone, forbidden, tick)
+
+
+def _remove_folder(
+    name: str, at: int, device: int, gone: Gone, forbidden: frozenset[tuple[int, int]], tick: Callable[[], None]
+) -> bool:
+    """`device` is that of the open folder `at`."""
+    try:
         inner = os.open(name, DIRECTORY, dir_fd=at)
     except FileNotFoundError:
         return True
     except OSError as error:
         gone.errors.append((name, error))
         return False
-    whole = True
     try:
         here = os.fstat(inner)
-        if here.st_dev != os.fstat(at).st_dev or (here.st_dev, here.st_ino) in forbidden:
+        if here.st_dev != device or (here.st_dev, here.st_ino) in forbidden:
             raise OSError(errno.EXDEV, "another file system is mounted there", name)
         tick()
-        whole = _remove_children(inner, gone, forbidden, tick)
+        whole = _remove_children(inner, device, gone, forbidden, tick)
     except OSError as error:
         gone.errors.append((name, error))
         return False
@@ -245,7 +274,9 @@ def remove(name: str, at: int, gone: Gone, forbidden: frozenset[tuple[int, int]]
     return whole
 
 
-def _remove_children(inner: int, gone: Gone, forbidden: frozenset[tuple[int, int]], tick: Callable[[], None]) -> bool:
+def _remove_children(
+    inner: int, device: int, gone: Gone, forbidden: frozenset[tuple[int, int]], tick: Callable[[], None]
+) -> bool:
     whole = True
     lstat, unlink = os.lstat, os.unlink
     freed = files = 0
@@ -253,7 +284,7 @@ def _remove_children(inner: int, gone: Gone, forbidden: frozenset[tuple[int, int
         try:
             mode, _, _, links, *_ = status = lstat(one, dir_fd=inner)
             if mode & 0o170000 == stat.S_IFDIR:
-                whole &= remove(one, inner, gone, forbidden, tick)
+                whole &= _remove_folder(one, inner, device, gone, forbidden, tick)
                 continue
             unlink(one, dir_fd=inner)
             files += 1

@@ -38,6 +38,7 @@ ROUTES: Final[dict[str, Routes]] = {
     "tab.next": Routes(("greater_than_sign",), ("alt+l",), ("ctrl+pagedown",)),
     "tab.previous": Routes(("less_than_sign",), ("alt+h",), ("ctrl+pageup",)),
     "tab.close": Routes(("w",), ("alt+w",), ("ctrl+w", "ctrl+f4")),
+    "process.signal": Routes(("s",), ("alt+i",), ("ctrl+shift+k", "ctrl+K")),
     "runs.new": Routes(("n", "c"), ("alt+c",), ("ctrl+n",)),
     "list.filter": Routes(("f",), ("alt+s",), ("ctrl+f",)),
     "plan.marked": Routes(("delete", "d"), ("alt+d",), ("ctrl+d",)),

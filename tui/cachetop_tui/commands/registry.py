@@ -8,6 +8,7 @@ from typing import Final
 
 from textual.binding import Binding
 
+from cachetop.base.readonly import is_read_only
 from cachetop_tui.commands.keymaps import KEYMAPS, Keymap
 
 PANES: Final = ("models", "kernels", "gpus", "conversion")
@@ -38,6 +39,10 @@ class Command:
     """The word beside the key in the footer; empty keeps it out of there."""
     panes: tuple[str, ...] = ()
     """Panes that must be in focus; empty: it works everywhere."""
+    hint_panes: tuple[str, ...] = ()
+    """Panes in whose footer the hint stands; empty: wherever the command works."""
+    changes: bool = False
+    """Whether it is there to change something, and so is absent in read-only mode."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -51,7 +56,12 @@ class Command:
 
     def enabled(self, pane: str) -> bool:
         """Whether it applies while `pane` is in focus."""
-        return not self.panes or pane in self.panes
+        return self.available and (not self.panes or pane in self.panes)
+
+    @property
+    def available(self) -> bool:
+        """Whether there is such a command now."""
+        return not (self.changes and is_read_only())
 
     def binding(self) -> Binding:
         """The Textual binding of its keys."""
@@ -93,6 +103,8 @@ COMMANDS: Final = (
     Command("pane.previous", "View: Previous Pane", "Go to the pane before", "next_pane(-1)"),
     Command("open.quick", "Go to: Repo, Kernel, Process, File", "By name: @ repos, # kernels, % processes, / files",
             "quick_open", "go to"),
+    Command("process.signal", "GPU: Signal Process", "Send SIGINT, SIGTERM or SIGKILL to this process, after asking",
+            "signal_process", "signal", ("gpus", "document"), hint_panes=("gpus",), changes=True),
     Command("runs.new", "Conversion: New", "Choose files and convert them", "new_conversion", "convert"),
     Command("list.filter", "List: Filter", "Only rows with a text in their name", "filter", "filter", LISTS),
     Command("plan.marked", "Prune: Plan Marked", "Review what deleting the marked rows, or this one, would free",
@@ -121,9 +133,13 @@ COMMANDS: Final = (
     Command("keys.show", "Help: Keys", "Every key and what it does", "keys", "keys"),
     Command("app.quit", "cachetop: Quit", "Leave at once; conversions go on", "quit", "quit"),
 )  # fmt: skip
-"""All commands, in the order the palette and the help list them."""
+"""All commands, in the order the palette and the help list them; not all are `available`."""
 
 
 def hints(pane: str) -> list[tuple[str, str]]:
     """(key, word) of the commands that belong in the footer while `pane` is in focus."""
-    return [(command.key, command.hint) for command in COMMANDS if command.hint and command.enabled(pane)]
+    return [
+        (command.key, command.hint)
+        for command in COMMANDS
+        if command.hint and command.enabled(pane) and (not command.hint_panes or pane in command.hint_panes)
+    ]

@@ -14,8 +14,8 @@ from textual.suggester import Suggester
 from textual.widgets import Input
 
 from cachetop.base.hostile import clean
+from cachetop.base.readonly import is_read_only
 from cachetop.conversion.launch import FORMATS
-from cachetop.conversion.options import read_only
 from cachetop.conversion.records import Jobs
 from cachetop.gpu.records import Gpus
 from cachetop.locations import state_dir
@@ -90,7 +90,7 @@ class StartDialog(ModalScreen[StartRequest | None]):
             yield Choice("Device", options.devices(self._gpus), id="device")
             yield Choice("Python", (Option("", "automatic", "looking for interpreters"),), id="python")
             yield Ticks("Formats", FORMATS, ("md",), id="to")
-            yield Ticks("Options", options.extras(read_only()), options.ON, id="extras", least=0)
+            yield Ticks("Options", options.extras(is_read_only()), options.ON, id="extras", least=0)
             with Horizontal(classes="line"):
                 yield Sentence("Pages", id="pages-label")
                 yield Input(placeholder="all; or FIRST-LAST", max_length=20, compact=True, id="pages")

@@ -55,10 +55,9 @@ def _top(kernel: Described, width: int, now: float) -> list[Line]:
     pen.put(MARGIN, path_name(names.home(kernel.location, str(Path.home())), start - MARGIN - 2), "dim")
     out.append(pen.line())
     made = f"built {_ago(kernel.created, now)}"
-    if kernel.last_used is not None:
+    used = "never read since" if kernel.reused is False else "last use not known"
+    if kernel.last_used is not None and kernel.reused is not False:
         used = f"last read {_ago(kernel.last_used, now)}, give or take a day"
-    else:
-        used = "never read since" if kernel.reused is False else "last use not known"
     out += paragraph(f"{made}, {used}", width, "dim")
     if kernel.source:
         where = f"{kernel.source}:{kernel.source_line}"

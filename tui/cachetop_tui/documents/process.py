@@ -37,7 +37,7 @@ def lines(detail: ProcessDetail, width: int, now: float) -> list[Line]:
         out += fact(kind, value, width)
     if process.note:
         out += fact("note", show(process.note, 200), width)
-    out += list(_memory(process, width))
+    out += list(_memory(process, width, now))
     if detail.problem:
         out += [Line(), *paragraph(show(detail.problem, 300), width, "warn")]
     out += _models(detail, width, now)
@@ -50,14 +50,22 @@ def lines(detail: ProcessDetail, width: int, now: float) -> list[Line]:
     return out
 
 
-def _memory(process: Process, width: int) -> Iterator[Line]:
+def _memory(process: Process, width: int, now: float) -> Iterator[Line]:
+    """The VRAM of the process and, of a worker that reports its allocator, the four parts it is made of."""
     yield from fact("VRAM", units.memory(process.memory), width, "b:hi", "on this GPU, as the driver counts it")
-    if process.allocator is None:
+    told = process.allocator
+    if told is None:
         return
-    yield from fact("  tensors", units.memory(process.allocator.allocated), width, note="torch's allocator, reported")
-    kept = max(0, process.allocator.reserved - process.allocator.allocated)
-    yield from fact("  kept free", units.memory(kept), width, note="held by torch for the next tensors")
-    note = "the rest: context, kernels, libraries' workspaces"
+    activations = None if told.weights is None else told.allocated - told.weights
+    when = words.used(told.seen, now)
+    said = f"in tensors, as reported {when}{'' if when == 'now' else ' ago'}"
+    if told.weights is None:
+        said = f"of {units.memory(told.allocated)} {said}"
+    yield from fact("  weights", units.memory(told.weights), width, note=said)
+    yield from fact("  activations", units.memory(activations), width, note="the other tensors of torch")
+    kept = max(0, told.reserved - told.allocated)
+    yield from fact("  cache", units.memory(kept), width, note="kept by torch for the next tensors")
+    note = "context, kernels, libraries' workspaces: the rest"
     yield from fact("  CUDA context", units.memory(process.context), width, note=note)
 
 

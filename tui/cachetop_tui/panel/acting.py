@@ -15,7 +15,7 @@ from textual.widget import Widget
 
 from cachetop.base.hostile import show
 from cachetop.base.record import why
-from cachetop.conversion.records import Run
+from cachetop.conversion.records import Job, Run
 from cachetop_tui.background import in_background
 from cachetop_tui.panel import words
 from cachetop_tui.panel.happenings import Happening
@@ -33,6 +33,14 @@ class CancelRequested(Message):
     def __init__(self, job_id: str) -> None:
         super().__init__()
         self.job_id = job_id
+
+
+class ReportWanted(Message):
+    """Somebody wants to read the report of a run that has ended."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
 
 
 class UnloadRequested(Message):

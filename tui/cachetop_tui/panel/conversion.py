@@ -19,7 +19,7 @@ from cachetop_tui import themes
 from cachetop_tui.cut import head
 from cachetop_tui.paint import Canvas, width_of
 from cachetop_tui.panel import happenings, history, lanes, result
-from cachetop_tui.panel.acting import Acting, CancelRequested, RunWanted, UnloadRequested
+from cachetop_tui.panel.acting import Acting, CancelRequested, ReportWanted, RunWanted, UnloadRequested
 from cachetop_tui.panel.compact import draw_compact
 from cachetop_tui.panel.figures import Figures, read
 from cachetop_tui.panel.happenings import Happening
@@ -50,7 +50,8 @@ class ConversionPanel(Acting, can_focus=True):
         Binding("down,j", "move(1)", "down", id="runs.down", show=False, tooltip="One line down in runs and events"),
         Binding("pageup", "move(-10)", "page up", id="runs.pageup", show=False, tooltip="Ten lines up"),
         Binding("pagedown", "move(10)", "page down", id="runs.pagedown", show=False, tooltip="Ten lines down"),
-        Binding("enter", "open", "show the run", id="runs.open", show=False, tooltip="Show the run under the cursor"),
+        Binding("enter", "open", "show the run", id="runs.open", show=False,
+                tooltip="Show the run under the cursor; the report of a run that is shown and has ended"),
         Binding("x", "cancel", "cancel", id="runs.cancel", tooltip="Cancel the run that is shown; its pages stay"),
         Binding("u", "unload", "unload", id="runs.unload", show=False, tooltip="End the resident workers"),
     ]  # fmt: skip
@@ -260,7 +261,10 @@ class ConversionPanel(Acting, can_focus=True):
         self.repaint()
 
     def action_open(self) -> None:
-        """Show the run under the cursor of the runs."""
+        """Show the run under the cursor of the runs; open the report of the run that is shown and has ended."""
+        run = self.selected_run
+        if self.tab == 0 and run is not None and run.job.state not in ("queued", "running"):
+            self.post_message(ReportWanted(run.job))
         if self.tab != 1 or not self._jobs:
             return
         wanted = self._jobs[self._cursor].id

@@ -63,12 +63,12 @@ def header(canvas: Canvas, y: int, figures: Figures, before: Run | None) -> None
     if before is not None and before.job.seconds is not None:
         how = f", {clean(before.start, 12)}" if before.start else ""
         pieces += [f"   last run{how}: {duration(before.job.seconds)}", "dim"]
-    keys = ("x", "b:fg", " cancel", "dim") if figures.live else ()
+    keys = ("x", "b:fg", " cancel", "dim") if figures.live else ("Enter", "b:fg", " report", "dim")
     room = canvas.width - 3 - sum(width_of(part) for part in keys[::2])
     while len(pieces) > 2 and 2 + sum(width_of(part) for part in pieces[::2]) > room:
         pieces = pieces[:-2]
-    canvas.run(2, y, *pieces)
-    if keys:
+    end = canvas.run(2, y, *pieces)
+    if end + 2 + sum(width_of(part) for part in keys[::2]) < canvas.width:
         canvas.right(canvas.width - 1, y, *keys)
 
 

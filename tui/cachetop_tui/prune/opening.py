@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from textual.app import App
 
 from cachetop import config, locations
 from cachetop.base.hostile import clean
+from cachetop.base.readonly import is_read_only
 from cachetop.gpu.present import sms
 from cachetop.hub.records import Repo, Revision
 from cachetop.kernelcache.records import Entry
@@ -54,11 +54,6 @@ def open_review(app: App[Any], draft: Draft, undo_seconds: float = 15 * 60.0) ->
     screen = ReviewScreen(draft, undo_seconds, read_only=is_read_only())
     app.push_screen(screen)
     return screen
-
-
-def is_read_only() -> bool:
-    """Whether CACHETOP_READ_ONLY forbids to change anything."""
-    return os.environ.get("CACHETOP_READ_ONLY", "") not in ("", "0")
 
 
 async def undo_last(app: App[Any]) -> None:

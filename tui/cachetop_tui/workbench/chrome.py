@@ -16,7 +16,7 @@ from cachetop.base import units
 from cachetop.base.hostile import clean
 from cachetop.gpu.records import Gpu, Gpus
 from cachetop_tui import themes, words
-from cachetop_tui.commands.registry import PANES, hints
+from cachetop_tui.commands.registry import COMMANDS, PANES, hints
 from cachetop_tui.paint import Canvas, width_of
 
 NAMES = {"models": "Models", "kernels": "Kernels", "gpus": "GPU", "conversion": "Runs"}
@@ -162,7 +162,7 @@ class Facts:
     host: str = ""
     gpus: Gpus | None = None
     weights: int | None = None
-    """Bytes of all models on disk."""
+    """Bytes of all models on disk, unfinished downloads among them, as the models pane counts."""
     kernels: int | None = None
     """Bytes of all kernel caches on disk."""
     stale: int = 0
@@ -173,14 +173,27 @@ class Facts:
     pane: str = "models"
 
 
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One thing the status bar says: `put`'s pieces, and the app's action when it is clicked."""
+
+    pieces: tuple[str, ...]
+    action: str = ""
+
+    @property
+    def width(self) -> int:
+        return sum(width_of(text) for text in self.pieces[::2])
+
+
 class Status(Painted):
-    """Host, GPUs, totals, how changes are noticed, jobs, and the keys that lead everywhere."""
+    """Host, GPUs, totals, how changes are noticed, jobs, and the keys that lead everywhere. A click goes there."""
 
     DEFAULT_CSS = "Status { width: 1fr; height: 1; }"
 
     def __init__(self) -> None:
         super().__init__(id="status")
         self._facts = Facts()
+        self._places: list[tuple[int, int, str]] = []
 
     def show(self, facts: Facts) -> None:
         """Show these facts."""
@@ -196,46 +209,65 @@ class Status(Painted):
         x = width_of(host)
         canvas.fill(0, x, 0, "accent")
         canvas.put(0, 0, host, "b:onaccent")
-        start = canvas.right(canvas.width - 1, 0, *self._right(wide, middling, canvas.width))
-        left: list[list[str]] = [_gpu(gpu, wide or middling) for gpu in (facts.gpus.gpus if facts.gpus else ())]
-        if facts.gpus is not None and not facts.gpus.available:
-            left.append(["no GPU", "dim"])
-        if middling and facts.weights is not None:
-            left.append(["weights ", "dim", units.size(facts.weights), "fg"])
-        if middling and facts.kernels is not None:
-            left.append(["kernels ", "dim", units.size(facts.kernels), "fg"])
-        if facts.stale:
-            left.append([f"▲ {facts.stale:,}" + (" stale" if middling else ""), "warn"])
-        x += 1
-        for pieces in left:
-            taken = sum(width_of(text) for text in pieces[::2])
-            if x + 1 + taken + 1 > start:
+        self._places = []
+        right = self._right(wide, middling, canvas.width)
+        start = canvas.width - 1
+        for i, item in enumerate(reversed(right)):
+            start -= item.width + (0 if i == 0 else 2 if item.pieces[1] == "b:fg" else 3)  # keys stand closer
+            self._put(canvas, start, item)
+        for item in self._left(wide or middling, middling):
+            if x + 2 + item.width + 1 > start:
                 break
-            x = canvas.run(x + 1, 0, *pieces) + (2 if middling else 1)
+            x = self._put(canvas, x + 2, item) + (1 if middling else 0)
 
-    def _right(self, wide: bool, middling: bool, width: int) -> list[str]:
+    def _put(self, canvas: Canvas, x: int, item: _Item) -> int:
+        end = canvas.run(x, 0, *item.pieces)
+        self._places.append((x, end, item.action))
+        return end
+
+    def _left(self, long: bool, middling: bool) -> list[_Item]:
         facts = self._facts
-        out: list[str] = []
+        out = [_Item(_gpu(gpu, long), "focus_pane('gpus')") for gpu in (facts.gpus.gpus if facts.gpus else ())]
+        if facts.gpus is not None and not facts.gpus.available:
+            out.append(_Item(("no GPU", "dim"), "focus_pane('gpus')"))
+        if middling and facts.weights is not None:
+            out.append(_Item(("weights ", "dim", units.size(facts.weights), "fg"), "focus_pane('models')"))
+        if middling and facts.kernels is not None:
+            out.append(_Item(("kernels ", "dim", units.size(facts.kernels), "fg"), "focus_pane('kernels')"))
+        if facts.stale:
+            stale = f"▲ {facts.stale:,}" + (" stale" if middling else "")
+            out.append(_Item((stale, "warn"), "focus_pane('problems')"))
+        return out
+
+    def _right(self, wide: bool, middling: bool, width: int) -> list[_Item]:
+        facts = self._facts
+        out: list[_Item] = []
         if facts.running:
-            out += [f"○ {words.count(facts.running, 'run')}", "live", "   ", "dim"]
+            out.append(_Item((f"○ {words.count(facts.running, 'run')}", "live"), "focus_pane('conversion')"))
         if facts.watch and middling:
             mode = facts.watch[0]
-            token = "fg" if mode == "inotify" else "warn"
-            out += [*(("watch ", "dim") if wide else ()), clean(mode, 12), token, "   ", "dim"]
+            said = (("watch ", "dim") if wide else ()) + (clean(mode, 12), "fg" if mode == "inotify" else "warn")
+            out.append(_Item(said, "focus_pane('problems')"))
         if facts.read_only and middling:
-            out += ["read-only", "warn", "   ", "dim"]
+            out.append(_Item(("read-only", "warn"), "settings"))
         if not wide:
             wanted = ("commands", "keys") if width < 76 else ("filter", "convert", "commands", "keys")
-            keys = [(key, word) for key, word in hints(facts.pane) if word in wanted]
-            for i, (key, word) in enumerate(keys):
-                out += ["  " if i else "", "dim", key, "b:fg", f" {word}", "dim"]
-        return out[:-2] if wide else out
+            for command in COMMANDS:
+                if command.hint in wanted and command.enabled(facts.pane):
+                    out.append(_Item((command.key, "b:fg", f" {command.hint}", "dim"), command.action))
+        return out
+
+    async def on_click(self, event: events.Click) -> None:
+        """Go where the item under the pointer leads."""
+        for start, end, action in self._places:
+            if start <= event.x < end:
+                await self.app.run_action(action)
+                return
 
 
-def _gpu(gpu: Gpu, long: bool) -> list[str]:
+def _gpu(gpu: Gpu, long: bool) -> tuple[str, ...]:
+    name = f"GPU {gpu.index} " if long else f"G{gpu.index} "
     if gpu.memory is None:
-        return [f"GPU {gpu.index} " if long else f"G{gpu.index} ", "dim", units.UNKNOWN, "fg"]
+        return (name, "dim", units.UNKNOWN, "fg")
     share = words.share(gpu.memory.used, gpu.memory.total)
-    if not long:
-        return [f"G{gpu.index} ", "dim", share, "fg"]
-    return [f"GPU {gpu.index} ", "dim", f"{share} of {units.memory(gpu.memory.total)}", "fg"]
+    return (name, "dim", f"{share} of {units.memory(gpu.memory.total)}" if long else share, "fg")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.screen import Screen
 
-from cachetop.base.hostile import show
+from cachetop.base.hostile import clean, show
 from cachetop.base.record import why
 from cachetop_tui.background import in_background
 from cachetop_tui.lines import LineView
 from cachetop_tui.workbench.picture import Picture
 from cachetop_tui.workbench.tabs import Document, Tab, Tabs, TabStrip
+
+if TYPE_CHECKING:
+    from cachetop.summary import StatusProblem
 
 
 class Editor(Screen[None]):
@@ -34,20 +38,38 @@ class Editor(Screen[None]):
         raise NotImplementedError
 
     @on(LineView.Opened)
-    def _row_opened(self, message: LineView.Opened) -> None:
-        from cachetop_tui.workbench.opening import document_of
+    async def _row_opened(self, message: LineView.Opened) -> None:
+        from cachetop_tui.workbench.opening import document_of, problem_of
 
+        problem = problem_of(message.row)
+        if problem is not None:
+            await self._mend(problem)
+            return
         document = document_of(message.row, self.picture)
         if document is not None:
             self.open_document(document, stay=message.view.id == "side")
 
+    async def _mend(self, problem: StatusProblem) -> None:
+        """Open the review of the plan that mends a problem; where there is none say all about it."""
+        from cachetop_tui.workbench.problems import fix_of, judged, review_of
+
+        wanted = review_of(problem)
+        if wanted is None:
+            said = f"{show(problem.message, 400)}\n{fix_of(problem)}"
+            self.notify(said, title=clean(problem.rule, 40), severity="warning", markup=False, timeout=15)
+            return
+        from cachetop_tui.prune.opening import plan_and_review
+
+        await plan_and_review(self.app, [judged(wanted, self.picture.gpus)])
+
     def open_document(self, document: Document, stay: bool = False) -> None:
-        """Bring a document to the front and read it; the cursor goes there unless it should `stay`."""
+        """Bring a document to the front and read it; the cursor goes there unless it should `stay` the first time."""
+        again = self.tabs.current is not None and self.tabs.current.document.key == document.key
         tab = self.tabs.open(document)
         if tab.record is None:
             self.read(tab)
         self._turned()
-        if not stay:
+        if again or not stay:
             self.focus_pane("document")
 
     def read(self, tab: Tab) -> None:

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from cachetop.base.hostile import clean
 from cachetop_tui.marks import Row
+from cachetop_tui.panes import gpu_data
 from cachetop_tui.workbench.picture import Picture
 from cachetop_tui.workbench.tabs import Document
+
+if TYPE_CHECKING:
+    from cachetop.gpu.detail import ProcessDetail
+    from cachetop.gpu.records import Gpu, Process
+    from cachetop.summary import StatusProblem
+
+    Look = Callable[[Gpu, Process], ProcessDetail]
+
+_PROCESS = "process"
+_looks: list[Look] = []
+
+
+def use_look(look: Look) -> None:
+    """Let `look` fetch what a process document shows: the app's own, which knows the process's history."""
+    _looks[:] = [look]
 
 
 def opens(row: Row) -> bool:
     """Whether the row has a document."""
-    return row.kind in ("repo", "revision", "entry", "job", "process") or (row.kind == "line" and _pid(row) is not None)
+    return row.kind in ("repo", "revision", "entry", "job", "process", "problem") or (
+        row.kind == "line" and _pid(row) is not None
+    )
 
 
 def marks(row: Row) -> bool:
@@ -35,11 +54,25 @@ def document_of(row: Row, picture: Picture) -> Document | None:
         return report_document(subject)
     if row.kind == "process":
         return process_document(*subject)
-    pid = _pid(row)
+    pid, place = _pid(row), row.key.partition("\0")[0]
     for gpu in picture.gpus.gpus if picture.gpus is not None and pid is not None else ():
         for process in gpu.processes:
-            if process.pid == pid and str(gpu.index) == row.key.partition("\0")[0]:
+            if process.pid == pid and gpu_data.place(gpu) == place:
                 return process_document(gpu, process)
+    return None
+
+
+def is_process(document: Document) -> bool:
+    """Whether it is about a process, and so changes by itself."""
+    return document.key.startswith(f"{_PROCESS}\0")
+
+
+def process_of(document: Document, picture: Picture) -> tuple[Gpu, Process] | None:
+    """The process a document is about, in the newest sample; None for another document, or when it has left."""
+    for gpu in picture.gpus.gpus if picture.gpus is not None and is_process(document) else ():
+        for process in gpu.processes:
+            if _process_key(gpu, process) == document.key:
+                return gpu, process
     return None
 
 
@@ -49,15 +82,24 @@ def _pid(row: Row) -> int | None:
     return int(parts[1]) if row.kind == "line" and len(parts) > 1 and parts[1].isdigit() else None
 
 
+def problem_of(row: Row) -> StatusProblem | None:
+    """The problem a row of the list or of the side bar is about, None for any other row."""
+    if row.kind != "problem":
+        return None
+    found: StatusProblem = row.subject[3] if isinstance(row.subject, tuple) else row.subject
+    return found
+
+
 def name_of(row: Row) -> str:
     """The whole name of what a row stands for, to be copied; for a problem the command that mends it."""
     from cachetop_tui.workbench.problems import fix_of
 
+    problem = problem_of(row)
+    if problem is not None:
+        return fix_of(problem)
     subject = row.subject
     if isinstance(subject, tuple) and len(subject) == 4:
         subject = subject[3]
-    if row.kind == "problem":
-        return fix_of(subject)
     if row.kind == "revision":
         return f"{clean(subject[0].id)}@{clean(subject[1].commit)}"
     if row.kind == "repo" or row.kind == "job":
@@ -127,21 +169,21 @@ def kernel_document(entry: Any, picture: Picture) -> Document:
     return Document(key, name, (clean(entry.cache, 24), ", ".join(entry.sm) or "any SM", name), load, document.lines)
 
 
-def process_document(gpu: Any, process: Any) -> Document:
+def process_document(gpu: Gpu, process: Process) -> Document:
     """A process on a GPU."""
     from cachetop_tui.documents import process as document
 
     def load() -> Any:
-        from cachetop import locations
-        from cachetop.gpu.detail import inspect
-        from cachetop.hub.scan import Scanner
+        if not _looks:
+            raise LookupError("Nothing is being looked at yet.")
+        return _looks[0](gpu, process)
 
-        scanner = Scanner([locations.hub()])
-        scanner.scan()
-        return inspect(process, scanner.inodes(), None, locations.kernel_roots())
+    pid = f"pid {process.pid}"
+    return Document(_process_key(gpu, process), pid, (gpu.label, pid), load, document.lines)
 
-    key = f"process\0{gpu.index}\0{process.pid}"
-    return Document(key, f"pid {process.pid}", (f"GPU {gpu.index}", f"pid {process.pid}"), load, document.lines)
+
+def _process_key(gpu: Gpu, process: Process) -> str:
+    return f"{_PROCESS}\0{gpu.key}\0{process.pid}\0{process.ticks}"
 
 
 def report_document(job: Any) -> Document:

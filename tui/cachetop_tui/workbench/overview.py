@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from textual.containers import Container, Horizontal, Vertical
 from textual.message import Message
 from textual.widget import Widget
 
+from cachetop.base.readonly import is_read_only
 from cachetop_tui.commands.registry import LISTS, PANES
 from cachetop_tui.feed import (
     GpusArrived,
@@ -28,6 +28,7 @@ from cachetop_tui.lines import LineView
 from cachetop_tui.panes.gpu import GpuPane
 from cachetop_tui.panes.kernels import KernelsPane
 from cachetop_tui.panes.models import ModelsPane
+from cachetop_tui.panes.models_data import on_disk
 from cachetop_tui.workbench.chrome import Divider, Facts, Hints, Status, TopStrip
 from cachetop_tui.workbench.editor import Editor
 from cachetop_tui.workbench.plan import TOO_SMALL, plan
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from cachetop.conversion.records import Jobs
     from cachetop.hub.records import Repo, Revision
     from cachetop.kernelcache.records import Entry
+    from cachetop_tui.panel.acting import ReportWanted
     from cachetop_tui.panel.conversion import ConversionPanel
 
 
@@ -71,7 +73,7 @@ class Overview(Editor):
         self.bottom_hidden = False
         self.bottom = "conversion"
         """Which tab of the bottom panel is in front: the conversion or the problems."""
-        read_only = os.environ.get("CACHETOP_READ_ONLY", "") not in ("", "0")
+        read_only = is_read_only()
         self._facts = Facts(host=host or socket.gethostname().partition(".")[0], read_only=read_only)
         self._before_side = PANES[0]
         self.note = ""
@@ -225,9 +227,10 @@ class Overview(Editor):
             self.query_one("#bottom").display = True  # what is hidden cannot take the focus
         for widget in self.query(f"#{pane}"):  # some come after the first frame
             widget.display = True
-            widget.focus()
-            if widget.has_focus and pane != self.pane:
+            self.set_focus(widget)  # at once: `focus()` would let the keys typed meanwhile go to the pane before
+            if self.focused is widget and pane != self.pane:
                 self.pane = pane
+                self._side_follows(pane)
                 self.lay_out()
 
     def turn_to_overview(self) -> None:
@@ -318,6 +321,12 @@ class Overview(Editor):
         else:
             self.choose(message.activity)
 
+    def on_report_wanted(self, message: ReportWanted) -> None:
+        """The report of the run in the panel; found by its name, so that the first frame need not know the panel."""
+        from cachetop_tui.workbench.opening import report_document
+
+        self.open_document(report_document(message.job))
+
     # Filter
 
     def open_filter(self) -> None:
@@ -350,7 +359,7 @@ class Overview(Editor):
         """Show what the feed brought."""
         match message:
             case ModelsArrived():
-                self._facts = replace(self._facts, weights=message.models.size)
+                self._facts = replace(self._facts, weights=sum(map(on_disk, message.models.repos)))
                 self.picture.models = message.models
                 self.models.show(message.models)
             case KernelsArrived():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 from cachetop.base import units
 from cachetop.base.hostile import clean, show
@@ -18,6 +19,9 @@ from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen, Row, sentences
 from cachetop_tui.workbench.picture import Picture
 
+if TYPE_CHECKING:
+    from cachetop.prune.selection import Selection
+
 FULL = 0.02
 """A file system with less than this share free is a problem."""
 _ERRORS = {"unreadable", "corrupt", "disk-full", "gpu"}
@@ -26,6 +30,28 @@ _ERRORS = {"unreadable", "corrupt", "disk-full", "gpu"}
 def fix_of(problem: StatusProblem) -> str:
     """The command that mends it, or looks closer."""
     return problem.fix or FIXES.get(problem.rule, "cachetop doctor")
+
+
+def review_of(problem: StatusProblem) -> Selection | None:
+    """What to review where its fix is a plan for deleting; None where it is something else."""
+    from cachetop.prune.selection import Selection
+
+    words = fix_of(problem).split()
+    if words[:2] != ["cachetop", "prune"] or len(words) != 5 or words[4] != "--dry-run":
+        return None
+    what, flag = words[2:4]
+    made = Selection(what, stale=flag == "--stale", incomplete=flag == "--incomplete", detached=flag == "--detached")
+    return None if made.is_empty else made
+
+
+def judged(selection: Selection, gpus: Gpus | None) -> Selection:
+    """`selection` judged by the SMs of the GPUs on the screen, so that the review finds what the panes call stale.
+
+    Where there is none, or one without a known SM, it stays as it is.
+    """
+    sms = [gpu.sm for gpu in gpus.gpus] if gpus is not None else []
+    known = tuple(dict.fromkeys(sm for sm in sms if sm))
+    return replace(selection, assume_sm=known) if known and all(sms) else selection
 
 
 class Finder:
@@ -77,7 +103,7 @@ def full_disks(paths: Iterable[str]) -> list[StatusProblem]:
 
 
 class ProblemsPane(LineView):
-    """Lists the problems, each with its fix; `y` copies the fix."""
+    """Lists the problems, each with its fix: Enter opens the review of a plan, or the whole words; `y` copies it."""
 
     BACKGROUND: ClassVar[str] = "side"
     DEFAULT_CSS = "ProblemsPane { background: $surface; display: none; }"
@@ -94,7 +120,7 @@ class ProblemsPane(LineView):
         count = len(self._picture.problems)
         x = pen.run(1, "5", "fg" if self.has_focus else "faint", " PROBLEMS", "b:hi" if self.has_focus else "b:fg")
         pen.put(x + 2, f"{count:,}" if count else "none", "warn" if count else "dim")
-        pen.right(width - 1, "y", "b:fg", " copies the fix", "dim")
+        pen.right(width - 1, "Enter", "b:fg", " fix  ", "dim", "y", "b:fg", " copies the fix", "dim")
         return [pen.line()]
 
     def rows(self, width: int, height: int) -> list[Row]:

@@ -128,8 +128,8 @@ def tree(activity: str, picture: Picture, unfolded: dict[str, bool]) -> list[Row
 
     if activity == "models" and picture.models is not None:
         for kind in sorted({repo.type for repo in picture.models.repos}):
-            repos = sorted((r for r in picture.models.repos if r.type == kind), key=lambda r: (-r.size, r.id))
-            if branch(f"type\0{kind}", f"{clean(kind, 10)}s", units.size(sum(r.size for r in repos)), True):
+            repos = sorted((r for r in picture.models.repos if r.type == kind), key=lambda r: (-on_disk(r), r.id))
+            if branch(f"type\0{kind}", f"{clean(kind, 10)}s", units.size(sum(map(on_disk, repos))), True):
                 for repo in repos[:_MOST]:
                     key = f"{repo.root}\0{repo.type}\0{repo.id}"
                     leaf(key, "repo", clean(repo.id), units.size(on_disk(repo)), "fg", repo)

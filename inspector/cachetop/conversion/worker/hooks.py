@@ -314,8 +314,8 @@ def _device(model: Any) -> str | None:
 
 
 def _allocated() -> int | None:
-    """Bytes torch holds on the current GPU; None while CUDA is not in use."""
+    """Bytes torch holds on all GPUs; None while CUDA is not in use."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return None
-    return int(torch.cuda.memory_allocated())
+    return sum(int(torch.cuda.memory_allocated(gpu)) for gpu in range(torch.cuda.device_count()))
