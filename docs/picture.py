@@ -37,7 +37,7 @@ async def main(out: Path) -> None:
                 await pilot.pause(0.1)
                 if len(job.run().pages) >= PAGES_SEEN:
                     break
-            await pilot.press("enter")
+            await pilot.press("right")
             await pilot.pause(0.5)
             out.write_text(app.export_screenshot(title="cachetop demo"))
             job.cancel()

@@ -23,7 +23,7 @@ _PYTHON = re.compile(r"python3\.\d{1,2}t?\Z")
 _SHELVES = ("venvs", "envs", ".virtualenvs", ".venvs", ".pyenv/versions", ".local/share/uv/tools",
             ".local/share/pipx/venvs", ".local/pipx/venvs", "miniconda3/envs", "miniforge3/envs", "anaconda3/envs",
             "mambaforge/envs", ".conda/envs")  # fmt: skip
-_SYSTEM = ("/opt/venvs", "/opt", "/opt/conda/envs")
+_SYSTEM = ("/opt", "/opt/conda/envs", "/usr/local")
 _PREFIXES_MOST = 512
 _KEPT = 30.0
 _lock = threading.Lock()
