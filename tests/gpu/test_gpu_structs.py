@@ -17,10 +17,10 @@ processes = st.lists(
 )
 
 
-def pack(listed: list[tuple[int, int | None]], stride: int) -> bytes:
+def pack(listed: list[tuple[int, int | None]], stride: int, padding: int = 0) -> bytes:
     raw = b""
     for pid, memory in listed:
-        fields = struct.pack("<IIQIIQ", pid, 0, NONE64 if memory is None else memory, NONE32, NONE32, 0)
+        fields = struct.pack("<IIQIIQ", pid, padding, NONE64 if memory is None else memory, NONE32, NONE32, 0)
         raw += fields[:stride]
     return raw + bytes(8 * 32)
 
@@ -28,6 +28,15 @@ def pack(listed: list[tuple[int, int | None]], stride: int) -> bytes:
 @given(processes, st.sampled_from(STRIDES))
 def test_every_layout_is_told_from_the_others(listed: list[tuple[int, int | None]], stride: int) -> None:
     found = parse(pack(listed, stride), len(listed), TOTAL, STRIDES)
+    assert found is not None
+    assert [(one.pid, one.memory) for one in found] == listed
+
+
+@given(processes, st.integers(1, NONE32))
+def test_a_driver_that_leaves_rubbish_in_the_padding_is_read_all_the_same(
+    listed: list[tuple[int, int | None]], padding: int
+) -> None:
+    found = parse(pack(listed, 24, padding), len(listed), TOTAL, STRIDES)
     assert found is not None
     assert [(one.pid, one.memory) for one in found] == listed
 

@@ -111,18 +111,12 @@ class FakeNvml:
 
     def state(self) -> dict[str, Any]:
         """The scenario as its timeline has it at this moment."""
-        due = [step for step in self.scenario.get("timeline", []) if step["t"] <= self.clock() - self._began]
-        if not due:
-            return self.scenario
-        now = copy.deepcopy(self.scenario)
-        for step in due:
-            for path, value in step["set"].items():
-                *head, last = path.split(".")
-                place: Any = now
-                for key in head:
-                    place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
-                place[int(last) if isinstance(place, list) else last] = value
-        return now
+        return state_at(self.scenario, self.elapsed)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it was installed, by its clock."""
+        return self.clock() - self._began
 
     def device(self, handle: int | None, function: str) -> dict[str, Any]:
         """The device behind a handle, unless it answers this function with an error."""
@@ -185,6 +179,22 @@ class FakeNvml:
     def shut_down(self) -> None:
         """nvmlShutdown."""
         self._references -= 1
+
+
+def state_at(scenario: Mapping[str, Any], elapsed: float) -> dict[str, Any]:
+    """A scenario as its timeline has it after so many seconds."""
+    due = [step for step in scenario.get("timeline", []) if step["t"] <= elapsed]
+    if not due:
+        return dict(scenario)
+    now = copy.deepcopy(dict(scenario))
+    for step in due:
+        for path, value in step["set"].items():
+            *head, last = path.split(".")
+            place: Any = now
+            for key in head:
+                place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
+            place[int(last) if isinstance(place, list) else last] = value
+    return now
 
 
 def load(scenario: Mapping[str, Any] | str | Path) -> dict[str, Any]:

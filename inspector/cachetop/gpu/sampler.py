@@ -6,7 +6,6 @@ are told for how long there has been no answer; `stop` and the end of the progra
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +20,6 @@ from cachetop.gpu.records import Gpus
 PATIENCE = 2.0
 """Seconds after which a call counts as one that hangs."""
 _HURRY = 4
-_log = logging.getLogger(__name__)
 
 
 class Source(Protocol):
@@ -111,7 +109,7 @@ class Sampler:
                 try:
                     callback(now)
                 except Exception:
-                    _log.exception("a subscriber to the GPU samples failed")
+                    _log_error("a subscriber to the GPU samples failed")
             if self._open:
                 self._wake.wait(self._interval / _HURRY if _growing(before, now) else self._interval)
             else:
@@ -127,8 +125,14 @@ class Sampler:
             self._open = False
             return Gpus(available=False, reason=str(reason), time=time.time())
         except Exception as error:
-            _log.exception("reading the GPUs failed")
+            _log_error("reading the GPUs failed")
             return Gpus(available=False, reason=f"Reading the GPUs failed: {error!r}.", time=time.time())
+
+
+def _log_error(message: str) -> None:
+    import logging  # only when something fails: a cold start pays for every import
+
+    logging.getLogger(__name__).exception(message)
 
 
 def no_answer(last: Gpus, seconds: float) -> Gpus:

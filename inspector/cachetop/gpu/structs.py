@@ -32,20 +32,21 @@ def parse(raw: bytes, count: int, total: int | None, strides: tuple[int, ...]) -
 
     `total` is the device's memory in bytes, None when unknown.
     """
-    for stride in strides:
-        found = _read(raw, count, total, stride)
-        if found is not None:
-            return found
+    for clean in (True, False):  # a driver need not clear the padding, but one that does tells more
+        for stride in strides:
+            found = _read(raw, count, total, stride, clean)
+            if found is not None:
+                return found
     return None
 
 
-def _read(raw: bytes, count: int, total: int | None, stride: int) -> list[RawProcess] | None:
+def _read(raw: bytes, count: int, total: int | None, stride: int, clean: bool) -> list[RawProcess] | None:
     if len(raw) < stride * count:
         return None
     found = []
     for start in range(0, stride * count, stride):
         pid, padding, memory = struct.unpack_from("<IIQ", raw, start)
-        if not 0 < pid < PID_LIMIT or padding:
+        if not 0 < pid < PID_LIMIT or (clean and padding):
             return None
         if memory != _NONE64 and total is not None and memory > total:
             return None
