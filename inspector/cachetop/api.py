@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cachetop import locations
 
 if TYPE_CHECKING:
+    from cachetop.conversion.cards import Card
     from cachetop.conversion.launch import JobHandle
     from cachetop.conversion.options import Options
     from cachetop.conversion.records import Jobs
@@ -114,14 +115,20 @@ def convert(
     python: str | None = None,
     keep_warm: float = 0,
     options: Options | None = None,
+    vram_budget: int | None = None,
 ) -> JobHandle:
     """Start a Docling conversion in a worker process and return its handle at once.
 
     `handle.wait()` waits for its end, `handle.run()` is its picture so far, `handle.cancel()` asks it to stop.
-    The job goes on when this process ends. `options` come from `cachetop.conversion.options.make`. Raises
-    ValueError with a sentence when it cannot be started.
+    The job goes on when this process ends. `options` come from `cachetop.conversion.options.make`. `vram_budget` is
+    how many bytes of VRAM a worker that is kept may hold, by default what the configuration says. Raises ValueError
+    with a sentence when it cannot be started, ConfigError for a configuration that cannot be used.
     """
+    from cachetop.config import load
     from cachetop.conversion import launch
+
+    if vram_budget is None and keep_warm:
+        vram_budget = load(locations.config_file()).vram_budget
 
     return launch.convert(
         [str(file) for file in files],
@@ -133,4 +140,22 @@ def convert(
         python=python,
         keep_warm=keep_warm,
         options=options,
+        gpus=_cards,
+        vram_budget=vram_budget,
     )
+
+
+def _cards() -> list[Card]:
+    """The real GPUs that torch could number, with what makes one better than another."""
+    from cachetop.conversion.cards import Card
+    from cachetop.gpu.sampler import sample_once
+    from cachetop.gpu.source import NvmlSource
+
+    found = sample_once(NvmlSource(), 2.0).gpus
+    if any(gpu.simulated or gpu.mig or gpu.instances is not None for gpu in found):
+        return []  # a GPU in MIG mode is seen by torch as its instances
+    return [
+        Card(gpu.index, gpu.uuid, gpu.name, gpu.memory.free if gpu.memory else None, gpu.utilization)
+        for gpu in found
+        if gpu.uuid and not gpu.problem
+    ]

@@ -5,6 +5,7 @@
 | `prune.undo` | `"15m"` | how long deleted items can be brought back; `"0s"` keeps nothing |
 | `prune.keep` | `["org/*", "triton/attn_*"]` | globs of repos and kernel entries that never go |
 | `prune.policy` | tables of selectors | what `cachetop prune --policy` removes |
+| `convert.vram-budget` | `"8GB"` | how much VRAM a conversion's worker may hold while it waits for the next job |
 | `app.*` | see `APP` | how the app looks and listens |
 | `keys.*` | `"ctrl+n"` or `["n", "ctrl+n"]` | a command's own keys, by its id, instead of the keymap's |
 """
@@ -53,6 +54,7 @@ APP: dict[str, Setting] = {
 
 _TOP: dict[str, dict[str, type]] = {
     "prune": {"undo": str, "keep": list, "policy": list},
+    "convert": {"vram-budget": str},
     "app": {name: setting.kind for name, setting in APP.items()},
 }
 _NAMES = {str: "a text", bool: "true or false", list: "a list", dict: "a table"}
@@ -71,6 +73,8 @@ class Config:
     keep: tuple[str, ...] = ()
     policy: tuple[dict[str, Any], ...] = field(default=())
     """Each rule's selectors as they are written, checked for their names and types."""
+    vram_budget: int | None = None
+    """Bytes; None for no limit."""
     app: dict[str, Any] = field(default_factory=lambda: {name: one.default for name, one in APP.items()})
     """Every setting of `APP` with its value."""
     keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -100,11 +104,14 @@ def load(path: Path) -> Config:
     prune = told.get("prune", {})
     reader.keys(prune, _TOP["prune"], "prune.")
     reader.texts(prune.get("keep", []), "keep")
+    conversion = told.get("convert", {})
+    reader.keys(conversion, _TOP["convert"], "convert.")
     return Config(
         path,
         undo=reader.span(prune["undo"], "undo") if "undo" in prune else Config(path).undo,
         keep=tuple(prune.get("keep", ())),
         policy=tuple(reader.rule(rule) for rule in prune.get("policy", ())),
+        vram_budget=reader.size(conversion["vram-budget"], "vram-budget") if "vram-budget" in conversion else None,
         app={name: one.default for name, one in APP.items()} | reader.app(told.get("app", {})),
         keys=reader.bindings(told.get("keys", {})),
         told=frozenset(told.get("app", {})),
@@ -158,6 +165,13 @@ class _Reader:
         """A length of time."""
         try:
             return units.parse_span(value)
+        except ValueError as error:
+            raise self._error(key, str(error)) from None
+
+    def size(self, value: str, key: str) -> int:
+        """An amount of bytes."""
+        try:
+            return units.parse_size(value)
         except ValueError as error:
             raise self._error(key, str(error)) from None
 

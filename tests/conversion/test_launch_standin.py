@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,20 +15,12 @@ from cachetop.conversion.events import read
 from cachetop.conversion.folder import JobFolder, create, find
 from cachetop.conversion.interpreters import NoInterpreter
 from cachetop.conversion.launch import JobHandle, attach, convert
-
-STANDIN = Path(__file__).parent.parent / "support" / "standin_worker.py"
+from support.standin import STANDIN, until
 
 
 @pytest.fixture(autouse=True)
 def standin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "WORKER", STANDIN)
-
-
-def until(true: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.02)
 
 
 def gone(pid: int) -> bool:

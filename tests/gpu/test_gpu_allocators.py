@@ -13,6 +13,8 @@ import pytest
 
 from cachetop.conversion.fold import Fold
 from cachetop.conversion.records import Allocated, Job, Load, Run
+from cachetop.conversion.usage import vram_use, weights_on
+from cachetop.conversion.worker.nvml import Nvml
 from cachetop.conversion.worker.vram import Sampler
 from cachetop.gpu.attribution import Attribution
 from cachetop.gpu.holdings import Index
@@ -20,7 +22,6 @@ from cachetop.gpu.processes import Processes
 from cachetop.gpu.records import Process
 from cachetop.gpu.source import NvmlSource
 from cachetop.hub.scan import Scanner
-from cachetop.inventory.live import loaded_on
 from cachetop.locations import Location
 from support import fake_nvml
 from support.gpu_process import GpuProcess, cached_model, inode, scenario_with
@@ -66,6 +67,12 @@ class Cuda:
     def memory_reserved(self, gpu: int) -> int:
         return self.held[gpu][1]
 
+    def max_memory_allocated(self, gpu: int) -> int:
+        return self.held[gpu][0] + MIB // 2
+
+    def reset_peak_memory_stats(self, gpu: int) -> None:
+        """Nothing: the peak follows what is held."""
+
     def mem_get_info(self, gpu: int) -> tuple[int, int]:
         self.asked.append(gpu)
         return 10 * MIB, 100 * MIB
@@ -99,9 +106,34 @@ def test_only_gpus_that_torch_holds_memory_on_are_asked_and_only_changes_told(mo
     for event in recorded.events:
         fold.feed(event)
     assert fold.run().allocators == (
-        Allocated(gpu=0, time=1.0, allocated=MIB, reserved=2 * MIB),
-        Allocated(gpu=1, time=2.0, allocated=6 * MIB, reserved=8 * MIB, uuid="GPU-abc-1"),
+        Allocated(gpu=0, time=1.0, allocated=MIB, reserved=2 * MIB, peak=3 * MIB // 2),
+        Allocated(gpu=1, time=2.0, allocated=6 * MIB, reserved=8 * MIB, uuid="GPU-abc-1", peak=13 * MIB // 2),
     )
+
+
+@pytest.mark.parametrize("stride", [24, 32])
+def test_the_driver_tells_what_the_process_holds_besides_torch(stride: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker reads NVML by itself, in both sizes its lists come in; the rest is the context."""
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=Cuda([(0, 0), (5 * MIB, 8 * MIB)])))
+    other, own = {"pid": 4242, "used": 7 * MIB}, {"pid": "$self", "used": 308 * MIB}
+    recorded = Recorded()
+    scenario = {**scenario_with(other, own), "process_struct": stride}
+    scenario["devices"][0]["uuid"] = "GPU-abc-1"
+    with fake_nvml.driver(scenario) as library:
+        Sampler(recorded, gpu=3, nvml=Nvml(library)).look()  # type: ignore[arg-type]
+        assert Nvml(library).held("GPU-abc-1", 1) is None and Nvml(library).held("GPU-none") is None
+    [event] = recorded.events
+    assert (event["gpu"], event["process"]) == (3, 308 * MIB)
+    fold = Fold(JOB)
+    fold.feed({"event": "phase-started", "phase": "convert", "time": 0.0})
+    fold.feed(
+        {"event": "model-loaded", "repo": "org/m", "bytes": 9, "seconds": 1.0, "device": "cuda:3", "vram": 4 * MIB}
+    )
+    fold.feed(event)
+    [use] = vram_use(fold.run())
+    assert (use.gpu, use.weights, use.context, use.kept) == (3, {"org/m": 4 * MIB}, 300 * MIB, 3 * MIB)
+    assert use.phases == {"convert": 90 * MIB} and use.peak == 90 * MIB
+    assert use.activations == 3 * MIB // 2, "the most in tensors, less the weights"
 
 
 def test_an_event_without_the_allocator_tells_none() -> None:
@@ -116,7 +148,7 @@ def test_what_loads_added_is_summed_or_unknown() -> None:
 
     def loaded(*changes: dict[str, Any], gpu: int = 0) -> int | None:
         loads = tuple(msgspec.structs.replace(load, **change) for change in changes)
-        return loaded_on(Run(job=JOB, device="cuda:0", loads=loads), gpu)
+        return sum(weights_on(Run(job=JOB, device="cuda:0", loads=loads), gpu).values()) or None
 
     one, two = {"device": "cuda:0", "vram": 3}, {"device": None, "vram": 4}
     assert loaded(one, two) == 7

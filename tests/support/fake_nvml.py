@@ -236,6 +236,14 @@ def _count(fake: FakeNvml, name: str, out: int) -> None:
     _put(out, "I", len(fake.state()["devices"]))
 
 
+@_entry(ctypes.c_char_p, _PTR, names=("nvmlDeviceGetHandleByUUID",))
+def _handle_by_uuid(fake: FakeNvml, name: str, uuid: bytes, out: int) -> None:
+    known = [device.get("uuid") for device in fake.state()["devices"]]
+    if uuid.decode() not in known:
+        raise Fault("NOT_FOUND")
+    _put(out, "Q", _FIRST_HANDLE + known.index(uuid.decode()))
+
+
 @_entry(_UINT, _PTR, names=("nvmlDeviceGetHandleByIndex_v2",))
 def _handle(fake: FakeNvml, name: str, index: int, out: int) -> None:
     devices = fake.state()["devices"]

@@ -3,6 +3,7 @@
 Run as `PYTHON standin_worker.py JOBDIR`. The name of the job's first file says what it does: `good`, `exit`
 (leaves with status 7 after a word on stderr), `torn` (dies in the middle of a line), `late` (never takes the
 job up), `hang` (works until SIGTERM), `deaf` (ignores SIGTERM), `slow` (emits pages until cancelled).
+It takes its turn on a GPU as the worker does.
 """
 
 import fcntl
@@ -12,6 +13,10 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from cachetop.conversion.worker.turn import Turn, cards
 
 folder = Path(sys.argv[1])
 job = json.loads((folder / "job.json").read_text())
@@ -39,6 +44,10 @@ fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 os.write(lock, f"{os.getpid()}\n".encode())
 signal.signal(signal.SIGTERM, signal.SIG_IGN if word == "deaf" else lambda *_: finish("cancelled"))
 emit("job-started", files=job["files"], pipeline="native", device="cpu", python=sys.executable, versions={}, start=None)
+recorder: Any = SimpleNamespace(emit=emit, job=job["id"])
+control: Any = SimpleNamespace(check=lambda: None)
+turn = Turn(recorder)
+turn.take(cards(job.get("gpus")), None, control, lock)
 emit("phase-started", phase="import")
 emit("phase-finished", phase="import", seconds=0.25)
 if word == "exit":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -39,7 +40,8 @@ def resident(tmp_path_factory: pytest.TempPathFactory, papers: dict[int, Path], 
         name: make_job(folder / name, [papers[40 if name == "long" else 1]], **options)
         for name in ("second", "long", "after")
     }
-    first = make_job(folder / "first", [papers[1]], keep_warm=60, **options)
+    gpu = {"index": 1, "uuid": "GPU-0", "name": "a GPU", "free": None, "lock": str(folder / "GPU-0.lock")}
+    first = make_job(folder / "first", [papers[1]], keep_warm=60, **options, gpus=[gpu])
     other = make_job(folder / "other", [papers[1]], pipeline="vlm")
     env = environment(folder / "home", HF_HOME=str(tiny_hub))
     answers = {}
@@ -48,6 +50,8 @@ def resident(tmp_path_factory: pytest.TempPathFactory, papers: dict[int, Path], 
         answers["busy"] = ask(socket, cmd="convert", job=str(jobs["second"]))
         worker.finished()
         mode = socket.stat().st_mode
+        with (folder / "GPU-0.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it runs on the CPU: others may have the GPU
         answers["convert"] = ask(socket, cmd="convert", job=str(jobs["second"]))
         worker.finished(jobs["second"])
         status = ask(socket, cmd="status")
@@ -101,6 +105,15 @@ def test_every_stage_of_every_page_is_timed(resident: Resident) -> None:
     [page] = named(resident.first, "page-finished")
     spent = sum(event["seconds"] for event in named(resident.first, "stage-finished") if event["page"] == 1)
     assert page["seconds"] == pytest.approx(spent, abs=1e-4)
+
+
+def test_it_takes_its_turn_on_a_gpu_before_it_imports_torch(resident: Resident) -> None:
+    names = [event["event"] for event in resident.first]
+    [gpu] = named(resident.first, "gpu")
+    assert (gpu["index"], gpu["uuid"], gpu["waited"]) == (1, "GPU-0", 0.0)
+    assert names.index("gpu") < names.index("phase-started")
+    [device] = named(resident.first, "device")
+    assert device["chosen"] == "cpu" and device["checks"], "it had one, and there was no driver for it"
 
 
 def test_every_hook_is_listed(resident: Resident) -> None:

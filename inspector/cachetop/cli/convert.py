@@ -27,6 +27,9 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="SECONDS",
         help="keep the worker that long after its last job",
     )
+    verb.add_argument(
+        "--vram-budget", type=_size, metavar="SIZE", help="a worker that holds more VRAM than this is not kept"
+    )
     _docling(verb)
     verb.add_argument(
         "--run-cold",
@@ -93,13 +96,23 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _size(text: str) -> int:
+    from cachetop.base.units import parse_size
+
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def run(args: argparse.Namespace) -> int:
     """Start the job and follow it to its end."""
+    from cachetop.api import convert
     from cachetop.base.record import why
     from cachetop.cli.follow import follow
     from cachetop.cli.table import emit
+    from cachetop.config import ConfigError
     from cachetop.conversion import options
-    from cachetop.conversion.launch import convert
     from cachetop.conversion.records import Jobs
     from cachetop.conversion.workers import workers
 
@@ -123,8 +136,9 @@ def run(args: argparse.Namespace) -> int:
             python=args.python,
             keep_warm=args.keep_warm,
             options=asked,
+            vram_budget=args.vram_budget,
         )
-    except ValueError as error:
+    except (ValueError, ConfigError) as error:
         raise Refused(str(error)) from error
     except OSError as error:
         raise Refused(f"the job could not be started: {error.filename or ''} {why(error)}", FAILED) from error

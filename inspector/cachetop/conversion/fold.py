@@ -20,7 +20,6 @@ from cachetop.conversion.growing import Grown
 from cachetop.conversion.records import (
     PHASES,
     STARTS,
-    Allocated,
     Document,
     Download,
     Job,
@@ -32,10 +31,8 @@ from cachetop.conversion.records import (
     Stage,
     Tokens,
 )
+from cachetop.conversion.usage import VramFold
 from cachetop.conversion.values import STATES, count, mapping, number, sentence, sequence, text
-
-_MOST_SAMPLES = 4096
-_MOST_GPUS = 64
 
 
 class Fold:
@@ -57,8 +54,7 @@ class Fold:
         self._fetched: dict[tuple[str, str], int] = {}
         self._stages: Grown[Stage] = Grown()
         self._pages: Grown[tuple[int, float, bool]] = Grown()
-        self._vram: Grown[tuple[float, int, int]] = Grown()
-        self._allocators: dict[int, Allocated] = {}
+        self._vram = VramFold()
         self._inactive: Grown[tuple[str, str]] = Grown()
         self._notices: Grown[Notice] = Grown()
         self._tokens: Grown[Tokens] = Grown()
@@ -122,14 +118,17 @@ class Fold:
             tokens=self._tokens.frozen(),
             waiting=facts.get("waiting"),
             dropped=facts.get("dropped"),
-            vram=self._vram.frozen(),
-            allocators=tuple(self._allocators[gpu] for gpu in sorted(self._allocators)),
+            vram=self._vram.samples.frozen(),
+            phase_vram=self._vram.phases(),
+            allocators=self._vram.allocators(),
             hooks_inactive=self._inactive.frozen(),
             notices=self._notices.frozen(),
             compile_note=facts.get("compile_note"),
             finished=facts.get("finished"),
             device=facts.get("device"),
             checks=facts.get("checks", ()),
+            gpu=facts.get("gpu"),
+            queued=facts.get("queued"),
             pipeline=facts.get("pipeline"),
             pipeline_reason=facts.get("pipeline_reason"),
             reason=facts.get("reason"),
@@ -283,6 +282,12 @@ class Fold:
 
     def _waited(self, event: Event, moment: float) -> None:
         self._facts["waiting"] = parts.waiting(event, moment)
+        if event.get("stage") == "gpu":
+            self._facts["queued"] = sentence(event.get("message"))
+
+    def _given(self, event: Event, moment: float) -> None:
+        self._facts["gpu"] = parts.gpu(event)
+        self._facts.pop("waiting", None)
 
     def _dropped(self, event: Event, moment: float) -> None:
         self._facts["dropped"] = count(event.get("bytes"))
@@ -324,16 +329,7 @@ class Fold:
         )
 
     def _used(self, event: Event, moment: float) -> None:
-        gpu, used = count(event.get("gpu")), count(event.get("used"))
-        if gpu is not None and used is not None:
-            if len(self._vram.items) >= _MOST_SAMPLES:
-                del self._vram.items[1::2]
-            self._vram.append((moment, gpu, used))
-        allocated, reserved = count(event.get("allocated")), count(event.get("reserved"))
-        if gpu is not None and gpu < _MOST_GPUS and allocated is not None and reserved is not None:
-            self._allocators[gpu] = Allocated(
-                gpu=gpu, time=moment, allocated=allocated, reserved=reserved, uuid=text(event.get("uuid"))
-            )
+        self._vram.feed(event, moment, [name for name, spans in self._spans.items() if spans[-1][1] is None])
 
     def _notice(self, event: Event, moment: float) -> None:
         self._notices.append(parts.notice(event, moment))
@@ -379,6 +375,7 @@ _TAKERS: dict[str, Callable[[Fold, Event, float], None]] = {
     "warning": Fold._notice,
     "error": Fold._notice,
     "device": Fold._device,
+    "gpu": Fold._given,
     "pipeline": Fold._pipeline,
     "compile-note": Fold._compile_note,
 }

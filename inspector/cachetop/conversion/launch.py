@@ -12,13 +12,13 @@ import secrets
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cachetop.base.hostile import clean
 from cachetop.base.record import why
-from cachetop.conversion import cancel, death, environment, interpreters, workers
+from cachetop.conversion import cancel, cards, death, environment, interpreters, workers
 from cachetop.conversion.events import Event, Tail
 from cachetop.conversion.folder import JobFolder, create, find, tidy
 from cachetop.conversion.history import picture
@@ -124,6 +124,8 @@ def convert(
     keep_warm: float = 0,
     options: Options | None = None,
     env: Mapping[str, str] | None = None,
+    gpus: Callable[[], Sequence[cards.Card]] = tuple,
+    vram_budget: int | None = None,
 ) -> JobHandle:
     """Start converting `files` and return at once.
 
@@ -132,6 +134,9 @@ def convert(
     overwritten without `force`. `python` is the interpreter that has docling (default: see
     `interpreters.choose`). With `keep_warm` the worker stays that many seconds after its last job, models
     loaded; a worker that fits is used whether asked for or not, and one that is busy takes the job when it is done.
+    `gpus` tells which GPUs there are, and is asked only where one may be used: one worker runs on each, so a job
+    takes an idle worker that fits, else a GPU without a worker, else that of an idle worker, which is ended, and
+    else waits. `vram_budget` is how many bytes of VRAM a worker may hold while it waits for the next job.
     `options` (see `options.make`) are docling's switches, pages, a password, a cold start; a cold run never goes to
     a resident worker and never becomes one. `env` stands in for this process's environment.
 
@@ -141,7 +146,7 @@ def convert(
     """
     given = environment.for_worker(os.environ if env is None else env)
     asked = options or Options()
-    spec = {**_spec(files, pipeline, device, to, output, force, keep_warm), **asked.spec()}
+    spec = {**_spec(files, pipeline, device, to, output, force, keep_warm), **asked.spec(), "vram_budget": vram_budget}
     chosen = interpreters.choose(python, given)
     if python is not None:
         _remember(chosen.path)
@@ -155,8 +160,16 @@ def convert(
     if asked.cold:
         given |= fresh_folders(folder.path / "kernels")
     spec["roots"] = environment.watched_roots(given)
-    if not asked.cold and _hand_over(folder, spec, group):
+    there = list(workers.live())
+    fitting = [] if asked.cold else [one for one in there if one.id.startswith(group + "-") and "busy" in one.answer]
+    if _hand_over(folder, spec, [one for one in fitting if one.answer["busy"] is not True]):
         return JobHandle(folder)
+    known = cards.usable(gpus(), device, given) if device != "cpu" and pipeline != "native" else []
+    choices = cards.ordered(known, there)
+    # on CPUs too a busy worker that fits is waited for; another process would only get in its way
+    if not (choices and choices[0].free_to_take) and _hand_over(folder, spec, fitting):
+        return JobHandle(folder)
+    spec["gpus"] = [card.spec() for card in choices]
     folder.rewrite(spec)
     return JobHandle(folder, _spawn(chosen.path, folder, given))
 
@@ -212,9 +225,8 @@ def _remember(python: str) -> None:
         pass  # a convenience; the job itself says what is wrong with the state folder
 
 
-def _hand_over(folder: JobFolder, spec: dict[str, Any], group: str) -> bool:
-    """Give the job to a resident worker that fits: to an idle one, else one queues it. Whether one took it."""
-    fitting = [one for one in workers.live() if one.id.startswith(group + "-") and "busy" in one.answer]
+def _hand_over(folder: JobFolder, spec: dict[str, Any], fitting: Iterable[workers.Live]) -> bool:
+    """Give the job to one of these workers, the idle ones first; a busy one queues it. Whether one took it."""
     for one in sorted(fitting, key=lambda one: one.answer["busy"] is True):
         folder.rewrite({**spec, "worker": one.id, "socket": str(one.path)})
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cachetop.conversion.events import Event
-from cachetop.conversion.records import Check, KernelSeen, Notice, Tokens, Waiting
+from cachetop.conversion.records import Check, KernelSeen, Notice, TakenGpu, Tokens, Waiting
 from cachetop.conversion.values import count, mapping, number, sentence, sequence, text
 
 _MOST_PAGES = 64
@@ -44,6 +44,20 @@ def waiting(event: Event, moment: float) -> Waiting:
         pages=_pages(event),
         seconds=number(event.get("seconds")) or 0.0,
         time=moment,
+    )
+
+
+def gpu(event: Event) -> TakenGpu | None:
+    """`gpu`."""
+    index = count(event.get("index"))
+    if index is None:
+        return None
+    return TakenGpu(
+        index=index,
+        uuid=text(event.get("uuid")),
+        name=text(event.get("name")),
+        waited=number(event.get("waited")) or 0.0,
+        message=sentence(event.get("message")),
     )
 
 

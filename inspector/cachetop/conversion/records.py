@@ -187,6 +187,40 @@ class Allocated(Record, frozen=True):
     reserved: int
     """Taken from the driver: the tensors and what is kept for the next ones."""
     uuid: str | None = None
+    process: int | None = None
+    """What the process held by the driver's account: `reserved`, its context and other libraries."""
+    peak: int | None = None
+    """The most that was in tensors at one moment, so far."""
+
+
+class VramUse(Record, frozen=True):
+    """What a run held on one GPU, in bytes; None where it was not measured."""
+
+    gpu: int
+    before: int
+    """Used on the whole GPU when the run first looked."""
+    peak: int
+    """The most that was used on the whole GPU."""
+    phases: dict[str, int]
+    """Phase -> the most that was used on the whole GPU while it went on."""
+    weights: dict[str, int]
+    """Model -> what loading it added."""
+    activations: int | None
+    """The most that was in tensors at one moment, less the weights: activations, a language model's context cache."""
+    kept: int | None
+    """What torch's allocator kept in the end for the next tensors."""
+    context: int | None
+    """What the process held besides torch's memory: the CUDA context, its kernels, other libraries' workspaces."""
+
+
+class TakenGpu(Record, frozen=True):
+    """The GPU a job was given, NVML's index, and how long it waited for it (seconds)."""
+
+    index: int
+    uuid: str | None
+    name: str | None
+    waited: float
+    message: str | None
 
 
 class Check(Record, frozen=True):
@@ -225,6 +259,8 @@ class Run(Record, frozen=True):
     """Bytes of weights that were dropped from RAM on purpose before the run, which measures a cold start."""
     vram: tuple[tuple[float, int, int], ...] = ()
     """(time, gpu, used) samples."""
+    phase_vram: tuple[tuple[int, str, int], ...] = ()
+    """(gpu, phase, the most that was used while it went on)."""
     allocators: tuple[Allocated, ...] = ()
     """The newest of each GPU, by torch's index."""
     hooks_inactive: tuple[tuple[str, str], ...] = ()
@@ -235,6 +271,10 @@ class Run(Record, frozen=True):
     device: str | None = None
     """The device that was chosen; None until the worker has told."""
     checks: tuple[Check, ...] = ()
+    gpu: TakenGpu | None = None
+    """The GPU it was given; None on a CPU, and where torch alone chose."""
+    queued: str | None = None
+    """Who had the GPUs while it waited for one, in words."""
     pipeline: str | None = None
     """The pipeline that was chosen, and why; None until the worker has told."""
     pipeline_reason: str | None = None
@@ -296,6 +336,8 @@ class JobReport(Record, frozen=True, kw_only=True):
     """Stage -> seconds summed over the pages. Stages of different pages overlap, so their sum may exceed `convert`."""
     models: tuple[Load, ...]
     kernels: tuple[KernelSeen, ...]
+    vram: tuple[VramUse, ...]
+    """One for each GPU that was seen; empty on a CPU."""
     pages: int
     documents: tuple[Document, ...]
     notices: tuple[Notice, ...]

@@ -13,6 +13,7 @@ from cachetop.conversion.compare import compare, exclusive, first_calls, phases
 from cachetop.conversion.folder import find
 from cachetop.conversion.history import picture, previous
 from cachetop.conversion.records import Advice, Comparison, Examined, JobReport, Run, Verdict
+from cachetop.conversion.usage import vram_use
 
 _WORTH = 0.25
 """The share of a run above which saving it is worth a word."""
@@ -72,6 +73,7 @@ def report(run: Run, other: Run | None = None) -> JobReport:
         stages=dict(sorted(stages.items(), key=lambda item: -item[1])),
         models=run.loads,
         kernels=run.kernels,
+        vram=vram_use(run),
         pages=pages(run),
         documents=run.documents,
         notices=run.notices,
@@ -100,6 +102,11 @@ def _verdict(run: Run, stages: dict[str, float]) -> Iterator[Verdict]:
         message = f"most of the time, {share:.0%}, went into {_PHASE_WORDS[name]}"
         yield Verdict(cause="largest", seconds=times[name], message=message)
     yield from _start(run)
+    if run.gpu is not None and run.gpu.waited > 0:
+        message = (
+            f"it waited {units.duration(run.gpu.waited)} for GPU {run.gpu.index}: {run.queued or 'all were taken'}"
+        )
+        yield Verdict(cause="queue", seconds=run.gpu.waited, message=message)
     if times.get("import"):
         of = f", {times['import'] / run.job.seconds:.0%} of the run" if run.job.seconds else ""
         message = f"importing libraries took {units.duration(times['import'])}{of}; every new process pays it"
@@ -120,6 +127,20 @@ def _verdict(run: Run, stages: dict[str, float]) -> Iterator[Verdict]:
         yield Verdict(cause="convert", seconds=took, message=message)
     yield from _first(run)
     yield from _tokens(run)
+    yield from _vram(run)
+
+
+def _vram(run: Run) -> Iterator[Verdict]:
+    for use in vram_use(run):
+        phase = max(use.phases, key=lambda name: use.phases[name], default=None)
+        message = f"GPU {use.gpu} held at most {units.memory(use.peak)}" + (
+            f", while {_PHASE_WORDS[phase]}" if phase else ""
+        )
+        known = (
+            ("weights", sum(use.weights.values()) or None), ("activations", use.activations), ("context", use.context),
+        )  # fmt: skip
+        parts = [f"{name} {units.memory(held)}" for name, held in known if held is not None]
+        yield Verdict(cause="vram", seconds=None, message=message + (f": {', '.join(parts)}" if parts else ""))
 
 
 def _first(run: Run) -> Iterator[Verdict]:

@@ -80,17 +80,22 @@ def fingerprint(python: str, spec: Mapping[str, Any], env: Mapping[str, str]) ->
 
 def socket_path(worker: str) -> Path:
     """The socket of a new worker; its folder exists afterwards. Raises OSError, Unsafe among them."""
-    folder = _folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _check(folder)
-    return folder / f"{worker}.sock"
+    return private_folder() / f"{worker}.sock"
 
 
-def _folder() -> Path:
+def private_folder() -> Path:
+    """`folder`, which exists afterwards and is the user's own. Raises OSError, Unsafe among them."""
+    there = folder()
+    there.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _check(there)
+    return there
+
+
+def folder() -> Path:
     """The runtime folder, or the short one in /tmp where its path leaves no room for a socket's name."""
-    folder = runtime_dir()
-    room = LONGEST_PATH - len(os.fsencode(folder)) - len("/01234567-89ab.sock")
-    return folder if room >= 0 else Path(f"/tmp/cachetop-{os.getuid()}")
+    there = runtime_dir()
+    room = LONGEST_PATH - len(os.fsencode(there)) - len("/01234567-89ab.sock")
+    return there if room >= 0 else Path(f"/tmp/cachetop-{os.getuid()}")
 
 
 def _check(folder: Path) -> None:
@@ -101,14 +106,14 @@ def _check(folder: Path) -> None:
 
 def live() -> Iterator[Live]:
     """Every listening worker of this user. Sockets nobody listens on any more are removed."""
-    folder = _folder()
+    there = folder()
     try:
-        _check(folder)
-        names = sorted(name for name in os.listdir(folder) if name.endswith(".sock"))
+        _check(there)
+        names = sorted(name for name in os.listdir(there) if name.endswith(".sock"))
     except OSError:
         return
     for name in names:
-        found = _ask_status(folder / name)
+        found = _ask_status(there / name)
         if found:
             yield found
 
@@ -177,10 +182,11 @@ def unload(worker: str | None = None, patience: float = 5.0) -> tuple[str, ...]:
         if len(chosen) != 1:
             there = ", ".join(one.id for one in every) or "none"
             raise LookupError(f"there is no one resident worker {clean(worker)}; there are: {there}")
-    return tuple(one.id for one in chosen if _end(one, patience))
+    return tuple(one.id for one in chosen if end(one, patience))
 
 
-def _end(one: Live, patience: float) -> bool:
+def end(one: Live, patience: float = 5.0) -> bool:
+    """Unload one worker, by signals if it does not obey; whether it is gone."""
     try:
         with Held(one.pid) as process:
             # the number counts only while the process behind it still listens

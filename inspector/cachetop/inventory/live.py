@@ -8,6 +8,7 @@ from typing import Any
 
 from cachetop import locations
 from cachetop.conversion.records import Jobs, Run
+from cachetop.conversion.usage import weights_on
 from cachetop.gpu.attribution import Attribution
 from cachetop.gpu.detail import ProcessDetail
 from cachetop.gpu.records import Gpus, Process
@@ -165,19 +166,5 @@ class Inventory:
         for one in run.allocators:
             self._attribution.report_allocator(pid, None, one.allocated, one.reserved, one.uuid, one.time)
             if run.loads:  # a resident worker that loads nothing still has what it loaded before
-                known = None if run.start == "resident" else loaded_on(run, one.gpu)
+                known = None if run.start == "resident" else sum(weights_on(run, one.gpu).values()) or None
                 self._attribution.report_weights(pid, None, known, one.uuid)
-
-
-def loaded_on(run: Run, gpu: int) -> int | None:
-    """Bytes that a run's loads added on torch's GPU `gpu`; None while one loads, or where one was not measured."""
-    total = 0
-    for load in run.loads:
-        if load.seconds is None:
-            return None
-        place = load.device or (run.device if load.vram else None)
-        if place in ("cuda", f"cuda:{gpu}"):
-            if not load.vram:
-                return None
-            total += load.vram
-    return total or None

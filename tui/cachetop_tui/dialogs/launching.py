@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cachetop.api import convert
 from cachetop.base.hostile import show
 from cachetop.base.record import why
-from cachetop.conversion.launch import JobHandle, convert
+from cachetop.config import ConfigError
+from cachetop.conversion.launch import JobHandle
 from cachetop.conversion.options import Options
 
 _PLAIN = Options()
@@ -46,7 +48,7 @@ def start(request: StartRequest) -> JobHandle:
             keep_warm=request.keep_warm,
             options=request.options,
         )
-    except ValueError as error:
+    except (ValueError, ConfigError) as error:
         raise NotStarted(show(str(error))) from error
     except OSError as error:
         where = f"{show(str(error.filename))}: " if error.filename else ""

@@ -4,6 +4,9 @@ import importlib
 import os
 import stat
 
+from .choose import CannotRun
+from .downloads import NotFetched
+
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 MEMORY_HINT = "Free memory or give the job more; fewer pages at a time or a smaller pipeline (native) need less."
 _MEMORY = (
@@ -25,6 +28,24 @@ def out_of_memory(error: object) -> bool:
         return True
     text = str(error).lower()
     return any(said in text for said in _MEMORY)
+
+
+def broken(error: BaseException) -> Complaint:
+    """An exception that ended the job, by the most telling one among those it was raised from."""
+    chain, seen = error, [error]
+    while (chain.__cause__ or chain.__context__) and len(seen) < 20:
+        chain = chain.__cause__ or chain.__context__  # type: ignore[assignment]
+        seen.append(chain)
+    if any(out_of_memory(one) for one in seen):
+        return "Memory ran out; the job was given up.", MEMORY_HINT
+    for one in seen:
+        if isinstance(one, (NotFetched, CannotRun)):
+            return str(one), one.hint
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return (
+        f"The conversion broke off: {type(error).__name__}: {lines[0] if lines else 'no message'}",
+        "The whole traceback is in stderr.log in the job's folder.",
+    )
 
 
 def problem(path: str) -> str | None:

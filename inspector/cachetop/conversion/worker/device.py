@@ -22,6 +22,13 @@ class Choice:
     sm: str | None = None
     sm_shipped: bool | None = None
     """Whether torch's own kernels cover this GPU; None on a CPU."""
+    gpu: int | None = None
+    """NVML's index of the one GPU this process sees; None where torch's numbering is all that is known."""
+
+    @property
+    def shown(self) -> str:
+        """The device as people know it: a GPU by NVML's index where that is known."""
+        return f"cuda:{self.gpu}" if self.cuda and self.gpu is not None else self.chosen
 
     def note(self, check: str, ok: bool, message: str) -> bool:
         """Add one check; returns `ok`."""
@@ -34,13 +41,15 @@ class Choice:
         return self.chosen.startswith("cuda")
 
 
-def choose(asked: str, weights: int | None, runs_models: bool = True) -> Choice:
+def choose(asked: str, weights: int | None, runs_models: bool = True, gpu: int | None = None) -> Choice:
     """Decide for `asked` (auto, cpu, cuda, cuda:N); `weights` is the bytes the models take, None unknown.
+
+    With `gpu`, NVML's index, this process sees that one GPU only, which is torch's first.
 
     Raises NoDevice when CUDA is asked for by name and is missing, ValueError for an unknown name. torch is
     imported only when a driver is there to use it with.
     """
-    choice = Choice(asked)
+    choice = Choice(asked, gpu=gpu)
     named = _NAMES.match(asked)
     if not named:
         raise ValueError(f"The device {asked!r} is unknown; choose auto, cpu, cuda or cuda:N.")
@@ -50,7 +59,7 @@ def choose(asked: str, weights: int | None, runs_models: bool = True) -> Choice:
     if asked == "auto" and not runs_models:
         choice.note("models", True, "The native pipeline runs no model, so no GPU is needed.")
         return choice
-    index = int(named[1] or 0)
+    index = 0 if gpu is not None else int(named[1] or 0)
     usable = _driver(choice) and _torch(choice, index) and _memory(choice, index, weights)
     if usable:
         choice.chosen = f"cuda:{index}"

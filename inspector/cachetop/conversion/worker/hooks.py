@@ -54,6 +54,8 @@ class ModelWatch:
         self.inactive: list[dict[str, str]] = []
         self.names: list[str] = []
         """Repos or files of the models that were loaded, for the worker's status."""
+        self.gpu: int | None = None
+        """NVML's index of the one GPU this process sees, where that is known: devices are told by it."""
         self.forget()
 
     def forget(self) -> None:
@@ -151,9 +153,12 @@ class ModelWatch:
         self.names.append(load.repo or os.path.basename(load.path or "?"))
         self._recorder.emit(
             "model-loaded", repo=load.repo, path=load.path, revision=load.revision, bytes=load.bytes,
-            parameters=load.parameters, seconds=round(load.seconds, 6), device=load.device, vram=grown,
+            parameters=load.parameters, seconds=round(load.seconds, 6), device=self._shown(load.device), vram=grown,
         )  # fmt: skip
         self._recorder.end("load")
+
+    def _shown(self, device: str | None) -> str | None:
+        return f"cuda:{self.gpu}" if self.gpu is not None and device and device.startswith("cuda") else device
 
     # the hooks
 
@@ -232,7 +237,7 @@ class ModelWatch:
                     repo=load.repo,
                     bytes=size,
                     seconds=round(seconds, 6),
-                    **{"from": before, "to": after},
+                    **{"from": self._shown(before), "to": self._shown(after)},
                 )
             self.settle(model)
             return result

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
+from .turn import Card, cards
+
 PIPELINES = ("auto", "standard", "vlm", "native", "offline")
 EXTENSIONS = {"md": ".md", "json": ".json", "html": ".html", "text": ".txt", "doctags": ".doctags"}
 SWITCHES = (
@@ -39,6 +41,10 @@ class Job:
     """First and last page to convert, counted from 1; None for all."""
     cold: bool = False
     """Whether the weights are to be dropped from the page cache before they are read."""
+    gpus: tuple[Card, ...] = ()
+    """The GPUs it may have, best first; without any, torch's numbering decides."""
+    vram_budget: int | None = None
+    """Bytes of VRAM the worker may hold while it waits for the next job; None for no limit."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -101,7 +107,22 @@ def load(folder: str) -> Job:
         docling=_docling(told.get("docling") or {}, path),
         page_range=_range(told.get("page_range"), path),
         cold=bool(told.get("cold")),
+        gpus=_gpus(told.get("gpus"), path),
+        vram_budget=_bytes(told.get("vram_budget"), path),
     )
+
+
+def _gpus(told: Any, path: str) -> tuple[Card, ...]:
+    try:
+        return cards(told)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} describes a GPU that makes no sense: {error!r}.") from None
+
+
+def _bytes(told: Any, path: str) -> int | None:
+    if told is None or (type(told) is int and told >= 0):
+        return told
+    raise ValueError(f"{path} has a VRAM budget of {told!r}; it is a number of bytes.")
 
 
 def _docling(told: Any, path: str) -> dict[str, Any]:

@@ -16,10 +16,9 @@ import traceback
 from typing import Any
 
 from . import choose, cold, device, pipelines, vram
-from .complaints import MEMORY_HINT, out_of_memory, paged, problem
+from .complaints import broken, paged, problem
 from .control import Cancelled, Control
 from .convert import Conversion, refuse
-from .downloads import NotFetched
 from .held import send_output_to, take_lock
 from .hooks import ModelWatch
 from .job import Job, load
@@ -27,6 +26,7 @@ from .kernels import KernelWatch
 from .record import Recorder
 from .serve import Server
 from .stages import StageWatch
+from .turn import Turn
 
 _CODES = {"success": 0, "partial": 1, "failed": 1, "cancelled": 130}
 
@@ -52,6 +52,7 @@ class Worker:
             self.recorder, ModelWatch(self.recorder), StageWatch(self.recorder), KernelWatch(self.recorder)
         )
         self.control = Control(self.recorder, self.close)
+        self.turn = Turn(self.recorder)
         self.engine: pipelines.Engine | None = None
         self.options: dict[str, Any] = {}
         self._queue: queue.Queue[Job | None] = queue.Queue()
@@ -64,6 +65,8 @@ class Worker:
         self._given_up: set[str] = set()
         self._first: Job | None = None
         self._keep_warm = 0.0
+        self._lock = -1
+        """That of the job at hand."""
         self._idle_since = time.monotonic()
         self._memory = bytearray(1 << 20)
         self._start: str | None = None
@@ -139,7 +142,8 @@ class Worker:
             "id": first.worker if first else None,
             "pid": os.getpid(),
             "python": sys.executable,
-            "device": engine.device.chosen if engine else None,
+            "device": engine.device.shown if engine else None,
+            "gpu": self.turn.card.uuid if self.turn.card else None,
             "pipeline": engine.pipeline if engine else None,
             "models": list(dict.fromkeys(self.watches.models.names)),
             "idle_seconds": None if busy else round(time.monotonic() - self._idle_since, 3),
@@ -200,6 +204,7 @@ class Worker:
             print(f"The job {job.id} cannot be locked, another worker may run it: {error}", file=sys.stderr)
             self._release()
             return 2
+        self._lock = lock
         try:
             self.control.begin()
             self.recorder.open(os.path.join(job.folder, "events.jsonl"), job.id)
@@ -230,6 +235,7 @@ class Worker:
             try:
                 if status in ("success", "partial"):
                     self._note()
+                self._mind_budget(job)
             finally:
                 self._release()
                 self.recorder.finish(status, start, why, reason)
@@ -259,7 +265,7 @@ class Worker:
             self._say(engine)
         over = threading.Event()
         self.watches.stages.watch(over)
-        sampler = vram.sample(self.recorder) if engine.device.cuda else None
+        sampler = vram.sample(self.recorder, engine.device.gpu) if engine.device.cuda else None
         engine.unlock(password)
         try:
             if needs_models and not engine.ready and engine.formats:
@@ -294,8 +300,16 @@ class Worker:
         self.recorder.emit("pipeline", asked=picked.asked, chosen=picked.chosen, reason=picked.reason)
         if job.cold:
             self._cool(picked.chosen)
+        if picked.chosen != "native":
+            self.turn.take(job.gpus, picked.weights, self.control, self._lock)
+        card = self.turn.card
         with self.recorder.phase("import"):
-            chosen = device.choose(job.device, picked.weights, picked.chosen != "native")
+            chosen = device.choose(
+                job.device, picked.weights, picked.chosen != "native", None if card is None else card.index
+            )
+            if not chosen.cuda:
+                self.turn.leave()
+            self.watches.models.gpu = chosen.gpu
             self.control.check()
             engine = pipelines.build(picked, chosen, job, self.watches)
         self._say(engine)
@@ -318,7 +332,7 @@ class Worker:
     def _say(self, engine: pipelines.Engine) -> None:
         """Every job tells its device and its hooks, a resident worker's too."""
         chosen = engine.device
-        self.recorder.emit("device", asked=chosen.asked, chosen=chosen.chosen, checks=chosen.checks, sm=chosen.sm)
+        self.recorder.emit("device", asked=chosen.asked, chosen=chosen.shown, checks=chosen.checks, sm=chosen.sm)
         models = self.watches.models
         stages = [] if any(entry["name"] == "stages" for entry in engine.inactive) else ["stages"]
         self.recorder.emit(
@@ -343,6 +357,18 @@ class Worker:
             self._idle_since, self._busy = time.monotonic(), None
             self._closed = self._closed or ((self._keep_warm <= 0 or self.engine is None) and not self._waiting)
 
+    def _mind_budget(self, job: Job) -> None:
+        """A worker that would wait for the next job with more VRAM than it may have does not wait."""
+        held = vram.kept() if job.vram_budget is not None and self._keep_warm > 0 else None
+        if held is not None and job.vram_budget is not None and held > job.vram_budget:
+            self._keep_warm = 0
+            self.recorder.emit(
+                "warning",
+                message=f"This worker is not kept: it holds {held >> 20} MiB of VRAM, and the budget for resident "
+                f"workers is {job.vram_budget >> 20} MiB.",
+                hint="Raise convert.vram-budget in config.toml, or --vram-budget, to keep it for the next run.",
+            )
+
     def _note(self) -> None:
         """Say why nothing was compiled, if nothing was."""
         watch, engine = self.watches.kernels, self.engine
@@ -355,23 +381,8 @@ class Worker:
     def _explain(self, error: BaseException) -> None:
         """An exception as a sentence; its traceback goes to stderr.log."""
         traceback.print_exception(type(error), error, error.__traceback__)
-        chain, seen = error, [error]
-        while (chain.__cause__ or chain.__context__) and len(seen) < 20:
-            chain = chain.__cause__ or chain.__context__  # type: ignore[assignment]
-            seen.append(chain)
         self.engine = None
-        known = next((one for one in seen if isinstance(one, (NotFetched, choose.CannotRun))), None)
-        if any(out_of_memory(one) for one in seen):
-            self._error("Memory ran out; the job was given up.", MEMORY_HINT)
-        elif known is not None:
-            self._error(str(known), known.hint)
-        else:
-            lines = [line for line in str(error).splitlines() if line.strip()]
-            text = lines[0] if lines else "no message"
-            self._error(
-                f"The conversion broke off: {type(error).__name__}: {text}",
-                "The whole traceback is in stderr.log in the job's folder.",
-            )
+        self._error(*broken(error))
 
 
 def _check_device(job: Job) -> None:
