@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from textual._xterm_parser import XTermParser
-from textual.binding import Binding, BindingType
 from textual.events import Key
 
 from cachetop import cli
@@ -16,10 +15,7 @@ from cachetop.cli import keys as probe
 from cachetop_tui.commands import registry, table
 from cachetop_tui.commands.keymaps import KEYMAPS, ROUTES, clashes, merged
 from cachetop_tui.commands.registry import COMMANDS
-from cachetop_tui.lines import LineView
-from cachetop_tui.panel.conversion import ConversionPanel
 from cachetop_tui.settings import clashes_of
-from cachetop_tui.workbench.document import DocumentView
 from support.opening import opened, until
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -38,18 +34,6 @@ def test_every_command_that_takes_no_argument_has_three_routes() -> None:
 @pytest.mark.parametrize("name", KEYMAPS)
 def test_no_keymap_clashes(name: str) -> None:
     assert clashes_of(KEYMAPS[name]) == []
-
-
-def own(bindings: list[BindingType]) -> dict[str, set[str]]:
-    return {str(b.id): set(b.key.split(",")) for b in bindings if isinstance(b, Binding)}
-
-
-@pytest.mark.parametrize("name", KEYMAPS)
-def test_no_list_or_panel_takes_a_key_that_a_command_shows(name: str) -> None:
-    shown = {keys[0]: command for command, keys in KEYMAPS[name].items()}
-    for bindings in (LineView.BINDINGS, ConversionPanel.BINDINGS, DocumentView.BINDINGS):
-        for keys in own(bindings).values():
-            assert not keys & set(shown), {shown[key] for key in keys & set(shown)}
 
 
 def test_a_clash_is_found_only_where_both_apply() -> None:

@@ -99,7 +99,7 @@ async def test_in_read_only_mode_there_is_no_such_command(monkeypatch: pytest.Mo
     row = Process(pid=4242, user="ana", command="vllm", memory=2**30, ticks=5)
 
     def listed() -> list[bool]:
-        rows = keys_lines([one for one in registry.COMMANDS if one.available], ())
+        rows = keys_lines([one for one in registry.COMMANDS if one.available])
         return [
             ("s", "signal") in registry.hints("gpus"),
             any("SIGTERM" in text for text, _ in rows),

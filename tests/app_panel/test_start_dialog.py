@@ -18,7 +18,6 @@ from cachetop_tui.dialogs.fields import Choice, Press, Sentence, Ticks
 from cachetop_tui.dialogs.keys import KeysScreen
 from cachetop_tui.dialogs.picker import FilePicker
 from cachetop_tui.dialogs.start import StartDialog, StartRequest
-from cachetop_tui.panel.conversion import ConversionPanel
 from support import runs
 from support.stage_app import StageApp, screen_lines, until
 
@@ -357,11 +356,11 @@ async def test_ticks_keep_one(shelf: Path) -> None:
 async def test_the_keys_screen_lists_commands_and_panels() -> None:
     app = StageApp()
     async with app.run_test(size=(100, 60)) as pilot:
-        await app.push_screen(KeysScreen(panels=[("Conversion panel", ConversionPanel.BINDINGS)]))
+        await app.push_screen(KeysScreen())
         await pilot.pause()
         assert "EVERYWHERE" in "\n".join(screen_lines(app))
         text = "\n".join(sentence.text for sentence in app.screen.query(Sentence))
-        assert "Leave at once" in text and "CONVERSION PANEL" in text and "Cancel the run that is shown" in text
+        assert "Leave at once" in text and "IN THE RUNS" in text and "Cancel the run that is shown" in text
         await pilot.press("escape")
         await pilot.pause()
         assert not isinstance(app.screen, KeysScreen)

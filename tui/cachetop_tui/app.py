@@ -8,21 +8,17 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on
-from textual.app import App
 from textual.binding import BindingType
-from textual.command import CommandPalette
 
 from cachetop.base.hostile import clean
-from cachetop.base.readonly import is_read_only
 from cachetop_tui import settings, terminal, themes
+from cachetop_tui.actions import Actions
 from cachetop_tui.background import in_background
 from cachetop_tui.commands import registry
 from cachetop_tui.commands.keymaps import KEYMAPS
-from cachetop_tui.commands.registry import COMMANDS
 from cachetop_tui.feed import (
     Feed,
     GpusArrived,
@@ -34,7 +30,6 @@ from cachetop_tui.feed import (
     Source,
     WatchArrived,
 )
-from cachetop_tui.lines import LineView
 from cachetop_tui.workbench.chrome import Status
 from cachetop_tui.workbench.overview import Overview
 
@@ -42,14 +37,12 @@ if TYPE_CHECKING:
     from cachetop.conversion.records import Jobs
     from cachetop.demo.sandbox import Sandbox
     from cachetop_tui.announce import Announcer
-    from cachetop_tui.dialogs.launching import StartRequest
 
 REFRESH: Final = 2.0
 """Seconds between two looks at the process whose document is in front."""
-_CHANGES: Final = frozenset(command.action for command in COMMANDS if command.changes)
 
 
-class CachetopApp(App[None]):
+class CachetopApp(Actions):
     """Models, kernels and VRAM live, and the conversions that use them."""
 
     TITLE = "cachetop"
@@ -58,7 +51,7 @@ class CachetopApp(App[None]):
     CSS = """
     .-ascii Palette #--input, .-ascii Palette CommandList { border: none; scrollbar-size: 0 0; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [command.binding() for command in COMMANDS if command.keys]
+    BINDINGS: ClassVar[list[BindingType]] = registry.bindings("")
 
     def __init__(
         self, source: Source, *, note: str = "", clock: Callable[[], float] = time.time, host: str | None = None
@@ -130,7 +123,7 @@ class CachetopApp(App[None]):
         if keys != registry.in_use():
             registry.use(keys)
         if keys != KEYMAPS["vscode"] or self._keymap:  # the bindings are made with these
-            self.set_keymap({name: ",".join(some) for name, some in keys.items()})
+            self.set_keymap({name: ",".join(some) or f"unbound-{name}" for name, some in keys.items()})
         if self.told.config is not None and "side-bar" in self.told.config.told:
             self.overview.side = None if self.told.value("side-bar", True) else False
 
@@ -148,15 +141,6 @@ class CachetopApp(App[None]):
         self.overview.lay_out()
         self.overview.query_one(Status).repaint()  # its keys may be others now
         self.overview.reread()
-
-    def action_settings(self) -> None:
-        """Every setting, its value and where it comes from."""
-        from cachetop_tui.documents import settings as document
-        from cachetop_tui.workbench.tabs import Document
-
-        self.overview.open_document(
-            Document("settings", "Settings", ("settings",), lambda: settings.read(self.told.path), document.lines)
-        )
 
     async def _refresh(self) -> None:
         """Read the document in front again where it is about a process, which changes by itself."""
@@ -203,165 +187,6 @@ class CachetopApp(App[None]):
             self.write_terminal(terminal.title(title))
         if ended and self.told.value("bell", True):
             self.bell()
-
-    # Commands
-
-    def action_focus_pane(self, pane: str) -> None:
-        """Put the cursor into a pane."""
-        self.overview.focus_pane(pane)
-
-    def action_next_pane(self, by: int) -> None:
-        """The next pane (1) or the one before (-1)."""
-        self.overview.next_pane(by)
-
-    def action_maximise(self) -> None:
-        """Give the pane in focus all the room, or share it again."""
-        self.overview.maximise()
-
-    def action_filter(self) -> None:
-        """Type a filter for the list in focus."""
-        self.overview.open_filter()
-
-    def action_side_bar(self) -> None:
-        """Show the tree of the activity, or hide it."""
-        self.overview.toggle_side()
-
-    def action_bottom_panel(self) -> None:
-        """Hide the bottom panel, or show it again."""
-        self.overview.toggle_bottom()
-
-    def action_step_tab(self, by: int) -> None:
-        """The next open document (1) or the one before (-1)."""
-        self.overview.action_step_tab(by)
-
-    def action_close_tab(self) -> None:
-        """Close the document in front."""
-        self.overview.action_close_tab()
-
-    def action_quick_open(self) -> None:
-        """Open a repo, a kernel, a process or a file by a part of its name."""
-        from cachetop_tui.commands.quick import QuickOpen
-
-        if not isinstance(self.screen, CommandPalette):
-            self.push_screen(QuickOpen())
-
-    def action_copy(self) -> None:
-        """Copy what is under the cursor to the clipboard (OSC 52)."""
-        text = self.overview.name_here()
-        if text:
-            self.copy_to_clipboard(text)
-            self.notify(f"copied: {text}", markup=False, timeout=3)
-
-    async def action_plan_marked(self) -> None:
-        """Review what deleting the marked rows, or the one under the cursor, would free."""
-        from cachetop_tui.prune.opening import marked, plan_and_review
-
-        repos, entries = self.overview.chosen()
-        if repos or entries:
-            await plan_and_review(self, marked(repos, entries))
-
-    async def action_plan_stale(self) -> None:
-        """Review what deleting the stale kernels would free."""
-        from cachetop_tui.prune.opening import STALE, plan_and_review
-        from cachetop_tui.workbench.problems import judged
-
-        await plan_and_review(self, [judged(STALE, self.overview.picture.gpus)])
-
-    async def action_undo(self) -> None:
-        """Bring back what the last plan deleted."""
-        from cachetop_tui.prune.opening import undo_last
-
-        await undo_last(self)
-        self.feed.rescan()
-
-    async def _take_up(self) -> None:
-        """Bring plans that were cut short to an end."""
-        from cachetop_tui.prune.opening import take_up
-
-        for sentence in await in_background(take_up):
-            self.notify(sentence, markup=False)
-
-    def action_signal_process(self) -> None:
-        """Ask which signal to send to the process under the cursor or of the document in front, or say why none."""
-        from cachetop.gpu import signals
-        from cachetop_tui.workbench import opening
-
-        tab = self.overview.tabs.current
-        chosen = self.overview.gpus.chosen if self.overview.pane == "gpus" else None
-        if self.overview.pane == "document" and tab is not None:
-            chosen = opening.process_of(tab.document, self.overview.picture)
-        if chosen is None:
-            self.notify("No process of a GPU is under the cursor, or it has left.", severity="warning", markup=False)
-            return
-        gpu, process = chosen
-        reason = signals.refusal(process, simulated=gpu.simulated)
-        if reason:
-            self.notify(reason, severity="warning", markup=False)
-            return
-        from cachetop_tui.dialogs.signal import SignalDialog
-
-        self.push_screen(SignalDialog(gpu, process), partial(self._signalled, process.pid))
-
-    def _signalled(self, pid: int, name: str | None) -> None:
-        if name is not None:
-            self.notify(f"SIG{name} was sent to process {pid}.", markup=False)
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """In read-only mode the keys of what changes something do nothing."""
-        return action not in _CHANGES or not is_read_only()
-
-    def action_rescan(self) -> None:
-        """Sort again, and look at every cache again; read the document in front again."""
-        self.overview.reread()
-        self.overview.models.sort()
-        self.run_worker(in_background(self.feed.rescan), group="rescan", exit_on_error=False)
-
-    def action_next_theme(self) -> None:
-        """The theme after this one."""
-        names = [theme.name for theme in themes.THEMES]
-        self.action_use_theme(names[(names.index(self.theme) + 1) % len(names) if self.theme in names else 0])
-
-    def action_use_theme(self, name: str) -> None:
-        """Use a theme by its name."""
-        self.theme = name
-
-    def action_keys(self) -> None:
-        """List every key."""
-        from cachetop_tui.dialogs.keys import KeysScreen
-        from cachetop_tui.panel.conversion import ConversionPanel
-
-        panels = (("In a list", LineView.BINDINGS), ("In the runs", ConversionPanel.BINDINGS))
-        self.push_screen(KeysScreen([command for command in COMMANDS if command.available], panels))
-
-    def action_new_conversion(self) -> None:
-        """Ask what to convert, and start it."""
-        from cachetop_tui.dialogs.start import StartDialog
-
-        self.push_screen(StartDialog(self.overview.jobs, self.overview.gpus.gpus), self._start)
-
-    async def convert_file(self, path: str) -> None:
-        """Ask how to convert one file, or which file of a folder."""
-        from textual.widgets import Input
-
-        from cachetop_tui.dialogs.start import StartDialog
-
-        folder = path if path.endswith("/") else path.rpartition("/")[0]
-        dialog = StartDialog(self.overview.jobs, self.overview.gpus.gpus, folder or "/")
-        await self.push_screen(dialog, self._start)
-        if not path.endswith("/"):
-            dialog.query_one("#path", Input).value = path
-
-    def action_commands(self) -> None:
-        """Open the command palette."""
-        from cachetop_tui.commands.palette import Palette
-
-        if not isinstance(self.screen, CommandPalette):
-            self.push_screen(Palette())
-
-    def _start(self, request: StartRequest | None) -> None:
-        if request is not None:
-            self.overview.focus_pane("conversion")
-            self.overview.panel.begin(request)
 
 
 def run(demo: Sandbox | None = None, mouse: bool = True) -> int:

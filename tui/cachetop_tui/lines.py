@@ -10,13 +10,15 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
 from cachetop_tui import themes
+from cachetop_tui.commands import registry
+from cachetop_tui.finding import Find
 from cachetop_tui.marks import Line, Row
 from cachetop_tui.paint import Canvas
 
@@ -28,22 +30,14 @@ class LineView(Widget, can_focus=True):
 
     Up and down move; right unfolds or enters; left folds or goes to the parent. Enter
     opens the row where it `opens`, Space marks it where it `marks`; elsewhere both fold and unfold.
+    `find` goes to a row by a part of its name, letter by letter.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "up", show=False, id="list.up", tooltip="The row above"),
-        Binding("down,j", "move(1)", "down", show=False, id="list.down", tooltip="The row below"),
-        Binding("pageup", "page(-1)", "page up", show=False, id="list.pageup", tooltip="A page up"),
-        Binding("pagedown", "page(1)", "page down", show=False, id="list.pagedown", tooltip="A page down"),
-        Binding("home", "edge(0)", "first", show=False, id="list.home", tooltip="The first row"),
-        Binding("end", "edge(-1)", "last", show=False, id="list.end", tooltip="The last row"),
-        Binding("right,l", "unfold", "unfold", show=False, id="list.unfold", tooltip="Unfold, or the first row below"),
-        Binding("left,h", "fold", "fold", show=False, id="list.fold", tooltip="Fold, or the row this one belongs to"),
-        Binding("enter", "open", "open", id="list.open", tooltip="Open the row; a second time pins it; else fold"),
-        Binding("space", "mark", "mark", id="list.mark", tooltip="Mark the row for a plan and go on; else fold"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = registry.bindings("list")
     DEFAULT_CSS = "LineView { width: 1fr; height: 1fr; background: $background; }"
     BACKGROUND: ClassVar[str] = "bg"
+    LETTERS_FIND: ClassVar[bool] = False
+    """Whether a letter starts to find at once, as in VS Code's explorer, instead of being a command's key."""
 
     class Opened(Message):
         """Somebody wants to see what a row stands for."""
@@ -74,6 +68,10 @@ class LineView(Widget, can_focus=True):
         """Whether Enter opens a row. The workbench says so, since it knows the documents."""
         self.marks: Callable[[Row], bool] = _never
         """Whether Space marks a row."""
+        self.label: Callable[[Row], str] = self._text
+        """What finding looks through in a row."""
+        self.find: Find | None = None
+        """What is being looked for by typing."""
 
     # What subclasses say
 
@@ -95,6 +93,17 @@ class LineView(Widget, can_focus=True):
     def cursor(self) -> Row | None:
         """The row under the cursor."""
         return next((row for row in self._rows if row.key == self._cursor), None)
+
+    @property
+    def shown_rows(self) -> Sequence[Row]:
+        """All rows, as they were last made."""
+        return self._rows
+
+    @property
+    def cursor_line(self) -> int:
+        """The line of the view on which the cursor's row stands, headers counted; 0 without a cursor."""
+        index = self._index()
+        return 0 if index is None else index - self._offset + len(self.headers(self.size.width))
 
     @property
     def texts(self) -> list[str]:
@@ -136,6 +145,8 @@ class LineView(Widget, can_focus=True):
         fresh = self._look != (palette, width)
         self._look = (palette, width)
         lines = list(self.headers(width)[:height] if top is None else top)
+        if self.find is not None:
+            lines[:1] = [self.find.line(width)]
         wanted: list[tuple[Line, str, bool]] = [(line, "", False) for line in lines]
         for row in self._rows[self._offset : self._offset + height - len(lines)]:
             chosen = self.has_focus and row.key == self._cursor
@@ -250,7 +261,49 @@ class LineView(Widget, can_focus=True):
         self.marked.clear()
         self._draw()
 
+    # Finding
+
+    def _text(self, row: Row) -> str:
+        return self.line(row, max(self.size.width, 200)).text
+
+    def action_find(self) -> None:
+        """Go to a row by typing a part of its name."""
+        self.find = Find(self._cursor, self._offset)
+        self._draw()
+
+    async def on_key(self, event: events.Key) -> None:
+        """While something is being looked for, what is typed belongs to it; so does a letter where letters find."""
+        if self.find is None:
+            letter = event.is_printable and event.key.isalpha() and len(event.key) == 1
+            if not (self.LETTERS_FIND and letter) or event.key in registry.named("view.side").keys:
+                return
+            self.action_find()
+        assert self.find is not None
+        step = self.find.take(event.key, event.character if event.is_printable else None)
+        if step is None:
+            self.find = None
+            self._draw()
+            return
+        event.stop()
+        event.prevent_default()
+        if self.find.left:
+            self._cursor, self._offset = self.find.start
+            self.find = None
+        else:
+            found = await self.find.seek(self._rows, self.label, self._index() or 0, step)
+            index = next((i for i, row in enumerate(self._rows) if found is not None and row.key == found.key), None)
+            if index is not None:
+                self._go(index)
+        self._draw()
+
     # Folding
+
+    def action_fold_all(self) -> None:
+        """Fold every row, and go to the one in which the cursor was."""
+        for row in tuple(self._rows):
+            if row.open:
+                self.unfolded[row.key] = False
+        self.update_lines()
 
     def _set_open(self, row: Row, value: bool) -> None:
         self.touched = True
@@ -302,6 +355,7 @@ class LineView(Widget, can_focus=True):
 
     def on_blur(self) -> None:
         """Hide the cursor."""
+        self.find = None
         self.update_lines()
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:

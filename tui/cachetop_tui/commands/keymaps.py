@@ -17,7 +17,7 @@ Keymap = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Routes:
-    """The keys of one command, by where they arrive."""
+    """The keys of one command, by where they arrive. A key that arrives everywhere may stand in all three."""
 
     plain: tuple[str, ...]
     safe: tuple[str, ...]
@@ -29,7 +29,7 @@ ROUTES: Final[dict[str, Routes]] = {
     "kernels.focus": Routes(("2",), ("alt+k",), ("ctrl+2",)),
     "gpus.focus": Routes(("3",), ("alt+g",), ("ctrl+3",)),
     "runs.focus": Routes(("4",), ("alt+r",), ("ctrl+4",)),
-    "problems.focus": Routes(("5",), ("alt+p",), ("ctrl+shift+m", "ctrl+M", "ctrl+5")),
+    "problems.focus": Routes(("5",), ("alt+p",), ("ctrl+shift+m", "ctrl+5")),
     "pane.next": Routes(("tab",), ("alt+n",), ("f6",)),
     "pane.previous": Routes(("shift+tab",), ("alt+u",), ("shift+f6",)),
     "view.side": Routes(("b",), ("f9",), ("ctrl+b",)),
@@ -38,25 +38,67 @@ ROUTES: Final[dict[str, Routes]] = {
     "tab.next": Routes(("greater_than_sign",), ("alt+l",), ("ctrl+pagedown",)),
     "tab.previous": Routes(("less_than_sign",), ("alt+h",), ("ctrl+pageup",)),
     "tab.close": Routes(("w",), ("alt+w",), ("ctrl+w", "ctrl+f4")),
-    "process.signal": Routes(("s",), ("alt+i",), ("ctrl+shift+k", "ctrl+K")),
+    "process.signal": Routes(("s",), ("alt+i",), ("ctrl+shift+k",)),
     "runs.new": Routes(("n", "c"), ("alt+c",), ("ctrl+n",)),
     "list.filter": Routes(("f",), ("alt+s",), ("ctrl+f",)),
     "plan.marked": Routes(("delete", "d"), ("alt+d",), ("ctrl+d",)),
-    "kernels.stale": Routes(("P",), ("alt+e",), ("ctrl+shift+x", "ctrl+X")),
+    "kernels.stale": Routes(("P",), ("alt+e",), ("ctrl+shift+x",)),
     "prune.undo": Routes(("U",), ("shift+f2",), ("ctrl+z",)),
-    "copy": Routes(("y",), ("alt+y",), ("ctrl+shift+c", "ctrl+C")),
+    "copy": Routes(("y",), ("alt+y",), ("ctrl+shift+c",)),
+    "menu.show": Routes(("m",), ("alt+a",), ("shift+f10", "menu")),
+    "list.find": Routes(("apostrophe",), ("alt+j",), ("ctrl+shift+f",)),
+    "list.up": Routes(("up", "k"), ("up",), ("up",)),
+    "list.down": Routes(("down", "j"), ("down",), ("down",)),
+    "list.pageup": Routes(("pageup",), ("pageup",), ("pageup",)),
+    "list.pagedown": Routes(("pagedown",), ("pagedown",), ("pagedown",)),
+    "list.home": Routes(("home",), ("home",), ("home",)),
+    "list.end": Routes(("end",), ("end",), ("end",)),
+    "list.unfold": Routes(("right", "l"), ("right",), ("right",)),
+    "list.fold": Routes(("left", "h"), ("left",), ("left",)),
+    "list.fold.all": Routes(("minus",), ("alt+shift+h",), ("ctrl+left",)),
+    "list.open": Routes(("enter",), ("enter",), ("enter",)),
+    "list.mark": Routes(("space",), ("space",), ("space",)),
+    "document.leave": Routes(("escape",), ("escape",), ("escape",)),
+    "document.pin": Routes(("enter",), ("enter",), ("enter",)),
+    "runs.earlier": Routes(("left_square_bracket", "left", "h"), ("left",), ("alt+left",)),
+    "runs.later": Routes(("right_square_bracket", "right", "l"), ("right",), ("alt+right",)),
+    "runs.tab": Routes(("v",), ("alt+v",), ("ctrl+tab",)),
+    "runs.tab.back": Routes(("V",), ("alt+shift+v",), ("ctrl+shift+tab",)),
+    "runs.up": Routes(("up", "k"), ("up",), ("up",)),
+    "runs.down": Routes(("down", "j"), ("down",), ("down",)),
+    "runs.pageup": Routes(("pageup",), ("pageup",), ("pageup",)),
+    "runs.pagedown": Routes(("pagedown",), ("pagedown",), ("pagedown",)),
+    "runs.open": Routes(("enter",), ("enter",), ("enter",)),
+    "runs.cancel": Routes(("x",), ("alt+shift+c",), ("shift+f5",)),
+    "runs.unload": Routes(("u",), ("alt+shift+u",), ("ctrl+u",)),
     "scan.again": Routes(("r",), ("f7",), ("f5", "ctrl+r")),
     "theme.next": Routes(("t",), ("f12",), ("ctrl+t",)),
     "open.quick": Routes(("slash",), ("alt+o",), ("ctrl+p",)),
-    "commands.show": Routes(("colon",), ("alt+x",), ("f1", "ctrl+shift+p", "ctrl+P")),
+    "commands.show": Routes(("colon",), ("alt+x",), ("f1", "ctrl+shift+p")),
     "settings.show": Routes(("comma",), ("f2",), ("ctrl+comma",)),
     "keys.show": Routes(("question_mark",), ("f3",), ("ctrl+k",)),
     "app.quit": Routes(("q",), ("alt+q",), ("ctrl+q",)),
 }
 
+
+def spelled(keys: Iterable[str]) -> tuple[str, ...]:
+    """`keys` with every name under which a key arrives, each once.
+
+    Ctrl+Shift+P is `ctrl+shift+p` in kitty's protocol, `ctrl+shift+P` in tmux's CSI u, `ctrl+P` in xterm's
+    modifyOtherKeys; Textual binds one name at a time.
+    """
+    out: list[str] = []
+    for key in keys:
+        out.append(key)
+        head, _, letter = key.rpartition("+")
+        if head == "ctrl+shift" and len(letter) == 1 and letter.islower():
+            out += [f"ctrl+shift+{letter.upper()}", f"ctrl+{letter.upper()}"]
+    return tuple(dict.fromkeys(out))
+
+
 KEYMAPS: Final[dict[str, Keymap]] = {
-    "vscode": {name: (*one.plain, *one.safe, *one.chords) for name, one in ROUTES.items()},
-    "safe": {name: (*one.plain, *one.safe) for name, one in ROUTES.items()},
+    "vscode": {name: spelled((*one.plain, *one.safe, *one.chords)) for name, one in ROUTES.items()},
+    "safe": {name: spelled((*one.plain, *one.safe)) for name, one in ROUTES.items()},
 }
 """The keymaps that come with cachetop; `vscode` is the default."""
 
@@ -75,7 +117,7 @@ class Clash:
 
 def merged(base: Keymap, own: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
     """`base` with a person's own keys over it: a command named there has those keys alone, none for an empty list."""
-    return {**base, **{name: tuple(keys) for name, keys in own.items()}}
+    return {**base, **{name: spelled(keys) for name, keys in own.items()}}
 
 
 def clashes(

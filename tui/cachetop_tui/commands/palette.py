@@ -10,6 +10,7 @@ from textual.command import CommandPalette, DiscoveryHit, Hit, Provider, SearchI
 from textual.content import Content
 
 from cachetop_tui.commands.registry import COMMANDS, Command
+from cachetop_tui.workbench.here import here
 
 
 class Commands(Provider):
@@ -17,8 +18,8 @@ class Commands(Provider):
 
     @property
     def _here(self) -> list[Command]:
-        pane = getattr(self.screen, "pane", "")
-        return [command for command in COMMANDS if command.enabled(pane) and command.id != "commands.show"]
+        where = here(self.screen)
+        return [one for one in COMMANDS if one.enabled(where) and not one.motion and one.id != "commands.show"]
 
     async def discover(self) -> AsyncIterator[DiscoveryHit]:
         """All of them, before anything is typed."""
@@ -37,7 +38,7 @@ class Commands(Provider):
                 yield Hit(score, _display(title, command), partial(self._run, command), command.title, command.help)
 
     async def _run(self, command: Command) -> None:
-        await self.app.run_action(command.action)
+        await self.app.run_action(command.run)
 
 
 def _display(title: Content | Text, command: Command) -> Content:

@@ -6,22 +6,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 
 from cachetop.base.readonly import is_read_only
 from cachetop_tui.commands.keymaps import KEYMAPS, Keymap
 
 PANES: Final = ("models", "kernels", "gpus", "conversion")
 """The panes in their order on the keys 1 to 4, by widget id."""
+ROWS: Final = (*PANES[:3], "problems", "side")
+"""The panes with rows to move among."""
 _active: dict[str, tuple[str, ...]] = dict(KEYMAPS["vscode"])
 LISTS: Final = ("models", "kernels")
 """The panes that can be filtered."""
+
+HOMES: Final = {"": "Everywhere", "list": "In a list", "document": "In a document", "runs": "In the runs"}
+"""Where a command's keys are heard (`Command.home`), and what to call that."""
+_SCROLLED: Final = (*ROWS, "document")
+_RUNS: Final = ("conversion",)
 
 _SHOWN: Final = {
     "question_mark": "?", "colon": ":", "slash": "/", "left_square_bracket": "[", "right_square_bracket": "]",
     "escape": "Esc", "comma": ",", "greater_than_sign": ">", "less_than_sign": "<", "period": ".",
     "pageup": "PgUp", "pagedown": "PgDn", "backspace": "Backspace",
-    "enter": "Enter", "space": "Space", "tab": "Tab", "delete": "Del",
+    "enter": "Enter", "space": "Space", "tab": "Tab", "delete": "Del", "apostrophe": "'", "minus": "-",
+    "up": "Up", "down": "Down", "left": "Left", "right": "Right", "home": "Home", "end": "End", "menu": "Menu",
 }  # fmt: skip
 
 
@@ -43,6 +51,12 @@ class Command:
     """Panes in whose footer the hint stands; empty: wherever the command works."""
     changes: bool = False
     """Whether it is there to change something, and so is absent in read-only mode."""
+    home: str = ""
+    """Which widget runs it: a `list`, a `document`, the `runs`; empty: the app."""
+    when: str = ""
+    """What of `Here` must be true for it to be offered; empty: nothing."""
+    motion: bool = False
+    """Whether it only moves the cursor: then the palette and the menu leave it out."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -54,9 +68,16 @@ class Command:
         """Its first key as people write it, empty without one."""
         return shown(self.keys[0]) if self.keys else ""
 
-    def enabled(self, pane: str) -> bool:
-        """Whether it applies while `pane` is in focus."""
-        return self.available and (not self.panes or pane in self.panes)
+    def enabled(self, where: str | Here) -> bool:
+        """Whether it applies: while a pane is in focus, or exactly here."""
+        here = Here(where) if isinstance(where, str) else where
+        fits = not self.panes or here.pane in self.panes
+        return self.available and fits and (not self.when or bool(getattr(here, self.when)))
+
+    @property
+    def run(self) -> str:
+        """The action as it is run from outside the widget it belongs to."""
+        return f"focused.{self.action}" if self.home and "." not in self.action else self.action
 
     @property
     def available(self) -> bool:
@@ -68,6 +89,39 @@ class Command:
         return Binding(
             ",".join(self.keys), self.action, self.title, show=bool(self.hint), id=self.id, tooltip=self.help
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What is in focus, as far as it decides which commands are offered. Without details: as if all were there."""
+
+    pane: str
+    row: bool = True
+    """The cursor stands on a row that opens."""
+    markable: bool = True
+    """The cursor stands on a row that can be marked."""
+    plannable: bool = True
+    """Rows are marked, or the one under the cursor could be."""
+    folds: bool = True
+    """There are rows that fold."""
+    named: bool = True
+    """What is under the cursor has a name to copy."""
+    process: bool = True
+    """A process of a GPU is under the cursor or in front."""
+    tab: bool = True
+    """A document is in front."""
+    tabs: bool = True
+    """Documents are open."""
+    preview: bool = True
+    """The document in front is a preview."""
+    stale: bool = True
+    """Kernels are stale."""
+    going: bool = True
+    """The run that is shown goes on."""
+    runs: bool = True
+    """There are runs."""
+    workers: bool = True
+    """There are resident workers."""
 
 
 def use(keymap: Keymap) -> None:
@@ -86,8 +140,8 @@ def shown(key: str) -> str:
     if key in _SHOWN:
         return _SHOWN[key]
     if "+" in key:
-        if key[-1].isupper() and key[-2] == "+" and not key.startswith("alt"):  # how xterm's way says Shift
-            key = f"{key[:-1]}shift+{key[-1]}"
+        if key[-1].isupper() and key[-2] == "+" and not key.startswith("alt"):  # how xterm and tmux say Shift
+            key = f"{key[:-1].replace('shift+', '')}shift+{key[-1]}"
         parts = key.split("+")
         return "+".join(_SHOWN.get(part) or (part.upper() if len(part) == 1 else part.capitalize()) for part in parts)
     return key.upper() if key[0] == "f" and key[1:].isdigit() else key
@@ -101,23 +155,28 @@ COMMANDS: Final = (
     Command("problems.focus", "Problems: Focus", "What needs attention, each with its fix", "focus_pane('problems')"),
     Command("pane.next", "View: Next Pane", "Go to the next pane", "next_pane(1)"),
     Command("pane.previous", "View: Previous Pane", "Go to the pane before", "next_pane(-1)"),
+    Command("list.open", "List: Open", "Open the row as a preview, a second time pin it; else fold or unfold", "open",
+            "open", ROWS, LISTS, home="list", when="row"),
+    Command("list.mark", "List: Mark", "Mark the row for a plan and go on; else fold or unfold", "mark",
+            "mark", ROWS, LISTS, home="list", when="markable"),
     Command("open.quick", "Go to: Repo, Kernel, Process, File", "By name: @ repos, # kernels, % processes, / files",
             "quick_open", "go to"),
     Command("process.signal", "GPU: Signal Process", "Send SIGINT, SIGTERM or SIGKILL to this process, after asking",
-            "signal_process", "signal", ("gpus", "document"), hint_panes=("gpus",), changes=True),
+            "signal_process", "signal", ("gpus", "document"), hint_panes=("gpus",), changes=True, when="process"),
     Command("runs.new", "Conversion: New", "Choose files and convert them", "new_conversion", "convert"),
     Command("list.filter", "List: Filter", "Only rows with a text in their name", "filter", "filter", LISTS),
     Command("plan.marked", "Prune: Plan Marked", "Review what deleting the marked rows, or this one, would free",
-            "plan_marked", "plan prune", LISTS),
+            "plan_marked", "plan prune", LISTS, when="plannable"),
     Command("kernels.stale", "Kernels: Prune Stale", "Review what deleting the stale kernels would free",
-            "plan_stale"),
+            "plan_stale", when="stale"),
     Command("prune.undo", "Prune: Undo", "Bring back what the last plan deleted, as far as it is kept", "undo"),
-    Command("copy", "List: Copy Name", "Copy the name under the cursor, or a problem's fix, to the clipboard", "copy"),
+    Command("copy", "List: Copy Name", "Copy the name under the cursor, or a problem's fix, to the clipboard", "copy",
+            when="named"),
     Command("view.side", "View: Side Bar", "Show the tree of the activity, or hide it", "side_bar", "side bar"),
     Command("view.panel", "View: Panel", "Hide the bottom panel, or show it again", "bottom_panel", "panel"),
-    Command("tab.next", "View: Next Tab", "The next open document", "step_tab(1)"),
-    Command("tab.previous", "View: Previous Tab", "The open document before", "step_tab(-1)"),
-    Command("tab.close", "View: Close Tab", "Close the document in front", "close_tab"),
+    Command("tab.next", "View: Next Tab", "The next open document", "step_tab(1)", when="tabs"),
+    Command("tab.previous", "View: Previous Tab", "The open document before", "step_tab(-1)", when="tabs"),
+    Command("tab.close", "View: Close Tab", "Close the document in front", "close_tab", when="tab"),
     Command("pane.maximise", "View: Maximise Pane", "Give the pane all room, or share it again", "maximise",
             "maximise"),
     Command("scan.again", "Caches: Scan Again", "Look at every cache again now; read the document again", "rescan",
@@ -131,9 +190,61 @@ COMMANDS: Final = (
     Command("settings.show", "View: Settings", "Every setting, its value and where it comes from", "settings"),
     Command("commands.show", "View: Commands", "Every command by name", "commands", "commands"),
     Command("keys.show", "Help: Keys", "Every key and what it does", "keys", "keys"),
+    Command("menu.show", "List: Menu", "What can be done here, as a menu; the right mouse button opens it too",
+            "menu", "menu", (*ROWS, "conversion", "document"), ("models", "kernels", "gpus", "side")),
+    Command("list.find", "List: Find", "Go to a row by typing a part of its name; in the side bar just type",
+            "find", panes=(*ROWS, "document"), home="list"),
+    Command("list.fold.all", "List: Fold All", "Fold every row", "fold_all", panes=ROWS, home="list", when="folds"),
+    Command("list.unfold", "List: Unfold", "Unfold, or go to the first row below", "unfold", panes=ROWS, home="list",
+            motion=True),
+    Command("list.fold", "List: Fold", "Fold, or go to the row this one belongs to", "fold", panes=ROWS, home="list",
+            motion=True),
+    Command("list.up", "List: Up", "The row above", "move(-1)", panes=_SCROLLED, home="list", motion=True),
+    Command("list.down", "List: Down", "The row below", "move(1)", panes=_SCROLLED, home="list", motion=True),
+    Command("list.pageup", "List: Page Up", "A page up", "page(-1)", panes=_SCROLLED, home="list", motion=True),
+    Command("list.pagedown", "List: Page Down", "A page down", "page(1)", panes=_SCROLLED, home="list", motion=True),
+    Command("list.home", "List: First", "The first row", "edge(0)", panes=_SCROLLED, home="list", motion=True),
+    Command("list.end", "List: Last", "The last row", "edge(-1)", panes=_SCROLLED, home="list", motion=True),
+    Command("document.leave", "Document: Overview", "Back to the overview; the tab stays", "screen.overview",
+            panes=("document",), home="document", when="tab"),
+    Command("document.pin", "Document: Pin", "Keep the preview as a tab", "screen.pin", panes=("document",),
+            home="document", when="preview"),
+    Command("runs.earlier", "Conversion: Earlier Run", "Show the run before this one", "step(1)", panes=_RUNS,
+            home="runs", when="runs"),
+    Command("runs.later", "Conversion: Later Run", "Show the run after this one", "step(-1)", panes=_RUNS,
+            home="runs", when="runs"),
+    Command("runs.tab", "Conversion: Next Tab", "The next tab of the panel", "tab(1)", panes=_RUNS, home="runs"),
+    Command("runs.tab.back", "Conversion: Previous Tab", "The tab of the panel before", "tab(-1)", panes=_RUNS,
+            home="runs"),
+    Command("runs.open", "Conversion: Open", "Show the run under the cursor, or the report of one that has ended",
+            "open", panes=_RUNS, home="runs", when="runs"),
+    Command("runs.cancel", "Conversion: Cancel", "Cancel the run that is shown; its pages stay", "cancel", panes=_RUNS,
+            home="runs", when="going"),
+    Command("runs.unload", "Conversion: Unload", "End the resident workers, and free what they hold in VRAM", "unload",
+            panes=_RUNS, home="runs", when="workers"),
+    Command("runs.up", "Conversion: Up", "One line up in runs and events", "move(-1)", panes=_RUNS, home="runs",
+            motion=True),
+    Command("runs.down", "Conversion: Down", "One line down in runs and events", "move(1)", panes=_RUNS, home="runs",
+            motion=True),
+    Command("runs.pageup", "Conversion: Page Up", "Ten lines up", "move(-10)", panes=_RUNS, home="runs", motion=True),
+    Command("runs.pagedown", "Conversion: Page Down", "Ten lines down", "move(10)", panes=_RUNS, home="runs",
+            motion=True),
     Command("app.quit", "cachetop: Quit", "Leave at once; conversions go on", "quit", "quit"),
 )  # fmt: skip
 """All commands, in the order the palette and the help list them; not all are `available`."""
+
+
+_BY_ID: Final = {command.id: command for command in COMMANDS}
+
+
+def named(name: str) -> Command:
+    """The command with this id. Raises KeyError."""
+    return _BY_ID[name]
+
+
+def bindings(home: str) -> list[BindingType]:
+    """The Textual bindings of the commands that a widget runs itself."""
+    return [command.binding() for command in COMMANDS if command.home == home and command.keys]
 
 
 def hints(pane: str) -> list[tuple[str, str]]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from textual.binding import Binding, BindingType
-
 from cachetop_tui.commands.keymaps import ROUTES
-from cachetop_tui.commands.registry import COMMANDS, shown
+from cachetop_tui.commands.registry import COMMANDS, HOMES, Command, shown
 
 _HEAD = """# Keys
 
@@ -23,39 +21,27 @@ survives tmux and VS Code's own terminal. The **VS Code** chord is what hands ex
 "runs.new" = ["n", "ctrl+n"]
 ```
 
-| command | id | plain | safe | VS Code | what it does |
+"""
+_TABLE = """| command | id | plain | safe | VS Code | what it does |
 |---|---|---|---|---|---|
 """
 
 
 def markdown() -> str:
     """The page."""
-    from cachetop_tui.lines import LineView
-    from cachetop_tui.panel.conversion import ConversionPanel
-    from cachetop_tui.workbench.document import DocumentView
-
-    rows = []
-    for command in COMMANDS:
-        routes = ROUTES.get(command.id)
-        keys = [_keys(some) for some in (routes.plain, routes.safe, routes.chords)] if routes else ["", "", ""]
-        where = f" ({', '.join(command.panes)})" if command.panes else ""
-        rows.append(f"| {command.title}{where} | `{command.id}` | {' | '.join(keys)} | {command.help} |")
-    text = _HEAD + "\n".join(rows) + "\n"
-    for title, bindings in (
-        ("In a list", LineView.BINDINGS),
-        ("In a document", DocumentView.BINDINGS),
-        ("In the runs", ConversionPanel.BINDINGS),
-    ):
-        text += f"\n## {title}\n\n| keys | id | what they do |\n|---|---|---|\n" + "\n".join(_own(bindings)) + "\n"
+    text = _HEAD + _TABLE
+    for home, title in HOMES.items():
+        if home:
+            text += f"\n## {title}\n\n{_TABLE}"
+        text += "".join(f"{_row(command)}\n" for command in COMMANDS if command.home == home)
     return text
 
 
-def _own(bindings: Iterable[BindingType]) -> list[str]:
-    return [
-        f"| {_keys(binding.key.split(','))} | `{binding.id or ''}` | {binding.tooltip} |"
-        for binding in bindings
-        if isinstance(binding, Binding) and binding.tooltip
-    ]
+def _row(command: Command) -> str:
+    routes = ROUTES.get(command.id)
+    keys = [_keys(some) for some in (routes.plain, routes.safe, routes.chords)] if routes else ["", "", ""]
+    where = f" ({', '.join(command.panes)})" if command.panes and not command.home else ""
+    return f"| {command.title}{where} | `{command.id}` | {' | '.join(keys)} | {command.help} |"
 
 
 def _keys(keys: Iterable[str]) -> str:

@@ -1,8 +1,8 @@
-"""The help screen: every command of the app and every key of the panels."""
+"""The help screen: every command with its keys."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -10,14 +10,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 
-from cachetop_tui.commands.registry import COMMANDS, Command, shown
+from cachetop_tui.commands.registry import COMMANDS, HOMES, Command, shown
 from cachetop_tui.dialogs.fields import Sentence
 
 _KEYS_WIDTH = 28
 
 
 class KeysScreen(ModalScreen[None]):
-    """Lists keys and what they do; Esc, q or ? leaves. `panels` are (title, bindings) of focusable widgets."""
+    """Lists keys and what they do; Esc, q or ? leaves."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark,enter", "dismiss(None)", "close", show=False),
@@ -32,21 +32,16 @@ class KeysScreen(ModalScreen[None]):
     KeysScreen VerticalScroll { scrollbar-size-vertical: 1; }
     """
 
-    def __init__(
-        self,
-        commands: Sequence[Command] = COMMANDS,
-        panels: Iterable[tuple[str, Iterable[BindingType]]] = (),
-    ) -> None:
+    def __init__(self, commands: Sequence[Command] = COMMANDS) -> None:
         super().__init__()
         self._commands = tuple(commands)
-        self._panels = tuple((title, tuple(bindings)) for title, bindings in panels)
 
     def compose(self) -> ComposeResult:
         """One line for each command and key."""
         with Vertical():
             yield Sentence("Keys        Esc closes", "b:hi")
             with VerticalScroll(can_focus=False):
-                for text, word in lines(self._commands, self._panels):
+                for text, word in lines(self._commands):
                     yield Sentence(text, word)
 
     def action_scroll(self, by: int) -> None:
@@ -54,18 +49,17 @@ class KeysScreen(ModalScreen[None]):
         self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
 
 
-def lines(commands: Sequence[Command], panels: Iterable[tuple[str, Iterable[BindingType]]]) -> list[tuple[str, str]]:
-    """(text, style word) of each line: the commands, then the keys of each panel."""
-    out = [("EVERYWHERE", "faint")]
-    for command in commands:
-        if command.keys:
-            where = f"{', '.join(command.panes)}: " if command.panes else ""
-            out.append((_line(command.keys, f"{where}{command.help}"), "fg"))
-    for title, bindings in panels:
-        out += [("", "dim"), (title.upper(), "faint")]
-        for binding in bindings:
-            if isinstance(binding, Binding) and binding.tooltip:
-                out.append((_line(binding.key.split(","), binding.tooltip), "fg"))
+def lines(commands: Sequence[Command]) -> list[tuple[str, str]]:
+    """(text, style word) of each line: the commands by where their keys are heard, then those without a key."""
+    out: list[tuple[str, str]] = []
+    for home, title in HOMES.items():
+        if out:
+            out.append(("", "dim"))
+        out.append((title.upper(), "faint"))
+        for command in commands:
+            if command.keys and command.home == home:
+                where = f"{', '.join(command.panes)}: " if command.panes and not home else ""
+                out.append((_line(command.keys, f"{where}{command.help}"), "fg"))
     without = [command for command in commands if not command.keys]
     if without:
         out += [("", "dim"), ("BY NAME, WITH THE COMMANDS KEY", "faint")]

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Region
 from textual.strip import Strip
 
 from cachetop.conversion.records import Job, Jobs, Run
 from cachetop_tui import themes
+from cachetop_tui.commands import registry
 from cachetop_tui.cut import head
 from cachetop_tui.paint import Canvas, width_of
 from cachetop_tui.panel import happenings, history, lanes, result
@@ -37,24 +38,7 @@ _TICK = 1.0
 class ConversionPanel(Acting, can_focus=True):
     """Shows one run as lanes; `[` and `]` step through the runs."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left_square_bracket,left,h", "step(1)", "earlier run", id="runs.earlier", show=False,
-                tooltip="Show the run before this one"),
-        Binding("right_square_bracket,right,l", "step(-1)", "later run", id="runs.later", show=False,
-                tooltip="Show the run after this one"),
-        Binding("v,ctrl+pagedown", "tab(1)", "next tab", id="runs.tab",
-                tooltip="The next tab: conversion, runs, events"),
-        Binding("V,ctrl+pageup", "tab(-1)", "previous tab", id="runs.tab.back", show=False,
-                tooltip="The tab before: conversion, runs, events"),
-        Binding("up,k", "move(-1)", "up", id="runs.up", show=False, tooltip="One line up in runs and events"),
-        Binding("down,j", "move(1)", "down", id="runs.down", show=False, tooltip="One line down in runs and events"),
-        Binding("pageup", "move(-10)", "page up", id="runs.pageup", show=False, tooltip="Ten lines up"),
-        Binding("pagedown", "move(10)", "page down", id="runs.pagedown", show=False, tooltip="Ten lines down"),
-        Binding("enter", "open", "show the run", id="runs.open", show=False,
-                tooltip="Show the run under the cursor; the report of a run that is shown and has ended"),
-        Binding("x", "cancel", "cancel", id="runs.cancel", tooltip="Cancel the run that is shown; its pages stay"),
-        Binding("u", "unload", "unload", id="runs.unload", show=False, tooltip="End the resident workers"),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = registry.bindings("runs")
     DEFAULT_CSS = "ConversionPanel { width: 1fr; height: 1fr; background: $surface; }"
 
     def __init__(
@@ -300,7 +284,9 @@ class ConversionPanel(Acting, can_focus=True):
         self.repaint()
 
     def on_click(self, event: events.Click) -> None:
-        """Open a tab, or a run of the list."""
+        """Open a tab, or a run of the list. The right button is the menu's."""
+        if event.button == 3:
+            return
         if event.y == 1:
             for number, (start, end) in enumerate(self._tabs):
                 if start <= event.x < end + 1:

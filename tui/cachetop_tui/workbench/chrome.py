@@ -16,10 +16,15 @@ from cachetop.base import units
 from cachetop.base.hostile import clean
 from cachetop.gpu.records import Gpu, Gpus
 from cachetop_tui import themes, words
-from cachetop_tui.commands.registry import COMMANDS, PANES, hints
+from cachetop_tui.commands.registry import COMMANDS, PANES, hints, named
 from cachetop_tui.paint import Canvas, width_of
 
-NAMES = {"models": "Models", "kernels": "Kernels", "gpus": "GPU", "conversion": "Runs"}
+NAMES = {
+    "models": "Models", "kernels": "Kernels", "gpus": "GPU", "conversion": "Runs", "problems": "Problems",
+    "settings": "Settings",
+}  # fmt: skip
+"""The activities: the panes, what needs attention, and the settings."""
+_COMMANDS = {"conversion": "runs.focus", "settings": "settings.show"}
 
 
 class Painted(Widget):
@@ -79,55 +84,63 @@ class Divider(Painted):
 
 
 class TopStrip(Painted):
-    """The name of the app and the panes, the one in focus marked."""
+    """The name of the app and the activities by their keys, the one in focus marked, what runs or is wrong counted."""
 
     DEFAULT_CSS = "TopStrip { width: 1fr; height: 1; }"
 
     class Picked(Message):
-        """A pane was clicked."""
+        """An activity was clicked."""
 
-        def __init__(self, pane: str) -> None:
+        def __init__(self, activity: str) -> None:
             super().__init__()
-            self.pane = pane
+            self.activity = activity
 
     def __init__(self) -> None:
         super().__init__(id="top")
         self._pane = PANES[0]
-        self._going = 0
+        self._counts: dict[str, int] = {}
         self._note = ""
         self._places: list[tuple[int, int, str]] = []
 
-    def show(self, pane: str, running: int, note: str) -> None:
-        """Mark `pane`; `running` conversions go on; `note` stands at the right, or its first word."""
-        self._pane, self._going, self._note = pane, running, note
+    def show(self, pane: str, running: int, problems: int, note: str) -> None:
+        """Mark `pane`; so many conversions and problems; `note` stands at the right, or its first word."""
+        self._pane, self._note = pane, note
+        self._counts = {"conversion": running, "problems": problems}
         self.repaint()
 
     def paint(self, canvas: Canvas) -> None:
-        """Draw it."""
+        """Draw it: as many activities as there is room for, the panes in any case."""
         x = canvas.put(1, 0, "cachetop", "b:fg") + 2 if canvas.width >= 70 else 0
-        gap = 3 if canvas.width >= 70 else 1
+        short = self._note.partition(" ")[0]
+        limit = canvas.width - (width_of(short) + 2 if short else 0)
+        taken = x + sum(len(name) + 5 for name in NAMES.values()) + 4  # and the counts
+        gap = 3 if taken + 3 * len(NAMES) <= limit else 2 if canvas.width >= 70 else 1
         self._places = []
-        for i, pane in enumerate(PANES):
-            on = pane == self._pane
-            count = f" {self._going}" if pane == "conversion" and self._going else ""
-            end = x + 3 + len(NAMES[pane]) + len(count) + 1
+        for activity, name in NAMES.items():
+            on = activity == self._pane
+            key = named(_COMMANDS.get(activity, f"{activity}.focus")).key
+            number = self._counts.get(activity, 0)
+            count = f" {number:,}" if number else ""
+            end = x + 2 + len(key) + len(name) + len(count) + 1
+            if end - 1 > limit and activity not in PANES:
+                break
             if on:
                 canvas.fill(x, end, 0, "bg")
                 canvas.put(x, 0, "▎", "accent")
-            at = canvas.run(x + 1, 0, str(i + 1), "fg" if on else "faint", f" {NAMES[pane]}", "b:hi" if on else "dim")
-            canvas.put(at, 0, count, "live")
-            self._places.append((x, end, pane))
+            at = canvas.run(x + 1, 0, key, "fg" if on else "faint", f" {name}", "b:hi" if on else "dim")
+            canvas.put(at, 0, count, "warn" if activity == "problems" else "live")
+            self._places.append((x, end, activity))
             x = end + gap - 1
-        for note in (self._note, self._note.partition(" ")[0]):
+        for note in (self._note, short):
             if note and x + width_of(note) + 2 < canvas.width:
                 canvas.right(canvas.width - 1, 0, note, "warn")
                 break
 
     def on_click(self, event: events.Click) -> None:
-        """Tell which pane was clicked."""
-        for start, end, pane in self._places:
+        """Tell which activity was clicked."""
+        for start, end, activity in self._places:
             if start <= event.x < end:
-                self.post_message(self.Picked(pane))
+                self.post_message(self.Picked(activity))
 
 
 class Hints(Painted):
@@ -141,8 +154,8 @@ class Hints(Painted):
 
     def show(self, pane: str) -> None:
         """The keys for `pane`."""
-        fold = [("Enter", "open"), ("Space", "mark")] if pane in ("models", "kernels") else []
-        self._keys = [*fold, *hints(pane), ("1-4", "panes")]
+        first, last = (named(f"{name}.focus").key for name in ("models", "problems"))
+        self._keys = [*hints(pane), (f"{first}-{last}", "panes")]
         self.repaint()
 
     def paint(self, canvas: Canvas) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import ClassVar
 
-from textual.binding import Binding
+from textual.binding import BindingType
 
 from cachetop.base.hostile import clean
+from cachetop_tui.commands import registry
 from cachetop_tui.cut import head
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen, Row, sentences
@@ -17,11 +19,7 @@ from cachetop_tui.workbench.tabs import Tab
 class DocumentView(LineView):
     """Shows one document. Esc goes back to the overview, Enter pins the tab."""
 
-    BINDINGS = [
-        Binding("escape", "screen.overview", "overview", show=False, id="document.leave",
-                tooltip="Back to the overview; the tab stays"),
-        Binding("enter", "screen.pin", "pin", show=False, id="document.pin", tooltip="Keep the preview as a tab"),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = registry.bindings("document")
     DEFAULT_CSS = "DocumentView { display: none; }"
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:

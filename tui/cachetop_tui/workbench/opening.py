@@ -114,6 +114,26 @@ def name_of(row: Row) -> str:
     return "" if pid is None else str(pid)
 
 
+def label_of(row: Row) -> str:
+    """What typing finds a row by: what is written on it, without drawing it. Empty for a row without a name."""
+    subject = row.subject
+    if isinstance(subject, tuple) and len(subject) == 4:
+        return str(subject[0])
+    if row.kind == "revision":
+        return f"{' '.join(subject[1].refs)} {subject[1].commit}"
+    if row.kind == "entry":
+        return str(subject.name or subject.key)
+    if row.kind == "sm":
+        return str(subject[0].sm)
+    if row.kind == "cache":
+        return str(subject.cache.id)
+    if row.kind == "problem":
+        return f"{subject.rule} {subject.subject}"
+    if row.kind == "line":
+        return str(subject.text)
+    return str(getattr(subject, "id", None) or getattr(subject, "name", None) or getattr(subject, "path", ""))
+
+
 def revision_document(repo: Any, revision: Any) -> Document:
     """A revision, against the one that was on disk before it."""
     from cachetop_tui.documents import diff

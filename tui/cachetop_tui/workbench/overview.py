@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from cachetop_tui.panel.conversion import ConversionPanel
 
 
+_WITH_MENU = (*PANES, "problems", "side", "document")
+
+
 class Overview(Editor):
     """The workbench: bars at the left, panes or a document in the middle, the run or the problems below them."""
 
@@ -125,7 +128,7 @@ class Overview(Editor):
         from cachetop_tui.panel.conversion import ConversionPanel
         from cachetop_tui.workbench.document import DocumentView
         from cachetop_tui.workbench.filterline import FilterLine
-        from cachetop_tui.workbench.opening import marks, opens
+        from cachetop_tui.workbench.opening import label_of, marks, opens
         from cachetop_tui.workbench.problems import ProblemsPane
         from cachetop_tui.workbench.side import SideBar
         from cachetop_tui.workbench.tabs import TabStrip
@@ -141,6 +144,7 @@ class Overview(Editor):
         await self.mount(Static(id="small", markup=False))
         for view in self.query(LineView):
             view.opens, view.marks = opens, marks
+            view.label = label_of
         self.lay_out()
 
     # Layout
@@ -211,7 +215,7 @@ class Overview(Editor):
             widget.styles.height = height
 
     def _chrome(self) -> None:
-        self.query_one(TopStrip).show(self.pane, self._facts.running, self.note)
+        self.query_one(TopStrip).show(self.pane, self._facts.running, len(self.picture.problems), self.note)
         self.query_one(ActivityBar).show(self.pane, self._facts.running, len(self.picture.problems))
         self.query_one(Hints).show(self.pane)
         self.query_one(Status).show(replace(self._facts, pane=self.pane))
@@ -255,16 +259,6 @@ class Overview(Editor):
         if self.bottom_hidden and self.pane in ("conversion", "problems"):
             self.focus_pane("document" if self.tabs.current else "models")
         self.lay_out()
-
-    def name_here(self) -> str:
-        """The whole name of what is under the cursor, or a problem's fix; empty where there is none."""
-        from cachetop_tui.workbench.opening import name_of
-
-        if self.pane == "document" and self.tabs.current is not None:
-            return self.tabs.current.document.trail[-1]
-        view = next((view for view in self.query(LineView) if view.has_focus), None)
-        row = view.cursor if view is not None else None
-        return name_of(row) if row is not None else ""
 
     def chosen(self) -> tuple[list[tuple[Repo, Revision | None]], list[Entry]]:
         """The marked repos (or single revisions of them) and entries; without marks those under the cursor."""
@@ -311,11 +305,8 @@ class Overview(Editor):
             self.lay_out()
 
     @on(TopStrip.Picked)
-    def _picked(self, message: TopStrip.Picked) -> None:
-        self.focus_pane(message.pane)
-
     @on(ActivityBar.Picked)
-    async def _activity_picked(self, message: ActivityBar.Picked) -> None:
+    async def _activity_picked(self, message: TopStrip.Picked | ActivityBar.Picked) -> None:
         if message.activity == "settings":
             await self.run_action("app.settings")
         else:
@@ -326,6 +317,14 @@ class Overview(Editor):
         from cachetop_tui.workbench.opening import report_document
 
         self.open_document(report_document(message.job))
+
+    async def on_click(self, event: events.Click) -> None:
+        """The right button opens the menu of what it points at; the list under it has moved its cursor already."""
+        if event.button == 3 and event.widget is not None:
+            pane = next((node.id for node in event.widget.ancestors_with_self if node.id in _WITH_MENU), None)
+            if pane is not None:
+                self.focus_pane(pane)
+                await self.run_action(f"app.menu({event.screen_x}, {event.screen_y})")
 
     # Filter
 

@@ -9,6 +9,7 @@ from textual.message import Message
 
 from cachetop.base import units
 from cachetop.base.hostile import clean
+from cachetop_tui.commands import registry
 from cachetop_tui.cut import middle
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen, Row
@@ -71,6 +72,7 @@ class SideBar(LineView):
     """The tree of the chosen activity. Enter opens what a row stands for, as in the panes."""
 
     BACKGROUND: ClassVar[str] = "side"
+    LETTERS_FIND: ClassVar[bool] = True
     DEFAULT_CSS = "SideBar { background: $surface; }"
 
     def __init__(self, picture: Picture) -> None:
@@ -91,7 +93,7 @@ class SideBar(LineView):
         if self.has_focus:
             pen.put(0, "▎", "accent")
         pen.put(2, _TITLES[self.activity].upper(), "b:fg" if self.has_focus else "dim")
-        pen.right(width - 1, "b", "b:fg", " hides", "dim")
+        pen.right(width - 1, registry.named("view.side").key, "b:fg", " hides", "dim")
         return [pen.line()]
 
     def rows(self, width: int, height: int) -> list[Row]:
