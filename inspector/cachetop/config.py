@@ -49,6 +49,9 @@ APP: dict[str, Setting] = {
     "side-bar": Setting(bool, True, "Show the side bar where there is room for it"),
     "bell": Setting(bool, True, "Ring when a conversion ends"),
     "title": Setting(bool, True, "Say in the window's title what runs"),
+    "profile": Setting(str, "auto", "How much moves; lite saves bytes, auto is lite over SSH and full elsewhere",
+                       ("auto", "full", "lite")),
+    "pause-unfocused": Setting(bool, True, "Send nothing while another window has the focus"),
 }  # fmt: skip
 """The settings of the app: one table for checking the file, the settings document, the JSON Schema and the docs."""
 

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from support import vt
+
 TESTS = Path(__file__).parents[1]
 SCRIPT = TESTS / "support" / "wire_app.py"
 COLOUR = re.compile(rb"\x1b\[[0-9;]*(?<![0-9])(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?![0-9])[0-9;]*m")
@@ -57,6 +59,10 @@ class Wire:
             assert time.monotonic() < end, (marker, self.seen[-400:])
             self.read(step)
 
+    def resize(self, width: int, height: int) -> None:
+        """Pull the window to another size."""
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
     def send(self, keys: bytes) -> None:
         """Type."""
         os.write(self._terminal, keys)
@@ -83,13 +89,15 @@ class Wire:
 
 
 @contextlib.contextmanager
-def wire(kind: str, home: Path, **more: str) -> Iterator[Wire]:
+def wire(
+    kind: str, home: Path, more: dict[str, str] | None = None, size: tuple[int, int] = (120, 40)
+) -> Iterator[Wire]:
     """The app on a pty, nothing of this machine in its environment."""
     env = {
         "HOME": str(home), "PATH": os.environ["PATH"], "TERM": "xterm-256color", "LANG": "C.UTF-8",
-        "PYTHONPATH": str(TESTS), "CACHETOP_STATE_DIR": str(home / "state"), **more,
+        "PYTHONPATH": str(TESTS), "CACHETOP_STATE_DIR": str(home / "state"), **(more or {}),
     }  # fmt: skip
-    one = Wire([sys.executable, str(SCRIPT), kind], env)
+    one = Wire([sys.executable, str(SCRIPT), kind], env, size)
     try:
         yield one
     finally:
@@ -97,11 +105,16 @@ def wire(kind: str, home: Path, **more: str) -> Iterator[Wire]:
 
 
 def settled(one: Wire) -> None:
-    """Wait until nothing has come for a second."""
+    """Wait until nothing has come for a while."""
     one.until(PAINTED)
-    for _ in range(20):
-        if not one.read(1.0):
+    for _ in range(50):
+        if not one.read(0.5):
             return
+
+
+def shown(one: Wire, width: int = 120, height: int = 40) -> vt.Terminal:
+    """What a terminal shows after all that was sent."""
+    return vt.Terminal(width, height).feed(one.seen.decode())
 
 
 def clean_end(seen: bytes) -> bool:
@@ -112,31 +125,76 @@ def clean_end(seen: bytes) -> bool:
 
 
 def test_first_paint_and_idle(tmp_path: Path) -> None:
-    """The first frame; all bytes until everything is known and painted; then silence."""
-    with wire("idle", tmp_path, TEXTUAL_THEME="cachetop-ansi") as one:
-        one.until(b"KERNELS", step=0.005)
-        assert len(one.seen) <= 35_000, f"the first frame took {len(one.seen):,} bytes"
+    """All bytes until everything is known and painted, in sixteen colours of the terminal; then silence."""
+    with wire("idle", tmp_path, {"TEXTUAL_THEME": "cachetop-ansi"}) as one:
         settled(one)
-        assert len(one.seen) <= 85_000, f"it took {len(one.seen):,} bytes until all was painted"
+        assert len(one.seen) <= 35_000, f"it took {len(one.seen):,} bytes until all was painted"
+        found = re.findall(rb"\x1b\[(?:[0-9;]*;)?[34]8;[0-9;]*m", one.seen)
+        assert found == [], "the terminal's own colours, not copies of them"
         assert one.read(3.0) == b"", "idle, nothing is sent"
+        painted = shown(one).text
+        assert "docling-layout-heron" in painted and "matmul_kernel" in painted and "GPU 1" in painted
         one.send(b"q")
         assert one.end() == 0 and clean_end(one.seen)
 
 
-def test_live_at_one_hertz(tmp_path: Path) -> None:
-    with wire("live", tmp_path, COLORTERM="truecolor") as one:
+def test_live_at_one_hertz_and_nothing_while_another_window_has_the_focus(tmp_path: Path) -> None:
+    with wire("live", tmp_path, {"COLORTERM": "truecolor"}) as one:
         one.until(PAINTED)
+        assert len(one.seen) <= 35_000, f"it took {len(one.seen):,} bytes until all was painted"
         one.read(2.0)
         rate = len(one.read(5.0)) / 5.0
         assert 0 < rate <= 5_000, f"{rate:,.0f} bytes a second"
+        one.send(b"\x1b[O")
+        one.until(b"paused")
+        one.read(0.5)
+        assert one.read(2.5) == b"", "unfocused, nothing is sent"
+        before = shown(one)
+        assert "paused: not in focus" in before.text
+        one.send(b"\x1b[I")
+        one.read(1.5)
+        now = shown(one).text
+        assert "paused" not in now and now != before.text
 
 
-def test_no_color_sends_no_colour(tmp_path: Path) -> None:
-    with wire("idle", tmp_path, NO_COLOR="1") as one:
+LOOKS: dict[str, tuple[dict[str, str], bytes, bytes]] = {
+    "truecolour": ({"COLORTERM": "truecolor"}, rb"\x1b\[[0-9;]*38;2;", rb"\x1b\[[0-9;]*[34]8;5;"),
+    "256 colours": ({}, rb"\x1b\[[0-9;]*38;5;", rb"\x1b\[[0-9;]*[34]8;2;"),
+    "16 colours": ({"TERM": "screen"}, rb"\x1b\[[0-9;]*9[0-7]", rb"\x1b\[[0-9;]*[34]8;[25];"),
+    "no colour": ({"NO_COLOR": "1", "COLORTERM": "truecolor"}, rb"\x1b\[1m|\x1b\[7m", COLOUR.pattern),
+    "ASCII": ({"LANG": "C"}, rb"MODELS", rb"[\x80-\xff]"),
+    "no mouse": ({"WIRE_MOUSE": "0"}, rb"MODELS", rb"\x1b\[\?10(?:00|03|06|15)h"),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_what_the_terminal_cannot_show_is_not_sent(tmp_path: Path, look: str) -> None:
+    more, wanted, never = LOOKS[look]
+    with wire("idle", tmp_path, more) as one:
         settled(one)
-        found = COLOUR.findall(one.seen)
+        assert re.search(wanted, one.seen), wanted
+        found = re.findall(never, one.seen)
         assert found == [], found[:5]
-        assert b"\x1b[" in one.seen
+
+
+def test_other_sizes_while_it_is_busy(tmp_path: Path) -> None:
+    """Every layout on one terminal whose window is pulled about while samples come in."""
+    with wire("live", tmp_path, size=(160, 45)) as one:
+        settled_once = [(160, 45), (60, 20), (44, 12), (80, 24), (120, 30)]
+        one.until(PAINTED)
+        for width, height in settled_once:
+            one.resize(width, height)
+            one.read(0.15)
+        one.resize(80, 24)
+        mark = len(one.seen)
+        one.read(2.5)
+        painted = vt.Terminal(80, 24).feed(one.seen[mark:].decode()).text
+        rows = painted.split("\n")
+        assert rows[0].startswith(" cachetop") and "commands" in rows[23] and "GPU 1" in painted
+        one.resize(50, 14)
+        one.until(b"needs 56 columns and 16 rows")
+        one.send(b"q")
+        assert one.end() == 0 and clean_end(one.seen)
 
 
 def test_sigterm_leaves_the_terminal_clean(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ python tests/support/wire_app.py idle|live|crash
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -35,7 +36,7 @@ def main() -> int:
     source: pictures.FakeInventory = Moving(**known) if kind == "live" else pictures.FakeInventory(**known)  # type: ignore[arg-type]
     if kind == "crash":
         source.rescan = lambda: source.publish(GpusChanged(Broken()))  # type: ignore[method-assign, arg-type]
-    return run_source(source, clock=lambda: pictures.NOW)
+    return run_source(source, clock=lambda: pictures.NOW, mouse=os.environ.get("WIRE_MOUSE") != "0")
 
 
 class Broken:

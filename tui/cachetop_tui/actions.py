@@ -5,30 +5,26 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from textual.app import App
 from textual.command import CommandPalette
 
 from cachetop.base.readonly import is_read_only
-from cachetop_tui import settings, themes
+from cachetop_tui import themes
 from cachetop_tui.background import in_background
 from cachetop_tui.commands.registry import COMMANDS
+from cachetop_tui.configured import Configured
 
 if TYPE_CHECKING:
     from cachetop_tui.commands.registry import Command
     from cachetop_tui.dialogs.launching import StartRequest
     from cachetop_tui.feed import Feed
-    from cachetop_tui.workbench.overview import Overview
 
 _CHANGES: Final = frozenset(command.action for command in COMMANDS if command.changes)
 
 
-class Actions(App[None]):
+class Actions(Configured):
     """The commands of the app; `CachetopApp` adds how it starts, listens and ends."""
 
-    overview: Overview
     feed: Feed
-    told: settings.Told
-    """What the configuration says."""
 
     def action_focus_pane(self, pane: str) -> None:
         """Put the cursor into a pane."""
@@ -135,6 +131,7 @@ class Actions(App[None]):
 
     def action_rescan(self) -> None:
         """Sort again, and look at every cache again; read the document in front again."""
+        self.repaint_all()
         self.overview.reread()
         self.overview.models.sort()
         self.run_worker(in_background(self.feed.rescan), group="rescan", exit_on_error=False)
@@ -147,15 +144,6 @@ class Actions(App[None]):
     def action_use_theme(self, name: str) -> None:
         """Use a theme by its name."""
         self.theme = name
-
-    def action_settings(self) -> None:
-        """Every setting, its value and where it comes from."""
-        from cachetop_tui.documents import settings as document
-        from cachetop_tui.workbench.tabs import Document
-
-        self.overview.open_document(
-            Document("settings", "Settings", ("settings",), lambda: settings.read(self.told.path), document.lines)
-        )
 
     def action_keys(self) -> None:
         """List every key."""

@@ -14,11 +14,10 @@ from textual import on
 from textual.binding import BindingType
 
 from cachetop.base.hostile import clean
-from cachetop_tui import settings, terminal, themes
+from cachetop_tui import terminal
 from cachetop_tui.actions import Actions
 from cachetop_tui.background import in_background
 from cachetop_tui.commands import registry
-from cachetop_tui.commands.keymaps import KEYMAPS
 from cachetop_tui.feed import (
     Feed,
     GpusArrived,
@@ -30,7 +29,6 @@ from cachetop_tui.feed import (
     Source,
     WatchArrived,
 )
-from cachetop_tui.workbench.chrome import Status
 from cachetop_tui.workbench.overview import Overview
 
 if TYPE_CHECKING:
@@ -56,19 +54,11 @@ class CachetopApp(Actions):
     def __init__(
         self, source: Source, *, note: str = "", clock: Callable[[], float] = time.time, host: str | None = None
     ) -> None:
-        bare = "NO_COLOR" in os.environ
-        super().__init__(ansi_color=True if bare else None)
-        for one in themes.THEMES:
-            self.register_theme(one)
+        super().__init__(Overview(clock, host))
         self._title = ""
         self._announcer: Announcer | None = None
-        self.told = settings.read(settings.path())
-        """What the configuration says."""
-        self.set_class(self.told.value("ascii", False) or themes.wants_ascii(os.environ), themes.ASCII_CLASS)
         self.feed = Feed(self, source)
-        self.overview = Overview(clock, host)
         self.overview.note = note
-        self._configure()
 
     def get_default_screen(self) -> Overview:
         """The overview is the screen."""
@@ -91,12 +81,8 @@ class CachetopApp(Actions):
         opening.use_look(self.feed.process)
         self.feed.start()
         self.set_interval(REFRESH, self._refresh)
-        self.set_interval(2.0, self._reconfigure)
+        self.watch_configuration()
         self.run_worker(self._take_up(), exit_on_error=False)
-        if self.told.problem:
-            self.notify(self.told.problem, severity="error", markup=False, timeout=15)
-        for warning in settings.keymap(self.told)[1]:
-            self.notify(warning, severity="warning", markup=False)
 
     def write_terminal(self, sequence: str) -> None:
         """Send a control sequence that Textual has no word for; nothing where there is no terminal."""
@@ -112,35 +98,6 @@ class CachetopApp(Actions):
         error = self._exception or RuntimeError("unknown")
         self._exit_renderables.append(Text(crash.sentence(error, crash.write(error))))
         self._close_messages_no_wait()
-
-    # Configuration
-
-    def _configure(self) -> None:
-        """Take over what the configuration says."""
-        wanted = self.told.value("theme", "auto")
-        self.theme = themes.preferred(os.environ) if wanted == "auto" else f"cachetop-{wanted}"
-        keys = settings.keymap(self.told)[0]
-        if keys != registry.in_use():
-            registry.use(keys)
-        if keys != KEYMAPS["vscode"] or self._keymap:  # the bindings are made with these
-            self.set_keymap({name: ",".join(some) or f"unbound-{name}" for name, some in keys.items()})
-        if self.told.config is not None and "side-bar" in self.told.config.told:
-            self.overview.side = None if self.told.value("side-bar", True) else False
-
-    async def _reconfigure(self) -> None:
-        """Look whether the configuration has changed, and take it over."""
-        if await in_background(settings.mark, self.told.path) == self.told.mark:
-            return
-        self.told = await in_background(settings.read, self.told.path)
-        if self.told.problem:
-            self.notify(self.told.problem, severity="error", markup=False, timeout=15)
-            return
-        self._configure()
-        for warning in settings.keymap(self.told)[1]:
-            self.notify(warning, severity="warning", markup=False)
-        self.overview.lay_out()
-        self.overview.query_one(Status).repaint()  # its keys may be others now
-        self.overview.reread()
 
     async def _refresh(self) -> None:
         """Read the document in front again where it is about a process, which changes by itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,12 @@ def read(place: Path) -> Told:
         return Told(place, now, load(place))
     except ConfigError as error:
         return Told(place, now, problem=str(error))
+
+
+def lite(told: Told, env: Mapping[str, str]) -> bool:
+    """Whether to save bytes: as the configuration says, by itself over SSH."""
+    wanted = told.value("profile", "auto")
+    return wanted == "lite" or (wanted == "auto" and bool(env.get("SSH_CONNECTION") or env.get("SSH_TTY")))
 
 
 def keymap(told: Told) -> tuple[Keymap, list[str]]:

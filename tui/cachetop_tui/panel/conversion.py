@@ -51,6 +51,8 @@ class ConversionPanel(Acting, can_focus=True):
         """`clock` tells the time between two calls of `show`; without it time goes on from the last call."""
         super().__init__(id=id, classes=classes)
         self.tab = 0
+        self.lite = False
+        """Whether the line is slow: what grows by itself is painted every other second."""
         self._clock = clock
         self._jobs: tuple[Job, ...] = ()
         self._listing: Jobs | None = None
@@ -149,7 +151,7 @@ class ConversionPanel(Acting, can_focus=True):
 
     def _paint(self, canvas: Canvas, now: float) -> None:
         run = self.selected_run
-        figures = read(run, _in_steps(now, run.job.started)) if run is not None else None
+        figures = read(run, _in_steps(now, run.job.started, self.lite)) if run is not None else None
         self._tabs = []
         if canvas.height <= COMPACT_HEIGHT:
             if figures is not None:
@@ -309,7 +311,7 @@ class ConversionPanel(Acting, can_focus=True):
         event.stop()
 
 
-def _in_steps(now: float, begin: float) -> float:
+def _in_steps(now: float, begin: float, lite: bool) -> float:
     """`now` in steps, so that a run's events send the lines they change and not a clock ten times a second."""
-    step = 0.1 if now - begin < 10 else 0.5
+    step = 2.0 if lite else 0.1 if now - begin < 10 else 0.5
     return begin + int((now - begin) / step + 1e-6) * step

@@ -32,6 +32,8 @@ class View:
     history: data.History = field(default_factory=data.History)
     marks: marks.Marks = field(default_factory=marks.Marks)
     own: Collection[int] = ()
+    lite: bool = False
+    """Whether the line is slow: one row of history, not two."""
 
 
 def said(text: str, width: int, word: str) -> list[Keyed]:
@@ -121,7 +123,7 @@ def _memory(gpu: Gpu, width: int) -> Line:
 def _history(gpu: Gpu, width: int, view: View, now: float, detail: int) -> list[Keyed]:
     room = width - 2 - _LABEL
     levels, low, high = view.history.levels(gpu, now, room * 2)
-    rows = 2 if detail >= 5 and low != high else 1
+    rows = 2 if detail >= 5 and low != high and not view.lite else 1
     labels = [units.memory(high), units.memory(low)] if rows == 2 else ["last 60 s"]
     out = []
     for row in range(rows):

@@ -45,8 +45,9 @@ def _theme(name: str, tokens: dict[str, str], dark: bool) -> Theme:
     )
 
 
+ANSI_NAME: Final = "cachetop-ansi"
 _ANSI = Theme(
-    name="cachetop-ansi",
+    name=ANSI_NAME,
     ansi=True,
     primary="ansi_blue",
     secondary="ansi_cyan",
@@ -99,6 +100,11 @@ def current(app: App[Any]) -> Palette:
     if mode == "dark" and theme.name == "cachetop-contrast":
         mode = "contrast"
     return palette(mode, app.has_class(ASCII_CLASS))
+
+
+def wanted(name: str, env: Mapping[str, str]) -> str:
+    """The theme that a configured `name` means; `auto` is what fits the terminal."""
+    return preferred(env) if name == "auto" else f"cachetop-{name}"
 
 
 def preferred(env: Mapping[str, str]) -> str:

@@ -183,6 +183,8 @@ class Facts:
     """Conversions that run or wait."""
     watch: tuple[str, str | None] | None = None
     read_only: bool = False
+    paused: bool = False
+    """Whether nothing is sent until this window has the focus again."""
     pane: str = "models"
 
 
@@ -255,6 +257,8 @@ class Status(Painted):
     def _right(self, wide: bool, middling: bool, width: int) -> list[_Item]:
         facts = self._facts
         out: list[_Item] = []
+        if facts.paused:
+            out.append(_Item(("paused: not in focus" if middling else "paused", "warn"), "settings"))
         if facts.running:
             out.append(_Item((f"○ {words.count(facts.running, 'run')}", "live"), "focus_pane('conversion')"))
         if facts.watch and middling:

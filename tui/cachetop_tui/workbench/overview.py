@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual import events, on
@@ -14,38 +12,26 @@ from textual.containers import Container, Horizontal, Vertical
 from textual.message import Message
 from textual.widget import Widget
 
-from cachetop.base.readonly import is_read_only
 from cachetop_tui.commands.registry import LISTS, PANES
-from cachetop_tui.feed import (
-    GpusArrived,
-    KernelsArrived,
-    ModelsArrived,
-    ProblemsArrived,
-    RunsArrived,
-    WatchArrived,
-)
 from cachetop_tui.lines import LineView
 from cachetop_tui.panes.gpu import GpuPane
 from cachetop_tui.panes.kernels import KernelsPane
 from cachetop_tui.panes.models import ModelsPane
-from cachetop_tui.panes.models_data import on_disk
-from cachetop_tui.workbench.chrome import Divider, Facts, Hints, Status, TopStrip
-from cachetop_tui.workbench.editor import Editor
+from cachetop_tui.workbench.chrome import Divider, Hints, Status, TopStrip
+from cachetop_tui.workbench.live import Live
 from cachetop_tui.workbench.plan import TOO_SMALL, plan
 from cachetop_tui.workbench.side import ActivityBar
 
 if TYPE_CHECKING:
-    from cachetop.conversion.records import Jobs
     from cachetop.hub.records import Repo, Revision
     from cachetop.kernelcache.records import Entry
     from cachetop_tui.panel.acting import ReportWanted
-    from cachetop_tui.panel.conversion import ConversionPanel
 
 
 _WITH_MENU = (*PANES, "problems", "side", "document")
 
 
-class Overview(Editor):
+class Overview(Live):
     """The workbench: bars at the left, panes or a document in the middle, the run or the problems below them."""
 
     DEFAULT_CSS = """
@@ -67,20 +53,14 @@ class Overview(Editor):
         """Every pane is there and can be told what to show."""
 
     def __init__(self, clock: Callable[[], float] = time.time, host: str | None = None) -> None:
-        super().__init__(clock)
-        self.pane = PANES[0]
-        """The pane in focus, also while a dialog covers it."""
+        super().__init__(clock, host)
         self.maximised = False
         self.side: bool | None = None
         """Whether the side bar is wanted; None: where there is room."""
         self.bottom_hidden = False
         self.bottom = "conversion"
         """Which tab of the bottom panel is in front: the conversion or the problems."""
-        read_only = is_read_only()
-        self._facts = Facts(host=host or socket.gethostname().partition(".")[0], read_only=read_only)
         self._before_side = PANES[0]
-        self.note = ""
-        """What stands at the right of the top strip, for example that this is a demo."""
 
     def compose(self) -> ComposeResult:
         """Everything there is in any layout; the plan decides what is seen."""
@@ -98,28 +78,6 @@ class Overview(Editor):
                 yield Container(id="bottom")
         yield Hints()
         yield Status()
-
-    @property
-    def models(self) -> ModelsPane:
-        """The models pane."""
-        return self.query_one(ModelsPane)
-
-    @property
-    def kernels(self) -> KernelsPane:
-        """The kernels pane."""
-        return self.query_one(KernelsPane)
-
-    @property
-    def gpus(self) -> GpuPane:
-        """The GPU pane."""
-        return self.query_one(GpuPane)
-
-    @property
-    def panel(self) -> ConversionPanel:
-        """The conversion panel; there once `complete` has run."""
-        from cachetop_tui.panel.conversion import ConversionPanel
-
-        return self.query_one(ConversionPanel)
 
     async def complete(self) -> None:
         """Add what the first frame can do without."""
@@ -145,6 +103,7 @@ class Overview(Editor):
         for view in self.query(LineView):
             view.opens, view.marks = opens, marks
             view.label = label_of
+        self.use_profile(self.lite)
         self.lay_out()
 
     # Layout
@@ -213,12 +172,6 @@ class Overview(Editor):
         widget.display = height != "0"
         if height != "0":
             widget.styles.height = height
-
-    def _chrome(self) -> None:
-        self.query_one(TopStrip).show(self.pane, self._facts.running, len(self.picture.problems), self.note)
-        self.query_one(ActivityBar).show(self.pane, self._facts.running, len(self.picture.problems))
-        self.query_one(Hints).show(self.pane)
-        self.query_one(Status).show(replace(self._facts, pane=self.pane))
 
     # Focus
 
@@ -344,48 +297,3 @@ class Overview(Editor):
 
     def _filtered(self) -> ModelsPane | KernelsPane:
         return self.models if self.pane == "models" else self.kernels
-
-    # What arrives
-
-    @property
-    def jobs(self) -> Jobs | None:
-        """The jobs, as last heard of."""
-        return self.picture.jobs
-
-    def take(
-        self, message: ModelsArrived | KernelsArrived | GpusArrived | RunsArrived | WatchArrived | ProblemsArrived
-    ) -> None:
-        """Show what the feed brought."""
-        match message:
-            case ModelsArrived():
-                self._facts = replace(self._facts, weights=sum(map(on_disk, message.models.repos)))
-                self.picture.models = message.models
-                self.models.show(message.models)
-            case KernelsArrived():
-                self._facts = replace(self._facts, kernels=message.tree.kernels.size_on_disk, stale=message.tree.stale)
-                self.picture.tree = message.tree
-                self.kernels.show(message.tree)
-                self.gpus.show_compiled(message.tree.appeared)
-            case GpusArrived():
-                self._facts = replace(self._facts, gpus=message.gpus)
-                self.picture.gpus = message.gpus
-                self.gpus.show(message.gpus)
-                self.models.show_gpus(message.gpus)
-                self.kernels.show_gpus(message.gpus)
-            case RunsArrived():
-                running = sum(job.state in ("running", "queued") for job in message.jobs.jobs)
-                self._facts = replace(self._facts, running=running)
-                self.picture.jobs = message.jobs
-                self.panel.show(message.jobs, message.runs, self.clock())
-                pids = {worker.pid for worker in message.jobs.workers}
-                pids |= {job.pid for job in message.jobs.jobs if job.pid and job.state == "running"}
-                self.gpus.show_own(pids)
-                self.gpus.show_runs(message.runs)
-            case WatchArrived():
-                self._facts = replace(self._facts, watch=(message.mode, message.reason))
-            case ProblemsArrived():
-                self.picture.problems = message.problems
-        for view in self.query("#side, #problems"):
-            if isinstance(view, LineView) and view.display:
-                view.update_lines()
-        self._chrome()

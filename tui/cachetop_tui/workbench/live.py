@@ -1,0 +1,129 @@
+"""What the workbench knows of the world: what the feed brings goes to the panes, the bars and the pictures behind."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cachetop.base.readonly import is_read_only
+from cachetop_tui.commands.registry import PANES
+from cachetop_tui.feed import (
+    GpusArrived,
+    KernelsArrived,
+    ModelsArrived,
+    ProblemsArrived,
+    RunsArrived,
+    WatchArrived,
+)
+from cachetop_tui.lines import LineView
+from cachetop_tui.panes.gpu import GpuPane
+from cachetop_tui.panes.kernels import KernelsPane
+from cachetop_tui.panes.models import ModelsPane
+from cachetop_tui.panes.models_data import on_disk
+from cachetop_tui.workbench.chrome import Facts, Hints, Status, TopStrip
+from cachetop_tui.workbench.editor import Editor
+from cachetop_tui.workbench.side import ActivityBar
+
+if TYPE_CHECKING:
+    from cachetop.conversion.records import Jobs
+    from cachetop_tui.panel.conversion import ConversionPanel
+
+
+class Live(Editor):
+    """An editor with three live panes and a run. Where they stand is the business of `Overview`."""
+
+    def __init__(self, clock: Callable[[], float] = time.time, host: str | None = None) -> None:
+        super().__init__(clock)
+        self.pane = PANES[0]
+        """The pane in focus, also while a dialog covers it."""
+        self._facts = Facts(host=host or socket.gethostname().partition(".")[0], read_only=is_read_only())
+        self.lite = False
+        """Whether the line is slow, so that less moves by itself."""
+        self.note = ""
+        """What stands at the right of the top strip, for example that this is a demo."""
+
+    @property
+    def models(self) -> ModelsPane:
+        """The models pane."""
+        return self.query_one(ModelsPane)
+
+    @property
+    def kernels(self) -> KernelsPane:
+        """The kernels pane."""
+        return self.query_one(KernelsPane)
+
+    @property
+    def gpus(self) -> GpuPane:
+        """The GPU pane."""
+        return self.query_one(GpuPane)
+
+    @property
+    def panel(self) -> ConversionPanel:
+        """The conversion panel; there once `complete` has run."""
+        from cachetop_tui.panel.conversion import ConversionPanel
+
+        return self.query_one(ConversionPanel)
+
+    def use_profile(self, lite: bool) -> None:
+        """Let less move by itself where the line is slow."""
+        self.lite = lite
+        if self.query("#conversion"):  # else `complete` does it
+            self.gpus.view.lite = self.panel.lite = lite
+
+    def say_paused(self, paused: bool) -> None:
+        """Show that nothing will be sent for now, or that it goes on."""
+        self._facts = replace(self._facts, paused=paused)
+        for status in self.query(Status):
+            status.show(replace(self._facts, pane=self.pane))
+
+    @property
+    def jobs(self) -> Jobs | None:
+        """The jobs, as last heard of."""
+        return self.picture.jobs
+
+    def take(
+        self, message: ModelsArrived | KernelsArrived | GpusArrived | RunsArrived | WatchArrived | ProblemsArrived
+    ) -> None:
+        """Show what the feed brought."""
+        match message:
+            case ModelsArrived():
+                self._facts = replace(self._facts, weights=sum(map(on_disk, message.models.repos)))
+                self.picture.models = message.models
+                self.models.show(message.models)
+            case KernelsArrived():
+                self._facts = replace(self._facts, kernels=message.tree.kernels.size_on_disk, stale=message.tree.stale)
+                self.picture.tree = message.tree
+                self.kernels.show(message.tree)
+                self.gpus.show_compiled(message.tree.appeared)
+            case GpusArrived():
+                self._facts = replace(self._facts, gpus=message.gpus)
+                self.picture.gpus = message.gpus
+                self.gpus.show(message.gpus)
+                self.models.show_gpus(message.gpus)
+                self.kernels.show_gpus(message.gpus)
+            case RunsArrived():
+                running = sum(job.state in ("running", "queued") for job in message.jobs.jobs)
+                self._facts = replace(self._facts, running=running)
+                self.picture.jobs = message.jobs
+                self.panel.show(message.jobs, message.runs, self.clock())
+                pids = {worker.pid for worker in message.jobs.workers}
+                pids |= {job.pid for job in message.jobs.jobs if job.pid and job.state == "running"}
+                self.gpus.show_own(pids)
+                self.gpus.show_runs(message.runs)
+            case WatchArrived():
+                self._facts = replace(self._facts, watch=(message.mode, message.reason))
+            case ProblemsArrived():
+                self.picture.problems = message.problems
+        for view in self.query("#side, #problems"):
+            if isinstance(view, LineView) and view.display:
+                view.update_lines()
+        self._chrome()
+
+    def _chrome(self) -> None:
+        self.query_one(TopStrip).show(self.pane, self._facts.running, len(self.picture.problems), self.note)
+        self.query_one(ActivityBar).show(self.pane, self._facts.running, len(self.picture.problems))
+        self.query_one(Hints).show(self.pane)
+        self.query_one(Status).show(replace(self._facts, pane=self.pane))
