@@ -97,8 +97,16 @@ def _tempdir(env: Mapping[str, str]) -> tuple[str, str | None]:
 def kernel_roots(env: Mapping[str, str] | None = None) -> list[Location]:
     """Every kernel cache of the user, in the order they are shown, whether it exists or not."""
     env = os.environ if env is None else env
-    known = [_triton(env), *_inductor(env), _nvrtc(env), _driver(env), _extensions(env), _flashinfer(env), _vllm(env)]
-    known += [_hf_kernels(env), *_not_understood(env)]
+    known = [
+        _triton(env),
+        *_inductor(env),
+        _nvrtc(env),
+        _driver(env),
+        _extensions(env),
+        _flashinfer(env),
+        _below_cache(env, "vllm", "VLLM_CACHE_ROOT"),
+    ]
+    known += [_below_cache(env, "vllm", "VLLM_CACHE_ROOT"), _hf_kernels(env), *_others(env)]
     for kind, plugin in plugins().items():
         try:
             known += [one for one in plugin.locate(env) if isinstance(one, Location) and one.kind == kind]
@@ -150,10 +158,11 @@ def _flashinfer(env: Mapping[str, str]) -> Location:
     )
 
 
-def _vllm(env: Mapping[str, str]) -> Location:
-    if env.get("VLLM_CACHE_ROOT") or not env.get("XDG_CACHE_HOME"):
-        return _below_home(env, "vllm", "VLLM_CACHE_ROOT", ".cache", "vllm")
-    return Location("vllm", os.path.join(env["XDG_CACHE_HOME"], "vllm"), "XDG_CACHE_HOME is set", "XDG_CACHE_HOME")
+def _below_cache(env: Mapping[str, str], kind: str, variable: str) -> Location:
+    """A cache whose variable names the folder itself, else one of its kind's name in the user's cache folder."""
+    if env.get(variable) or not env.get("XDG_CACHE_HOME"):
+        return _below_home(env, kind, variable, ".cache", kind)
+    return Location(kind, os.path.join(env["XDG_CACHE_HOME"], kind), "XDG_CACHE_HOME is set", "XDG_CACHE_HOME")
 
 
 def _hf_kernels(env: Mapping[str, str]) -> Location:
@@ -165,12 +174,12 @@ def _hf_kernels(env: Mapping[str, str]) -> Location:
     return Location("hf-kernels", place.path, f"in the hub cache ({place.reason})", place.variable)
 
 
-def _not_understood(env: Mapping[str, str]) -> list[Location]:
-    """Caches whose size is worth knowing. JAX and Helion keep none unless a variable names it."""
+def _others(env: Mapping[str, str]) -> list[Location]:
+    """The caches of other programs. JAX and Helion keep none unless a variable names it."""
     found = [
         _below_home(env, "cupy", "CUPY_CACHE_DIR", ".cupy", "kernel_cache"),
         _below_home(env, "numba", "NUMBA_CACHE_DIR", ".cache", "numba"),
-        _below_home(env, "warp", "WARP_CACHE_PATH", ".cache", "warp"),
+        _below_cache(env, "warp", "WARP_CACHE_PATH"),
         _below_home(env, "deep-gemm", "DG_JIT_CACHE_DIR", ".deep_gemm"),
         _below_home(env, "tilelang", "TILELANG_CACHE_DIR", ".tilelang", "cache"),
     ]

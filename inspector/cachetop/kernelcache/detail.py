@@ -16,7 +16,8 @@ import msgspec
 
 from cachetop.base.mounts import keeps_access_times
 from cachetop.kernelcache import facts, stale
-from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Row, Rows, Shelf
+from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Facts, Row, Rows, Shelf
+from cachetop.kernelcache.ground import UNUSED_AFTER, Ground
 from cachetop.kernelcache.records import Entry, Kernels
 from cachetop.kernelcache.relations import Relations
 from cachetop.kernelcache.scan import Kept, Scanner
@@ -27,7 +28,7 @@ SLICE = 0.02
 
 
 def with_detail(
-    kernels: Kernels, scanner: Scanner, sms_here: Sequence[str] | None, unused_after: float = stale.UNUSED_AFTER
+    kernels: Kernels, scanner: Scanner, sms_here: Sequence[str] | None, unused_after: float = UNUSED_AFTER
 ) -> Kernels:
     """`kernels`, the newest picture of `scanner`, with producers, last uses, build times, states and verdicts.
 
@@ -44,28 +45,26 @@ class Detail:
 
     def __init__(self, scanner: Scanner) -> None:
         self._scanner = scanner
-        self._ground = stale.Ground()
+        self._ground = Ground()
         self._relations = Relations()
         self.outdated = False
         """Whether an update found something that may change the verdicts on entries it did not look at."""
 
-    def whole(
-        self, kernels: Kernels, sms_here: Sequence[str] | None, unused_after: float = stale.UNUSED_AFTER
-    ) -> Kernels:
+    def whole(self, kernels: Kernels, sms_here: Sequence[str] | None, unused_after: float = UNUSED_AFTER) -> Kernels:
         """As `with_detail`."""
         for _ in self.slices(sms_here, unused_after):
             pass
         return self.filled(kernels)
 
     def slices(
-        self, sms_here: Sequence[str] | None, unused_after: float = stale.UNUSED_AFTER, seconds: float = SLICE
+        self, sms_here: Sequence[str] | None, unused_after: float = UNUSED_AFTER, seconds: float = SLICE
     ) -> Iterator[None]:
         """A whole look that stops every `seconds` for its caller to do something else; at its end, `filled` has all.
 
         Meanwhile the scanner may bring entries up to date and `update` may be called. First every entry is read, then
         every one is judged: a verdict may rest on what the last of them says.
         """
-        self._ground = stale.Ground(tuple(sms_here or ()), unused_after)
+        self._ground = Ground(tuple(sms_here or ()), unused_after)
         self._relations = Relations()
         places = [(kept, path, list(shelf.rows)) for kept, path, shelf in self._shelves()]
         for _, _, shelf in self._shelves():
@@ -120,7 +119,7 @@ class Detail:
                         continue
                     if row.facts is None or row.open:
                         row.facts = facts.read(row.entry, folder, place, name, self._ground)
-                    row.use = _use(row.entry, folder, name, row.facts.witness) if keeps[kept.id] else (None, None)
+                    row.use = _use(row.entry, folder, name, row.facts) if keeps[kept.id] else (None, None)
                     self.outdated |= self._relations.add(row)
                     yield shelf.rows, name, row
 
@@ -152,15 +151,15 @@ def _last_used(entry: Entry, use: tuple[float | None, bool | None]) -> float | N
     return entry.created if use[1] is False or entry.state == "orphan" else None
 
 
-def _use(entry: Entry, folder: int, name: str, witness: str | None) -> tuple[float | None, bool | None]:
+def _use(entry: Entry, folder: int, name: str, known: Facts) -> tuple[float | None, bool | None]:
     """(last use, whether there was one since it was made), by the access time of the witness."""
-    if witness is None:
+    if known.witness is None:
         return None, None
     try:
-        found = os.lstat(witness, dir_fd=folder)
+        found = os.lstat(known.witness, dir_fd=folder)
     except OSError:
         return None, None
     if found.st_atime_ns > found.st_mtime_ns:
-        return found.st_atime, True
+        return found.st_atime, None if known.read_by_maker else True
     # Inductor's static launcher reads its Triton entries without this file: no trace is no proof there.
-    return None, None if entry.part == "triton" else False
+    return None, None if entry.part == "triton" or known.read_by_maker else False

@@ -12,11 +12,11 @@ import msgspec
 from cachetop.base.files import open_quietly, read_bounded
 from cachetop.base.hostile import clean
 from cachetop.base.record import why
-from cachetop.kernelcache import cubin, gencode, jax_cache, numba_cache
+from cachetop.kernelcache import cubin, extensions, flashinfer, jax_cache, numba_cache, warp_cache
 from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Facts
+from cachetop.kernelcache.ground import Ground
 from cachetop.kernelcache.records import Entry, Producer
 from cachetop.kernelcache.shelves import open_folder
-from cachetop.kernelcache.stale import Ground
 from cachetop.kernelcache.triton import METADATA_MOST, STAGES
 
 _CHILDREN_MOST = 64
@@ -60,10 +60,14 @@ def read(entry: Entry, folder: int, place: str, name: str, ground: Ground) -> Fa
         return _pickles(folder, name)
     if entry.part == "autotune":
         return _autotune(folder, name)
-    if entry.kind == "torch-extensions" or entry.part == "operator":
-        return _extension(folder, name)
+    if entry.kind == "torch-extensions":
+        return extensions.facts(folder, place, name)
+    if entry.part == "operator":
+        return flashinfer.facts(folder, place, name)
     if entry.kind == "numba":
         return numba_cache.facts(folder, name)
+    if entry.kind == "warp" and entry.part == "module":
+        return warp_cache.facts(folder, name)
     if entry.kind == "jax":
         return jax_cache.facts(folder, name)
     if entry.part in ("wrapper", "source") and entry.kind == "inductor":
@@ -265,14 +269,3 @@ def _autotune(folder: int, stem: str) -> Facts:
     except (OSError, ValueError, RecursionError):
         return _NOTHING
     return Facts(winner=said.triton_cache_hash)
-
-
-def _extension(folder: int, name: str) -> Facts:
-    """For which GPUs the extension was built."""
-    inner = open_folder(name, folder)
-    if inner is None:
-        return _NOTHING
-    try:
-        return Facts(codes=gencode.asked(inner))
-    finally:
-        os.close(inner)

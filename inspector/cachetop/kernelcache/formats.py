@@ -38,10 +38,14 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The key of the entry that autotuning noted as the best; raw, not cleaned."""
     uses: tuple[str, ...] = ()
     """Keys of the Triton entries that a graph uses."""
+    python: str | None = None
+    """The release of Python (`3.11`) that alone can load it."""
     codes: tuple[str, ...] = ()
     """What it holds to be loaded: `sm_86` for machine code, `compute_86` for PTX."""
     witness: str | None = None
     """The file whose access time tells of a use, below the entry's folder or beside it."""
+    read_by_maker: bool = False
+    """Whether the program that made the entry reads the witness itself, so that an access proves no later use."""
 
 
 class Row(msgspec.Struct, gc=False):
@@ -150,7 +154,11 @@ class Context:
 
 
 class Format(Protocol):
-    """One cache format. Shelves are kept by the caller, by their path below the root (`.` is the root)."""
+    """One cache format. Shelves are kept by the caller, by their path below the root (`.` is the root).
+
+    A format whose entries may be taken away whole, because the program that made them makes them again and survives
+    that they are gone, says so by an attribute `removable = True`; without it nothing of it is ever deleted.
+    """
 
     kind: str
 

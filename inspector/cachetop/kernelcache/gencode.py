@@ -22,10 +22,15 @@ def asked(folder: int, name: str = "build.ninja") -> tuple[str, ...]:
         raw = read_bounded(name, _BUILD_MOST, folder)
     except (OSError, ValueError):
         return ()
-    found = {
+    return found(raw)
+
+
+def found(raw: bytes) -> tuple[str, ...]:
+    """As `asked`, of the text of a build.ninja."""
+    codes = {
         f"{kind.decode()}_{number.decode()}" for flag in _FLAG.findall(raw) for kind, number in _CODE.findall(flag)
     }
-    return tuple(sorted(found, key=lambda one: (one.startswith("compute"), sm.order(one.replace("compute", "sm")))))
+    return tuple(sorted(codes, key=lambda one: (one.startswith("compute"), sm.order(one.replace("compute", "sm")))))
 
 
 def sms(codes: tuple[str, ...]) -> tuple[str, ...]:
@@ -34,14 +39,21 @@ def sms(codes: tuple[str, ...]) -> tuple[str, ...]:
     return real or tuple(code.replace("compute_", "sm_") for code in codes)
 
 
-def loads_on(codes: tuple[str, ...], gpus: tuple[str, ...]) -> bool | None:
-    """Whether any of `codes` can be loaded on any of `gpus`: SASS by SM, PTX on that SM and newer. None if unknown."""
+def loads_on(codes: tuple[str, ...], gpus: tuple[str, ...], exact: bool = False) -> bool | None:
+    """Whether any of `codes` can be loaded on any of `gpus`: SASS by SM, PTX on that SM and newer. None if unknown.
+
+    `exact`: machine code is looked for by the very SM of a GPU.
+    """
     if not codes or not gpus:
         return None
     here = [sm.split(gpu) for gpu in gpus]
     for code in codes:
         if code.startswith("sm_"):
-            if sm.runs_on(code, gpus) is not False:
+            mine = sm.split(code)
+            if exact and mine is not None and None not in here:
+                if any(gpu and gpu[0] == mine[0] for gpu in here):
+                    return True
+            elif sm.runs_on(code, gpus) is not False:
                 return True
         else:
             asked_for = sm.split(code.replace("compute_", "sm_"))

@@ -55,6 +55,7 @@ class Inductor:
     """An Inductor cache: a shelf for each folder that holds entries."""
 
     kind = "inductor"
+    removable = True
 
     def scan(self, root: int, shelves: dict[str, Shelf], context: Context) -> bool:
         """See `Format.scan`."""

@@ -14,6 +14,7 @@ from collections.abc import Collection
 
 from cachetop.base.files import read_bounded
 from cachetop.kernelcache.formats import Context, Facts, Row, Shelf
+from cachetop.kernelcache.records import NOT_UNDERSTOOD
 from cachetop.kernelcache.shelves import regroup
 from cachetop.kernelcache.usage import group_row
 
@@ -28,6 +29,7 @@ class Jax:
     """A JAX cache: one shelf, the root itself."""
 
     kind = "jax"
+    removable = True
 
     def scan(self, root: int, shelves: dict[str, Shelf], context: Context) -> bool:
         """See `Format.scan`."""
@@ -73,5 +75,5 @@ def _row(folder: int, path: str, stem: str, names: list[str], context: Context) 
         return None  # the lock
     found = _STEM.match(stem)
     if found is None or f"{stem}-cache" not in names:
-        return group_row(folder, stem, stem, names, context, state="opaque", part="contents not understood")
+        return group_row(folder, stem, stem, names, context, state="opaque", part=NOT_UNDERSTOOD)
     return group_row(folder, stem, stem, names, context, state="complete", part="executable", name=found["module"])

@@ -15,6 +15,7 @@ from collections.abc import Collection
 from cachetop.base.files import read_bounded
 from cachetop.base.record import why
 from cachetop.kernelcache.formats import Context, Facts, Row, Shelf
+from cachetop.kernelcache.records import NOT_UNDERSTOOD
 from cachetop.kernelcache.shelves import drop_missing, folders, open_folder, regroup
 from cachetop.kernelcache.usage import group_row
 
@@ -33,6 +34,7 @@ class Numba:
     """A Numba cache: a shelf per folder of sources."""
 
     kind = "numba"
+    removable = True
 
     def scan(self, root: int, shelves: dict[str, Shelf], context: Context) -> bool:
         """See `Format.scan`."""
@@ -84,6 +86,6 @@ def _row(folder: int, path: str, stem: str, names: list[str], context: Context) 
     found = _STEM.match(stem)
     place = f"{path}/{stem}"
     if found is None or names == [stem]:
-        return group_row(folder, place, stem, names, context, state="opaque", part="contents not understood")
+        return group_row(folder, place, stem, names, context, state="opaque", part=NOT_UNDERSTOOD)
     state = "complete" if f"{stem}.nbi" in names else "compiling"
     return group_row(folder, place, stem, names, context, state=state, part="function", name=found["name"])

@@ -30,6 +30,7 @@ class Nvrtc:
     """The folder of jiterated kernels: one shelf, one file per entry."""
 
     kind = "nvrtc"
+    removable = True
 
     def scan(self, root: int, shelves: dict[str, Shelf], context: Context) -> bool:
         """See `Format.scan`."""

@@ -12,6 +12,8 @@ from __future__ import annotations
 from cachetop.base.record import Problem, Record
 
 SCHEMA = "cachetop.kernels/1"
+NOT_UNDERSTOOD = "contents not understood"
+"""The part of an entry whose format is not read."""
 STATES = ("complete", "compiling", "orphan", "relocated", "helper", "autotune", "opaque")
 
 
@@ -31,12 +33,14 @@ class Cache(Record, frozen=True):
 
 
 class Producer(Record, frozen=True, gc=False):
-    """Who made an entry, as far as its files say. `environment` is the prefix of the Python environment."""
+    """Who made an entry, as far as its files say. `environment` is the prefix of the Python environment, `package`
+    another package that made it, with its release: `warp-lang 1.19.0`."""
 
     triton: str | None = None
     torch: str | None = None
     cuda: str | None = None
     environment: str | None = None
+    package: str | None = None
 
 
 class Stale(Record, frozen=True, gc=False):

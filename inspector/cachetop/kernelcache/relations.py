@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import re
 
-from cachetop.kernelcache.formats import Row
+from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Row
+from cachetop.kernelcache.records import Entry, Producer
 
 Family = tuple[str, str, tuple[str, ...]]
 _NUMBERS = re.compile(r"\d{1,6}")
@@ -35,14 +36,14 @@ class Relations:
                 last, reused = self._used.get((entry.cache, key), (None, False))
                 last = max((one for one in (last, row.use[0]) if one is not None), default=None)
                 self._used[entry.cache, key] = (last, reused or row.use[1])
-        if entry.kind != "triton" and entry.part != "triton":
+        if not compared(entry):
             return False
         changes = False
         if facts.source is not None:
             family = self._sources[entry.cache, entry.key] = (entry.cache, facts.source, entry.sm)
             if (entry.cache, entry.key) in self._winners:
                 changes = self._best.setdefault(family, entry.key) == entry.key
-        mine = facts.producer.triton
+        mine = release(row)
         if mine is None or entry.name is None or not entry.sm:
             return changes
         family = (entry.cache, entry.name, entry.sm)
@@ -75,6 +76,23 @@ class Relations:
             return False
         self._best.setdefault(family, key)
         return True
+
+
+def compared(entry: Entry) -> bool:
+    """Whether an entry is one kernel (or module, or operator) that releases compile anew."""
+    return entry.kind == "triton" or entry.part in ("triton", "module", "operator")
+
+
+def release(row: Row) -> str | None:
+    """The release that made an entry: Triton's, or that of another package; None where its files do not tell."""
+    made = producer(row)
+    return made.triton or (made.package.rpartition(" ")[2] if made.package else None)
+
+
+def producer(row: Row) -> Producer:
+    """Who made an entry: what its files say, else what its place says."""
+    found = row.facts.producer if row.facts is not None else UNKNOWN_PRODUCER
+    return row.entry.producer if found == UNKNOWN_PRODUCER else found
 
 
 def numbers(text: str | None) -> tuple[int, ...]:

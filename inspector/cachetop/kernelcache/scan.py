@@ -16,6 +16,7 @@ from cachetop.base.collecting import collecting_later
 from cachetop.base.hostile import clean
 from cachetop.base.mounts import Mount, mount_of, mounts
 from cachetop.base.record import why
+from cachetop.kernelcache.extensions import Extensions
 from cachetop.kernelcache.flashinfer import FlashInfer
 from cachetop.kernelcache.formats import Context, Format, Row, Shelf
 from cachetop.kernelcache.hf_kernels import HfKernels
@@ -23,15 +24,19 @@ from cachetop.kernelcache.inductor import Inductor
 from cachetop.kernelcache.jax_cache import Jax
 from cachetop.kernelcache.numba_cache import Numba
 from cachetop.kernelcache.nvrtc import Nvrtc
-from cachetop.kernelcache.opaque import Driver, Extensions, NotUnderstood
+from cachetop.kernelcache.opaque import Driver, NotUnderstood
 from cachetop.kernelcache.records import Cache, Entry, Kernels
 from cachetop.kernelcache.triton import Triton
 from cachetop.kernelcache.vllm import Vllm
+from cachetop.kernelcache.warp_cache import Warp
 from cachetop.locations import Location, plugins
 
-UNREAD = ("cupy", "warp", "deep-gemm", "tilelang", "cute-dsl", "helion", "tensorrt")
+_READ: tuple[type[Format], ...] = (
+    Triton, Inductor, Nvrtc, Driver, Extensions, FlashInfer, Vllm, HfKernels, Numba, Jax, Warp,
+)  # fmt: skip
+UNREAD = ("cupy", "deep-gemm", "tilelang", "cute-dsl", "helion", "tensorrt")
 FORMATS: dict[str, Callable[[], Format]] = {
-    **{one.kind: one for one in (Triton, Inductor, Nvrtc, Driver, Extensions, FlashInfer, Vllm, HfKernels, Numba, Jax)},
+    **{one.kind: one for one in _READ},
     **{kind: partial(NotUnderstood, kind) for kind in UNREAD},
 }
 
@@ -130,6 +135,10 @@ class Scanner:
     def root(self, cache_id: str) -> str:
         """The folder of a cache as its writer names it. Raises KeyError."""
         return self._of(cache_id).root
+
+    def removable(self, cache_id: str) -> bool:
+        """Whether the format of a cache says that its entries may be taken away whole. Raises KeyError."""
+        return bool(getattr(self._of(cache_id).format, "removable", False))
 
     def _of(self, cache_id: str) -> Kept:
         for kept in self.kept:

@@ -8,8 +8,8 @@
 | `foreign-sm` | Triton, Inductor and NVRTC look entries up by exact SM, and no GPU here has it; what is loaded by its \
 machine code (extensions) holds none that a GPU here can load |
 | `sm-alias` | it loads on a GPU here, of another SM than it was built for, and that pair is known to go wrong |
-| `toolchain-gone` | the environment that made it is gone, or no environment found here has that Triton |
-| `superseded` | the same kernel for the same SM was compiled by a newer Triton, and none found here has the older one |
+| `toolchain-gone` | the environment that made it is gone, or no environment found here has the release that made it |
+| `superseded` | a newer release compiled the same kernel for the same SM, and none found here has the older one |
 | `autotune-loser` | autotuning measured it and noted another configuration of the same kernel as the best |
 | `unused` | nobody read it for longer than the configured age, where the file system keeps access times |
 
@@ -18,97 +18,19 @@ The SM rules stay silent while the SMs of this machine are not known.
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Mapping
-
 from cachetop.base import units
 from cachetop.base.hostile import clean
-from cachetop.kernelcache import environments, gencode, sm
+from cachetop.kernelcache import gencode, sm, toolchain
 from cachetop.kernelcache.formats import Facts, Row
+from cachetop.kernelcache.ground import Ground
 from cachetop.kernelcache.records import Entry, Stale
-from cachetop.kernelcache.relations import Relations, numbers
+from cachetop.kernelcache.relations import Relations
 
-UNUSED_AFTER = 30 * 86400.0
-"""Seconds without a use after which an entry is called unused, unless configured otherwise."""
 PRECISION = 86400.0
 """Seconds by which an access time may lag behind: `relatime` moves it once a day."""
 ALIASES = {("sm_120", "sm_121")}
 """(built for, run on): the code loads, and is known to go wrong."""
 _EXACT_PARTS = ("triton", "fxgraph", "aotautograd", "wrapper", "source")
-_LOOKS_MOST = 256
-
-
-class Ground:
-    """What lies outside the entries, looked at once per pass: this machine's GPUs and environments, folders that
-    entries name, the moment.
-
-    Paths out of entries are only ever stat'ed or listed, and only the first 256 different ones: more are not judged.
-    """
-
-    def __init__(
-        self,
-        sms_here: tuple[str, ...] = (),
-        unused_after: float = UNUSED_AFTER,
-        found: Mapping[str, frozenset[str]] | None = None,
-    ) -> None:
-        self.sms_here = tuple(sm.normalize(one) for one in sms_here)
-        self.unused_after = unused_after
-        self.now = time.time()
-        self._seen: dict[str, tuple[int, int] | bool | None] = {}
-        self._found = found
-        self._named: dict[str, frozenset[str]] = {}
-
-    def gone(self, path: str) -> bool:
-        """Whether `path` certainly does not exist."""
-        return self._look(path) is False
-
-    def same_folder(self, path: str, folder: int) -> bool | None:
-        """Whether `path` is the folder open as `folder`; None when that is not known."""
-        found = self._look(path)
-        if not isinstance(found, tuple):
-            return found
-        about = os.fstat(folder)
-        return found == (about.st_dev, about.st_ino)
-
-    @property
-    def environments(self) -> Mapping[str, frozenset[str]]:
-        """Every environment found with Triton, and its releases."""
-        if self._found is None:
-            self._found = environments.triton_environments()
-        return self._found
-
-    def releases(self, environment: str) -> frozenset[str]:
-        """The releases of Triton in an environment that an entry names; empty when that cannot be told."""
-        if environment in self.environments:
-            return self.environments[environment]
-        if environment not in self._named:
-            if len(self._named) >= _LOOKS_MOST or not environment.startswith("/"):
-                return frozenset()
-            self._named[environment] = environments.versions(environment)
-        return self._named[environment]
-
-    def holder(self, release: str) -> str | None:
-        """An environment found here that has this release of Triton."""
-        for found in (self.environments, self._named):
-            for prefix, releases in found.items():
-                if release in releases:
-                    return prefix
-        return None
-
-    def _look(self, path: str) -> tuple[int, int] | bool | None:
-        """(device, inode), False for what does not exist, None for unknown."""
-        if path not in self._seen:
-            if len(self._seen) >= _LOOKS_MOST or not path.startswith("/"):
-                return None
-            try:
-                about = os.stat(path)
-                self._seen[path] = (about.st_dev, about.st_ino)
-            except (FileNotFoundError, NotADirectoryError):
-                self._seen[path] = False
-            except (OSError, ValueError):
-                self._seen[path] = None
-        return self._seen[path]
 
 
 def verdicts(row: Row, facts: Facts, ground: Ground, relations: Relations) -> tuple[Stale, ...]:
@@ -125,10 +47,12 @@ def verdicts(row: Row, facts: Facts, ground: Ground, relations: Relations) -> tu
     if facts.elsewhere is not None:
         still = "is gone, so it is never loaded" if ground.gone(facts.elsewhere) else "is read instead of this one"
         evidence = f"its group file points to {clean(facts.elsewhere, 1024)}, which {still}"
+        if entry.part == "operator":
+            evidence = f"its build.ninja builds it in {clean(facts.elsewhere, 1024)}: the next use here builds it anew"
         found.append(Stale(rule="relocated", evidence=evidence))
-    found += filter(None, (_foreign(entry, facts, ground.sms_here), _alias(facts, ground.sms_here)))
+    found += filter(None, (_foreign(entry, facts, ground.sms_here), _alias(entry, facts, ground.sms_here)))
+    found += filter(None, (toolchain.gone(row, facts, ground), toolchain.superseded(row, facts, ground, relations)))
     if entry.kind == "triton" or entry.part == "triton":
-        found += filter(None, (_toolchain(facts, ground), _superseded(row, facts, ground, relations)))
         winner = relations.winner_over(row)
         if winner is not None:
             evidence = f"autotuning noted {clean(winner, 80)} as the best of this kernel's configurations"
@@ -152,14 +76,17 @@ def _foreign(entry: Entry, facts: Facts, here: tuple[str, ...]) -> Stale | None:
         there = " and ".join(entry.sm)
         evidence = f"it is for {there} and looked up by exact SM; the GPU here is {mine}, so it is never used"
         return Stale(rule="foreign-sm", evidence=evidence)
-    if gencode.loads_on(facts.codes, here) is False:
+    if gencode.loads_on(facts.codes, here, exact=entry.kind == "warp") is False:
         there = " and ".join(facts.codes)
-        return Stale(rule="foreign-sm", evidence=f"it holds code for {there}; a GPU of {mine} can load none of it")
+        verb = "never looks for any of it" if entry.kind == "warp" else "can load none of it"
+        return Stale(rule="foreign-sm", evidence=f"it holds code for {there}; a GPU of {mine} {verb}")
     return None
 
 
-def _alias(facts: Facts, here: tuple[str, ...]) -> Stale | None:
+def _alias(entry: Entry, facts: Facts, here: tuple[str, ...]) -> Stale | None:
     """Only what is loaded by its machine code: entries that are looked up by exact SM never meet another one."""
+    if entry.kind == "warp":
+        return None
     for built, gpu in sorted(ALIASES):
         if gpu in here and built in facts.codes and gpu not in facts.codes:
             evidence = f"it was built for {built}; it loads on {gpu}, and is known to go wrong there"
@@ -167,53 +94,12 @@ def _alias(facts: Facts, here: tuple[str, ...]) -> Stale | None:
     return None
 
 
-def _toolchain(facts: Facts, ground: Ground) -> Stale | None:
-    made = facts.producer
-    if facts.toolchain is not None and ground.gone(facts.toolchain):
-        evidence = f"{clean(facts.toolchain, 1024)} of its compiler does not exist"
-        if made.triton and (holder := ground.holder(made.triton)):
-            evidence += f"; {clean(holder, 1024)} has Triton {made.triton} too"
-        return Stale(rule="toolchain-gone", evidence=evidence)
-    if made.triton is None or _alive(facts, ground) is not False:
-        return None
-    now = ", ".join(sorted(ground.releases(made.environment))) if made.environment else ""
-    where = f"{made.environment} now has Triton {now}" if now else "its environment is not named"
-    many = len(ground.environments)
-    evidence = f"it was made by Triton {made.triton}, which none of the {many} environments found here has; {where}"
-    return Stale(rule="toolchain-gone", evidence=evidence)
-
-
-def _alive(facts: Facts, ground: Ground) -> bool | None:
-    """Whether some environment found here has the release that made the entry; None when that cannot be told."""
-    made = facts.producer
-    if made.environment and made.triton in ground.releases(made.environment):
-        return True
-    if made.environment and not ground.releases(made.environment) and not ground.gone(made.environment):
-        return None
-    if made.triton is not None and ground.holder(made.triton):
-        return True
-    return False if ground.environments else None
-
-
-def _superseded(row: Row, facts: Facts, ground: Ground, relations: Relations) -> Stale | None:
-    newest = relations.newest(row)
-    if newest is None or numbers(facts.producer.triton) >= numbers(newest):
-        return None
-    if _alive(facts, ground) is True:
-        return None
-    if facts.producer.environment and _alive(facts, ground) is None and facts.producer.triton is not None:
-        return None
-    mine = facts.producer.triton or "3.2 or older"
-    evidence = f"Triton {newest} compiled the same kernel for the same SM since; this one is by Triton {mine}"
-    return Stale(rule="superseded", evidence=evidence)
-
-
 def _unused(row: Row, ground: Ground) -> Stale | None:
     """Silent where access times do not tell."""
-    if row.entry.state != "complete" or row.use is None or row.use[1] is None:
+    if row.entry.state != "complete" or row.use is None or row.use == (None, None):
         return None
-    last, reused = row.use
-    if reused and last is not None:
+    last, _ = row.use
+    if last is not None:
         gone = ground.now - last
         if gone - PRECISION <= ground.unused_after:
             return None

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-import time
 from collections.abc import Collection
 
 import msgspec
@@ -25,7 +24,7 @@ from cachetop.kernelcache import cubin
 from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Context, Row, Rows, Shelf
 from cachetop.kernelcache.records import Entry
 from cachetop.kernelcache.shelves import refresh, reread
-from cachetop.kernelcache.usage import Usage, usage, young
+from cachetop.kernelcache.usage import Usage, runs, usage, young
 
 STAGES = ("source", "ttir", "ttgir", "llir", "ptx", "amdgcn", "cubin", "hsaco", "json")
 METADATA_MOST = 1 << 18
@@ -64,6 +63,7 @@ class Triton:
     """A Triton cache: one shelf, the root itself."""
 
     kind = "triton"
+    removable = True
 
     def scan(self, root: int, shelves: dict[str, Shelf], context: Context) -> bool:
         """See `Format.scan`."""
@@ -301,16 +301,5 @@ def _temporaries(fd: int, size: int, files: int, newest: int) -> tuple[int, int,
         files += total.files
         newest = max(newest, total.newest)
         pid = _TEMPORARY.match(name)
-        alive = alive or (pid is not None and _runs(int(pid[1]), made))
+        alive = alive or (pid is not None and runs(int(pid[1]), made))
     return size, files, newest, alive
-
-
-def _runs(pid: int, made: float) -> bool:
-    """Whether the process that made something at `made` runs: a younger process has only inherited the number."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as status:
-            ticks = int(status.read(4096).rpartition(b")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return False
-    started = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
-    return started <= made + 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from dataclasses import dataclass, field
 
 from cachetop.base.hostile import clean
@@ -82,6 +83,17 @@ def usage(
 def young(newest: int, now: float) -> bool:
     """Whether a time stamp (ns) lies within the last ten minutes. One far in the future is not young."""
     return abs(now - newest / 1e9) < YOUNG
+
+
+def runs(pid: int, made: float) -> bool:
+    """Whether the process that made something at `made` runs: a younger process has only inherited the number."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as status:
+            ticks = int(status.read(4096).rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return False
+    started = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
+    return started <= made + 2
 
 
 def tree_row(

@@ -38,6 +38,7 @@ class Vllm:
     """A vLLM cache: a shelf for the hashes, and those of the caches inside."""
 
     kind = "vllm"
+    removable = True
 
     def __init__(self) -> None:
         self._inner: dict[str, _Inner] = {}

@@ -11,7 +11,7 @@ from typing import Any
 from cachetop.base import units
 from cachetop.base.hostile import clean
 from cachetop.kernelcache import sm
-from cachetop.kernelcache.records import Entry, Kernels
+from cachetop.kernelcache.records import NOT_UNDERSTOOD, Entry, Kernels
 from cachetop.kernelcache.scan import Scanner
 from cachetop.prune import ir
 from cachetop.prune.draft import Drafting
@@ -34,9 +34,9 @@ FILTERS: dict[str, tuple[str, Callable[[Entry], Any]]] = {
     "rule": ("text", lambda entry: [one.rule for one in entry.stale]),
     "triton": ("text", lambda entry: entry.producer.triton),
 }
+_WHOLE = ("triton", "fxgraph", "aotautograd", "module")
+"""The parts that are one folder each."""
 _PAIRED = ("fxgraph", "triton")
-_UNDERSTOOD = ("triton", "inductor", "nvrtc", "cuda-driver", "torch-extensions", "flashinfer", "vllm")
-"""The kinds whose entries are known well enough to take one away."""
 
 
 def meant(found: Kernels, chosen: Selection, now: float | None = None) -> tuple[list[Entry], list[str]]:
@@ -92,7 +92,7 @@ def _entry(entry: Entry, root: str, at: int, scanner: Scanner, chosen: Selection
     if into.kept(shown, entry.size_on_disk, entry.key, entry.name or "", f"{entry.cache}/{entry.key}",
                  f"{entry.cache}/{entry.name}"):  # fmt: skip
         return
-    if reason := _blocked(entry, root, into):
+    if reason := _blocked(entry, root, scanner.removable(entry.cache), into):
         into.block(shown, entry.key, entry.size_on_disk, reason, named=named)
         return
     try:
@@ -139,7 +139,7 @@ def _moves(
     if name == ".":
         names = [one for one in os.listdir(inner) if not one.startswith(TRASH)]
         parents = ()
-    elif entry.part in ("triton", "fxgraph", "aotautograd") or entry.kind in ("triton", "nvrtc", "torch-extensions"):
+    elif entry.part in _WHOLE or entry.kind in ("triton", "nvrtc", "torch-extensions"):
         names = [name]
     else:
         below = "/".join(parents)
@@ -155,10 +155,10 @@ def _moves(
     return moves, measured
 
 
-def _blocked(entry: Entry, root: str, into: Drafting) -> str | None:
+def _blocked(entry: Entry, root: str, removable: bool, into: Drafting) -> str | None:
     if entry.kind == "hf-kernels":
         return "it lies in the Hugging Face cache: `cachetop prune models` takes it with its repo"
-    if entry.kind not in _UNDERSTOOD:
+    if not removable or entry.part == NOT_UNDERSTOOD:
         return f"what lies in a {entry.kind} cache is not understood: only the program that made it can clean it"
     if entry.state == "compiling":
         return f"compiling: last written {units.age(entry.created, into.now)} ago, or its compiler still runs"
