@@ -99,7 +99,7 @@ def summarize(models: Models, kernels: Kernels, gpus: Gpus, jobs: Jobs) -> Statu
 def problems(models: Models, kernels: Kernels, gpus: Gpus) -> Iterator[StatusProblem]:
     """What needs attention, most certain first, each with the command that mends it or looks closer."""
     for problem in _problems(models, kernels, gpus):
-        yield msgspec.structs.replace(problem, fix=FIXES.get(problem.rule, "cachetop doctor"))
+        yield msgspec.structs.replace(problem, fix=problem.fix or FIXES.get(problem.rule, "cachetop doctor"))
 
 
 def _problems(models: Models, kernels: Kernels, gpus: Gpus) -> Iterator[StatusProblem]:
@@ -123,6 +123,10 @@ def _problems(models: Models, kernels: Kernels, gpus: Gpus) -> Iterator[StatusPr
             yield StatusProblem(rule=rule, subject=cache.path, message=cache.problem)
     yield from _kernel_problems(kernels)
     for gpu in gpus.gpus:
+        for xid in gpu.xids[-1:]:
+            before = f" ({len(gpu.xids) - 1} more before it)" if len(gpu.xids) > 1 else ""
+            message = f"Xid {xid.code} at {units.clock(xid.time)}: {xid.message}{before}"
+            yield StatusProblem(rule="xid", subject=f"GPU {gpu.index}", message=message, fix=xid.fix)
         if gpu.problem:
             yield StatusProblem(rule="gpu", subject=f"GPU {gpu.index}", message=gpu.problem)
         elif gpu.memory and gpu.memory.total and gpu.memory.used > _FULL * gpu.memory.total:

@@ -104,7 +104,7 @@ def test_mig_instances_follow_their_gpu(tmp_path: Path) -> None:
 def test_a_hanging_driver_does_not_hang_the_command(tmp_path: Path) -> None:
     code = (
         "import sys; from cachetop.cli import gpus; gpus.TIMEOUT = 0.3; import argparse\n"
-        "sys.exit(gpus.run(argparse.Namespace(json=True)))"
+        "sys.exit(gpus.run(argparse.Namespace(json=True, pcie=False)))"
     )
     began = time.monotonic()
     done = subprocess.run(
@@ -119,7 +119,7 @@ def test_a_hanging_driver_does_not_hang_the_command(tmp_path: Path) -> None:
 
 def test_the_verb_loads_no_heavy_package(tmp_path: Path) -> None:
     code = (
-        "import sys, argparse; from cachetop.cli import gpus; gpus.run(argparse.Namespace(json=False))\n"
+        "import sys, argparse; from cachetop.cli import gpus; gpus.run(argparse.Namespace(json=False, pcie=False))\n"
         "heavy = {'textual', 'torch', 'docling', 'IPython', 'huggingface_hub', 'watchdog'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )

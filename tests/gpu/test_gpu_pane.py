@@ -8,13 +8,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from cachetop import locations
 from cachetop.conversion.records import Job, KernelSeen, Run
 from cachetop.gpu.processes import Processes
 from cachetop.gpu.records import Allocator, Gpu, Gpus, HeldModel, Instance, Memory, Process
 from cachetop.gpu.source import NvmlSource
+from cachetop.gpu.xid import describe
+from cachetop.inventory import Inventory
 from cachetop_tui.paint import Canvas
 from cachetop_tui.panes import gpu, gpu_data, gpu_marks
+from cachetop_tui.workbench.chrome import _gpu
 from support import fake_nvml
+from support.opening import opened, screen, until
 from support.stage_app import StageApp
 
 NOW = 1_000_000.0
@@ -179,3 +184,32 @@ async def test_the_pane_knows_the_process_under_the_cursor() -> None:
 def test_instances_have_keys_and_labels_of_their_own() -> None:
     row = device(mig=Instance(index=3, gpu_instance=9, compute_instance=0), uuid=None)
     assert (row.label, row.key, gpu_data.place(row)) == ("GPU 0 MIG 3", "GPU 0 MIG 3", "0.3")
+
+
+def test_little_memory_is_not_zero_gib() -> None:
+    little = device(memory=Memory(total=24 * GIB, used=4 * MIB, free=20 * GIB, reserved=0), unattributed=4 * MIB)
+    assert gpu_data.amount(little) == "4 MiB of 24.0 GiB"
+
+
+async def test_mig_instances_have_their_own_branch_and_are_not_counted_as_gpus() -> None:
+    with fake_nvml.driver("mig"):
+        inventory = Inventory(hub=[locations.hub()], kernels=[], interval=0.05)
+        async with opened((160, 45), inventory) as (app, pilot):
+            await until(pilot, lambda: app.overview.gpus.gpus is not None)
+            await pilot.press("3")
+            await until(pilot, lambda: any("GPU 0 MIG 3" in line[:36] for line in screen(app).splitlines()))
+            lines = screen(app).splitlines()
+    side = [line[:36] for line in lines]
+    assert [line for line in side if "GPU 0 MIG 0" in line] and [line for line in side if "GPU 0 MIG 3" in line]
+    assert lines[-1].count("GPU 0") == 1 and lines[-1].count("GPU 1") == 1
+
+
+def test_a_gpu_that_is_lost_says_so_in_the_status_bar() -> None:
+    assert "no answer" in _gpu(device(problem="GPU 0 does not answer: it has fallen off the bus."), long=True)
+
+
+def test_the_newest_error_stands_on_its_gpu_with_what_to_do() -> None:
+    errors = tuple(describe(code, NOW) for code in (31, 79))
+    wide = texts(sample(device(process(), xids=errors)), width=100)
+    assert "and 1 error before it" in one(wide, "Xid 79") and "Reboot" in "".join(wide)
+    assert "Reboot" not in "".join(texts(sample(device(process(), xids=errors)), width=100, height=6))

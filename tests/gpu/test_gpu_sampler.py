@@ -117,7 +117,7 @@ def test_a_program_ends_while_the_driver_hangs(tmp_path: Path) -> None:
         "import sys, time\n"
         "from cachetop.gpu.sampler import Sampler\nfrom cachetop.gpu.source import NvmlSource\n"
         "sampler = Sampler(NvmlSource(pci='/nowhere'))\nsampler.start()\n"
-        "import fake_nvml, pynvml\n"
+        "import pynvml\n"
         "deadline = time.monotonic() + 20\n"
         "while 'nvmlDeviceGetUtilizationRates' not in pynvml.nvmlLib.calls and time.monotonic() < deadline:\n"
         "    time.sleep(0.01)\n"

@@ -50,8 +50,9 @@ def test_two_healthy_gpus(source: NvmlSource) -> None:
     assert {p.pid: p.memory for p in big.processes} == {os.getpid(): 524288000, os.getppid(): 300 * MIB}
     assert big.unattributed == 1048576000 - 524288000 - 300 * MIB
     assert big.throttle == ("power-cap",) and small.throttle == ()
-    assert big.unavailable == {} and big.problem is None and big.mig is None and big.instances is None
+    assert set(big.unavailable) == {"pcie"} and big.problem is None and big.mig is None and big.instances is None
     assert small.processes == () and small.unattributed == 4194304
+    assert big.pcie is None and "not asked for" in big.unavailable["pcie"]
     assert "nvmlDeviceGetPcieThroughput" not in fake.calls and "nvmlShutdown" not in fake.calls
 
 

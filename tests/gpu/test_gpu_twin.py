@@ -38,7 +38,8 @@ def use(library: Path, scenario: Any, folder: Path, monkeypatch: pytest.MonkeyPa
 
 def seen() -> Any:
     """Two samples, without their times, or why there are none."""
-    source = NvmlSource(processes=Processes(False), pci="/nonexistent")
+    source = NvmlSource(processes=Processes(False), pci="/nonexistent", xids=True)
+    source.measure_pcie(True)
     try:
         source.open()
         samples = [msgspec.to_builtins(source.sample()) for _ in range(2)]
@@ -46,6 +47,8 @@ def seen() -> Any:
         return str(reason)
     for sample in samples:
         sample.pop("time")
+    for xid in (xid for sample in samples for gpu in sample["gpus"] for xid in gpu["xids"]):
+        xid.pop("time")
     # what is left of the machine's RAM changes by itself
     for gpu in (gpu for sample in samples for gpu in sample["gpus"] if gpu["shared"]):
         gpu["shared"] = gpu["unavailable"]["memory"] = "shared"

@@ -10,12 +10,13 @@ from typing import Any
 from textual.pilot import Pilot
 
 from cachetop_tui.app import CachetopApp
+from cachetop_tui.feed import Source
 from support import pictures
 
 
 @asynccontextmanager
 async def opened(
-    size: tuple[int, int] = (120, 30), source: pictures.FakeInventory | None = None, **more: Any
+    size: tuple[int, int] = (120, 30), source: Source | None = None, **more: Any
 ) -> AsyncIterator[tuple[CachetopApp, Pilot[None]]]:
     """The app on the samples, with everything known already painted."""
     app = CachetopApp(source or pictures.everything(), clock=lambda: pictures.NOW, host="gpubox", **more)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cachetop.conversion.records import Jobs, Run
-from cachetop.gpu.records import Gpu, Gpus, HeldModel, Memory, Process
+from cachetop.gpu.records import Gpu, Gpus, HeldModel, Memory, Pcie, Process
 from cachetop.hub.records import File, Models, Partial, Repo, Revision, Root
 from cachetop.inventory.updates import (
     GpusChanged,
@@ -170,7 +170,7 @@ def gpus(busy: int = 61, moment: float = NOW, **more: Any) -> Gpus:
             Process(pid=39120, user="li", command="python3", memory=276 * MIB, inspectable=False,
                     note="not inspectable: other user"),
         ),
-        unattributed=51 * MIB,
+        unattributed=51 * MIB, pcie=Pcie(rx=2 * MIB, tx=MIB),
     )  # fmt: skip
     used = int(66.4 * GIB)
     parts = (int(62.4 * GIB), int(2.14 * GIB), int(1.31 * GIB))
@@ -185,7 +185,7 @@ def gpus(busy: int = 61, moment: float = NOW, **more: Any) -> Gpus:
                             held("docling-project/docling-models", 203))),
             Process(pid=40551, user="ana", command="jupyter kernel", memory=parts[2]),
         ),
-        unattributed=used - sum(parts),
+        unattributed=used - sum(parts), pcie=Pcie(rx=1800 * MIB, tx=240 * MIB),
     )  # fmt: skip
     fields: dict[str, Any] = {"available": True, "driver": "580.95", "gpus": (small, large), "time": moment}
     return Gpus(**{**fields, **more})

@@ -130,6 +130,8 @@ class CachetopApp(Actions):
         self.overview.take(message)
         if isinstance(message, RunsArrived):
             self._announce(message.jobs)
+        if isinstance(message, GpusArrived):
+            self.feed.measure_pcie(self.overview.gpus.shows_pcie)
 
     def _announce(self, jobs: Jobs) -> None:
         """Say in the window's title what runs, and ring when it ends."""

@@ -55,6 +55,14 @@ class Inspector(Protocol):
         """One process in depth, with its history. Reads files; raises LookupError where nothing is known yet."""
 
 
+@runtime_checkable
+class Measurer(Protocol):
+    """A source that measures what takes time only while it is shown, as `Inventory` does."""
+
+    def measure_pcie(self, shown: bool) -> None:
+        """Whether the next samples of the GPUs shall have the throughput of the bus. Returns at once."""
+
+
 class Later:
     """A source that is made by `make` in a thread of its own once it is started, so that the first frame need not wait.
 
@@ -99,6 +107,11 @@ class Later:
     def process(self, process: Process) -> ProcessDetail:
         """See `Inspector`."""
         return _inspected(self._made, process)
+
+    def measure_pcie(self, shown: bool) -> None:
+        """See `Measurer`; before the first look there is nothing to measure."""
+        if isinstance(self._made, Measurer):
+            self._made.measure_pcie(shown)
 
     def _begin(self) -> None:
         made = self._make()
@@ -225,6 +238,11 @@ class Feed:
     def rescan(self) -> None:
         """Look at everything again."""
         self._source.rescan()
+
+    def measure_pcie(self, shown: bool) -> None:
+        """Whether the throughput of the bus is on the screen. Returns at once."""
+        if isinstance(self._source, Measurer):
+            self._source.measure_pcie(shown)
 
     def process(self, gpu: Gpu, process: Process) -> ProcessDetail:
         """A process as the newest sample of `gpu` has it, in depth. Off the event loop; raises LookupError."""

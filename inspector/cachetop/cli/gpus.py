@@ -25,6 +25,7 @@ def add(verbs: Any) -> None:
         "of cachetop and said so; `command-line`: the model is named there. Without a driver it says why and exits 0.",
     )
     parser.add_argument("--json", action="store_true", help="print one cachetop.gpus/1 object")
+    parser.add_argument("--pcie", action="store_true", help="also measure the throughput of the bus (40 ms a GPU)")
     parser.set_defaults(run=run)
 
 
@@ -35,7 +36,9 @@ def run(args: argparse.Namespace) -> int:
     from cachetop.gpu.sampler import sample_once
     from cachetop.gpu.source import NvmlSource
 
-    gpus = Attribution(_index).attach(sample_once(NvmlSource(), TIMEOUT))
+    source = NvmlSource()
+    source.measure_pcie(args.pcie)
+    gpus = Attribution(_index).attach(sample_once(source, TIMEOUT))
     if args.json:
         emit(gpus)
         return DONE
@@ -108,6 +111,9 @@ def _gpu(gpu: Gpu) -> Iterator[str]:
 
 def _whole(gpu: Gpu) -> Iterator[str]:
     """What the driver reports of a whole GPU and not of its MIG instances."""
+    from cachetop.base import units
+    from cachetop.gpu.reasons import NOT_SHOWN
+
     yield f"  utilization  {_number(gpu, 'utilization', '%')}"
     yield f"  temperature  {_number(gpu, 'temperature', 'C')}"
     limit = f" of {gpu.power_limit:.0f} W" if gpu.power_limit is not None else ""
@@ -116,6 +122,10 @@ def _whole(gpu: Gpu) -> Iterator[str]:
         yield f"  clocks       ? ({gpu.unavailable.get('throttle', 'not read')})"
     elif gpu.throttle:
         yield f"  clocks       held down: {', '.join(gpu.throttle)}"
+    if gpu.pcie is not None:
+        yield f"  PCIe         {units.size(gpu.pcie.rx)}/s to the GPU, {units.size(gpu.pcie.tx)}/s from it"
+    elif gpu.unavailable.get("pcie") != NOT_SHOWN:
+        yield f"  PCIe         ? ({gpu.unavailable.get('pcie', 'not read')})"
     if gpu.instances is not None:
         yield f"  MIG          on, {gpu.instances} instance{'' if gpu.instances == 1 else 's'}"
 

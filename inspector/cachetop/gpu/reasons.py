@@ -39,6 +39,9 @@ FIELD = {
     UNKNOWN: "the driver answered with an unknown error",
 }
 
+NOT_SHOWN = "not asked for: it is read only while it is shown, as asking takes the driver 40 ms"
+"""Why there is no throughput of the bus where nobody looks at it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:

@@ -76,6 +76,26 @@ class Process(Record, frozen=True):
     """With `allocator`: the rest of `memory`, which is the CUDA context, its kernels and libraries' workspaces."""
 
 
+class Pcie(Record, frozen=True):
+    """What goes over the bus now, in bytes/s, as the driver measured it over 20 ms."""
+
+    rx: int
+    """To the GPU."""
+    tx: int
+    """From the GPU."""
+
+
+class Xid(Record, frozen=True):
+    """An error that the driver reported of a GPU: when (epoch seconds), its number, what it means, what to do."""
+
+    time: float
+    code: int
+    message: str
+    fix: str
+    gpu_instance: int | None = None
+    """In MIG mode the GPU instance it is about, None for the whole GPU."""
+
+
 class Gpu(Record, frozen=True):
     """One GPU, or one MIG instance of it: those follow the row of their GPU and carry its `index`.
 
@@ -109,6 +129,11 @@ class Gpu(Record, frozen=True):
     """Set on the row of a MIG instance. Sums over GPUs leave these rows out: their memory is their GPU's."""
     instances: int | None = None
     """On a GPU in MIG mode, how many instances it has; None when it is not in that mode."""
+
+    pcie: Pcie | None = None
+    """Read only while it is shown: asking takes the driver 40 ms."""
+    xids: tuple[Xid, ...] = ()
+    """Errors that the driver reported since sampling began, oldest first; the newest 20."""
 
     @property
     def key(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -30,6 +30,14 @@ class Source(Protocol):
 
     def sample(self) -> Gpus:
         """All GPUs as they are now."""
+
+
+@runtime_checkable
+class MeasuresPcie(Protocol):
+    """A source that can tell the throughput of the bus, which takes time."""
+
+    def measure_pcie(self, shown: bool) -> None:
+        """Whether the next samples shall have it. From any thread."""
 
 
 class Sampler:
@@ -83,6 +91,11 @@ class Sampler:
                     self._subscribers.remove(callback)
 
         return unsubscribe
+
+    def measure_pcie(self, shown: bool) -> None:
+        """Whether the next samples shall have the throughput of the bus, where the source can tell."""
+        if isinstance(self._source, MeasuresPcie):
+            self._source.measure_pcie(shown)
 
     def latest(self) -> Gpus:
         """The newest sample; `waiting` is set when the driver has not answered since then for some seconds."""

@@ -13,24 +13,27 @@ from cachetop.gpu import asleep
 from cachetop.gpu.attribution import Attribution
 from cachetop.gpu.nvml import Nvml
 from cachetop.gpu.processes import Processes, Who
-from cachetop.gpu.reasons import FIELD, NOT_SUPPORTED, DeviceProblem, NoDriver, Unavailable
-from cachetop.gpu.records import Gpu, Gpus, Instance, Memory, Process
+from cachetop.gpu.reasons import FIELD, NOT_SHOWN, NOT_SUPPORTED, DeviceProblem, NoDriver, Unavailable
+from cachetop.gpu.records import Gpu, Gpus, Instance, Memory, Process, Xid
 from cachetop.gpu.rest import Rest
 from cachetop.gpu.structs import RawProcess
 from cachetop.gpu.system_memory import system_memory
+from cachetop.gpu.xid import Watch
 
 T = TypeVar("T")
 _FIELDS = (
-    "memory", "utilization", "temperature", "power", "power_limit", "throttle", "processes", "unattributed",
+    "memory", "utilization", "temperature", "power", "power_limit", "throttle", "pcie", "processes", "unattributed",
 )  # fmt: skip
-_OF_THE_WHOLE = ("utilization", "temperature", "power", "power_limit", "throttle")
+_OF_THE_WHOLE = ("utilization", "temperature", "power", "power_limit", "throttle", "pcie")
+_XIDS = 20
 
 
 class NvmlSource:
     """The real GPUs. Used by one thread at a time; see `cachetop.gpu.sampler.Source`.
 
     Without an `attribution` the processes carry no models. `pci` is where the devices' sleep states are read,
-    `rest` decides when an idle laptop's driver is let go of.
+    `rest` decides when an idle laptop's driver is let go of. With `xids` the errors that the driver reports by itself
+    are watched for, which takes a source that is sampled again and again.
     """
 
     def __init__(
@@ -39,12 +42,16 @@ class NvmlSource:
         processes: Processes | None = None,
         pci: str = asleep.PCI,
         rest: Rest | None = None,
+        xids: bool = False,
     ) -> None:
         self._attribution = attribution
         self._processes = processes or Processes()
         self._pci = pci
         self._nvml = Nvml()
         self._rest = rest or Rest()
+        self._watch = Watch(self._nvml) if xids else None
+        self._xids: dict[int, tuple[Xid, ...]] = {}
+        self._measure = False
         self._last: dict[int, tuple[float, tuple[Gpu, ...]]] = {}
         self._who: dict[int, Who] = {}
 
@@ -54,14 +61,27 @@ class NvmlSource:
             raise NoDriver("Every NVIDIA GPU is asleep to save power; it is shown again when a program wakes it.")
         self._rest.check()
         self._nvml.open()
+        if self._watch is not None:
+            self._watch.restart()
+
+    def measure_pcie(self, shown: bool) -> None:
+        """Whether the next samples ask for the throughput of the bus: 40 ms for each GPU. From any thread."""
+        self._measure = shown
 
     def sample(self) -> Gpus:
         """All GPUs as they are now. Raises NoDriver when the driver went away; `open` brings it back."""
         version = self._nvml.driver_version()
         self._who = {}  # a process on eight GPUs is looked up once per sample
         gpus: list[Gpu] = []
+        for index, xid in self._watch.drain() if self._watch else ():
+            self._xids[index] = (*self._xids.get(index, ()), xid)[-_XIDS:]
         for index in range(self._nvml.count()):
             gpus += self._device(index)
+        if self._xids:
+            gpus = [
+                msgspec.structs.replace(gpu, xids=self._xids.get(gpu.index, ())) if gpu.mig is None else gpu
+                for gpu in gpus
+            ]
         found = Gpus(
             available=bool(gpus),
             reason=None if gpus else "The NVIDIA driver is there, but it has no GPU.",
@@ -77,7 +97,10 @@ class NvmlSource:
     def _device(self, index: int) -> tuple[Gpu, ...]:
         """The row of a GPU and those of its MIG instances; of one that does not answer, the last ones."""
         try:
-            rows = self._rows(index, self._nvml.handle(index))
+            handle = self._nvml.handle(index)
+            if self._watch is not None:
+                self._watch.add(index, handle)
+            rows = self._rows(index, handle)
         except DeviceProblem as problem:
             said = f"GPU {index} does not answer: {problem}."
             if index not in self._last:
@@ -116,6 +139,7 @@ class NvmlSource:
         utilization = nvml.utilization(handle)
         if instances is not None and isinstance(utilization, Unavailable):
             utilization = Unavailable("the driver does not report it in MIG mode")
+        pcie = nvml.pcie(handle) if self._measure else Unavailable(NOT_SHOWN)
         return _row(
             index,
             _value(missing, "name", nvml.name(handle)) or f"GPU {index}",
@@ -127,6 +151,7 @@ class NvmlSource:
             power=_value(missing, "power", nvml.power(handle)),
             power_limit=_value(missing, "power_limit", nvml.power_limit(handle)),
             throttle=_value(missing, "throttle", nvml.throttle(handle)),
+            pcie=_value(missing, "pcie", pcie),
             processes=processes or (),
             unattributed=unattributed,
             shared=shared,

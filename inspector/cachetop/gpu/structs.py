@@ -14,7 +14,9 @@ from dataclasses import dataclass
 WIDEST = 32
 PID_LIMIT = 4 * 1024 * 1024
 """PID_MAX_LIMIT of Linux: the driver names pids of the host, whose own pid_max a container cannot read."""
-_NONE64, _NONE32 = 2**64 - 1, 2**32 - 1
+_NONE64 = 2**64 - 1
+NONE32 = 2**32 - 1
+"""NVML's word for no instance."""
 _INSTANCES = 256
 
 
@@ -53,8 +55,8 @@ def _read(raw: bytes, count: int, total: int | None, stride: int, clean: bool) -
         instance = None
         if stride > 16:
             instance = struct.unpack_from("<II", raw, start + 16)
-            if any(one != _NONE32 and one >= _INSTANCES for one in instance):
+            if any(one != NONE32 and one >= _INSTANCES for one in instance):
                 return None
-            instance = None if instance[0] == _NONE32 else instance
+            instance = None if instance[0] == NONE32 else instance
         found.append(RawProcess(pid, None if memory == _NONE64 else memory, instance))
     return found

@@ -29,6 +29,7 @@ class Changes:
         self._models: Models | None = None
         self._kernels: Kernels | None = None
         self._vram: dict[int, int] = {}
+        self._xids: dict[int, float] = {}
         self._tails: dict[str, Tail] | None = None
 
     def of(self, update: Update) -> Iterator[Event]:
@@ -83,6 +84,11 @@ class Changes:
 
     def _of_gpus(self, gpus: Gpus) -> Iterator[Event]:
         for gpu in gpus.gpus:
+            for xid in gpu.xids:
+                if xid.time > self._xids.get(gpu.index, 0.0):
+                    self._xids[gpu.index] = xid.time
+                    said = f"GPU {gpu.index}: Xid {xid.code}, {xid.message}"
+                    yield {"event": "error", "message": said, "hint": xid.fix, "gpu": gpu.index, "xid": xid.code}
             if gpu.memory is None or gpu.mig is not None:
                 continue
             known = self._vram.get(gpu.index)

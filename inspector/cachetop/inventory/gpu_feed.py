@@ -45,6 +45,10 @@ class GpuFeed(Feed):
         """One process of the newest sample in depth, now. Reads files: not for an event loop."""
         return inspect(process, index, self._history, kernel_roots)
 
+    def measure_pcie(self, shown: bool) -> None:
+        """Whether the next samples shall have the throughput of the bus: 40 ms for each GPU."""
+        self._sampler.measure_pcie(shown)
+
     def close(self) -> None:
         """Ask the sampling thread to end; it is not waited for."""
         self._sampler.stop()

@@ -65,7 +65,7 @@ class Inventory:
         self._runs = RunFeed(self._publish)
         self._watch = WatchFeed(self._publish, self._targets, self._changed, self._named)
         self._attribution = Attribution(self._inodes)
-        self._gpus = GpuFeed(self._publish, gpu or NvmlSource(self._attribution), interval)
+        self._gpus = GpuFeed(self._publish, gpu or NvmlSource(self._attribution, xids=True), interval)
 
     def start(self) -> None:
         """Start the feeds."""
@@ -85,6 +85,10 @@ class Inventory:
     def process(self, process: Process) -> ProcessDetail:
         """One process of the newest sample in depth, now. Reads files: not for an event loop."""
         return self._gpus.process(process, self._inodes(), self.kernel_roots)
+
+    def measure_pcie(self, shown: bool) -> None:
+        """Whether the next samples shall have the throughput of the bus, which takes 40 ms for each GPU."""
+        self._gpus.measure_pcie(shown)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every update from now on; returns what ends that."""

@@ -13,7 +13,7 @@ from cachetop_tui.marks import Line, Row, title
 from cachetop_tui.panes import gpu_data as data
 from cachetop_tui.panes import gpu_marks as marks
 from cachetop_tui.panes.gpu_compact import compact
-from cachetop_tui.panes.gpu_lines import Keyed, View, device, processes, said
+from cachetop_tui.panes.gpu_lines import PCIE, Keyed, View, device, processes, said
 
 if TYPE_CHECKING:
     from cachetop.conversion.records import Run
@@ -49,7 +49,7 @@ def lines(gpus: Gpus | None, width: int, height: int, view: View, now: float) ->
     if height <= 2 * len(gpus.gpus) and height <= 8:
         return compact(gpus, width, height, view.own)
     out: list[Keyed] = []
-    for detail in (5, 4, 3, 2, 1):
+    for detail in (6, 5, 4, 3, 2, 1):
         out = _full(gpus, width, view, now, detail)
         if len(out) <= height:
             break
@@ -57,9 +57,9 @@ def lines(gpus: Gpus | None, width: int, height: int, view: View, now: float) ->
 
 
 def _full(gpus: Gpus, width: int, view: View, now: float, detail: int) -> list[Keyed]:
-    """Every GPU with `detail` 1 (processes only) to 5 (evidence, two rows of history, air)."""
+    """Every GPU with `detail` 1 (processes only) to 5 (evidence, two rows of history, air) and 6 (the bus)."""
     out: list[Keyed] = []
-    if detail == 5:
+    if detail >= 5:
         out.append(("air", Line()))
     for i, gpu in enumerate(gpus.gpus):
         if i and detail > 1:
@@ -77,6 +77,12 @@ class GpuPane(LineView):
         self.clock = clock
         self.gpus: Gpus | None = None
         self.view = View()
+        self._room_for_pcie = False
+
+    @property
+    def shows_pcie(self) -> bool:
+        """Whether the throughput of the bus is on the screen."""
+        return self._room_for_pcie and self.is_on_screen
 
     @property
     def chosen(self) -> tuple[Gpu, Process] | None:
@@ -120,6 +126,7 @@ class GpuPane(LineView):
     def rows(self, width: int, height: int) -> list[Row]:
         """See `LineView`."""
         made = lines(self.gpus, width, height, self.view, self.clock())
+        self._room_for_pcie = any(key.endswith(PCIE) for key, _ in made)
         return [Row(key, "line", line, fixed=key.startswith("note")) for key, line in made]
 
     def line(self, row: Row, width: int) -> Line:

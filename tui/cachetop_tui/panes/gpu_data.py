@@ -15,6 +15,8 @@ SECONDS = 60.0
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _OWN = "v.b"
 _OTHERS = ("v.a", "v.c")
+_MUCH = 100 * 2**20
+"""Bytes from which on an amount is said in the unit of the whole: 4 MiB are not 0.00 GiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def amount(gpu: Gpu) -> str:
         return f"{units.memory(sum(filter(None, held)))} of {units.memory(gpu.shared.total)} RAM"
     used, total = units.memory(gpu.memory.used), units.memory(gpu.memory.total)
     number, _, unit = used.partition(" ")
-    if unit == "MiB" and total.endswith("GiB"):
+    if unit == "MiB" and total.endswith("GiB") and gpu.memory.used >= _MUCH:
         number, unit = f"{gpu.memory.used / 2**30:.2f}", "GiB"
     return f"{number} of {total}" if total.endswith(unit) else f"{used} of {total}"
 

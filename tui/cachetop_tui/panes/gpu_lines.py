@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cachetop.gpu.records import Gpu, HeldModel, Process
 
 Keyed = tuple[str, Line]
+PCIE = "\0pcie"
+"""Ends the key of the line with the throughput of the bus."""
 _LABEL = 12
 _EVIDENCE = {"reported": "reported", "command-line": "named on command line"}
 _STALE = 10.0
@@ -61,6 +63,8 @@ def device(gpu: Gpu, slices: Sequence[Gpu], width: int, view: View, now: float, 
     out = [(key, pen.line())]
     if data.problem(gpu):
         out += [(f"{key}\0problem{i}", line) for i, (_, line) in enumerate(said(data.problem(gpu), width, "err"))]
+    if gpu.xids:
+        out += _errors(gpu, width, detail)
     if gpu.memory is None and not gpu.shared:
         return out
     pen = Pen(width)
@@ -69,6 +73,8 @@ def device(gpu: Gpu, slices: Sequence[Gpu], width: int, view: View, now: float, 
     out.append((f"{key}\0numbers", _figures(gpu, width, detail)))
     if detail >= 4:
         out.append((f"{key}\0memory", _memory(gpu, width)))
+    if detail >= 6 and gpu.mig is None and not gpu.simulated and not gpu.problem:
+        out.append((f"{key}{PCIE}", _bus(gpu, width)))
     if detail >= 3 and gpu.memory is not None:
         out += _history(gpu, width, view, now, detail)
     return out
@@ -118,6 +124,30 @@ def _memory(gpu: Gpu, width: int) -> Line:
     if held:
         pen.right(width - 1, middle(held, width - x - 3), "warn")
     return pen.line()
+
+
+def _bus(gpu: Gpu, width: int) -> Line:
+    """What goes over PCIe, or why that is not known."""
+    pen = Pen(width)
+    x = pen.put(1, "PCIe ", "dim")
+    if gpu.pcie is None:
+        pen.put(x, middle(show(gpu.unavailable.get("pcie", units.UNKNOWN), 200), width - x - 1), "faint")
+        return pen.line()
+    pen.put(x, f"{units.size(gpu.pcie.rx)}/s to the GPU  {units.size(gpu.pcie.tx)}/s from it", "dim")
+    return pen.line()
+
+
+def _errors(gpu: Gpu, width: int, detail: int) -> list[Keyed]:
+    """The newest error that the driver reported, and how many more there were."""
+    newest = gpu.xids[-1]
+    more = f", and {words.count(len(gpu.xids) - 1, 'error')} before it" if len(gpu.xids) > 1 else ""
+    text = f"Xid {newest.code} at {units.clock(newest.time)}: {newest.message}{more}"
+    if detail >= 4:
+        text = f"{text}. {newest.fix[:1].upper()}{newest.fix[1:]}."
+        return [(f"{data.place(gpu)}\0xid{i}", line) for i, (_, line) in enumerate(said(text, width, "err"))]
+    pen = Pen(width)
+    pen.put(3, middle(text, width - 4), "err")
+    return [(f"{data.place(gpu)}\0xid", pen.line())]
 
 
 def _history(gpu: Gpu, width: int, view: View, now: float, detail: int) -> list[Keyed]:

@@ -242,7 +242,8 @@ class Status(Painted):
 
     def _left(self, long: bool, middling: bool) -> list[_Item]:
         facts = self._facts
-        out = [_Item(_gpu(gpu, long), "focus_pane('gpus')") for gpu in (facts.gpus.gpus if facts.gpus else ())]
+        whole = [gpu for gpu in (facts.gpus.gpus if facts.gpus else ()) if gpu.mig is None]
+        out = [_Item(_gpu(gpu, long), "focus_pane('gpus')") for gpu in whole]
         if facts.gpus is not None and not facts.gpus.available:
             out.append(_Item(("no GPU", "dim"), "focus_pane('gpus')"))
         if middling and facts.weights is not None:
@@ -284,6 +285,8 @@ class Status(Painted):
 
 def _gpu(gpu: Gpu, long: bool) -> tuple[str, ...]:
     name = f"GPU {gpu.index} " if long else f"G{gpu.index} "
+    if gpu.problem:
+        return (name, "dim", "no answer" if long else "lost", "err")
     if gpu.memory is None:
         return (name, "dim", units.UNKNOWN, "fg")
     share = words.share(gpu.memory.used, gpu.memory.total)

@@ -14,7 +14,7 @@ from cachetop_tui.cut import middle
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen, Row
 from cachetop_tui.paint import Canvas
-from cachetop_tui.panes import names
+from cachetop_tui.panes import gpu_data, names
 from cachetop_tui.panes.models_data import on_disk
 from cachetop_tui.workbench.chrome import Painted
 from cachetop_tui.workbench.picture import Picture
@@ -151,10 +151,12 @@ def tree(activity: str, picture: Picture, unfolded: dict[str, bool]) -> list[Row
     elif activity == "gpus" and picture.gpus is not None:
         for gpu in picture.gpus.gpus:
             used = units.memory(gpu.memory.used) if gpu.memory else units.UNKNOWN
-            if branch(f"gpu\0{gpu.index}", f"GPU {gpu.index} {clean(gpu.name or '', 40)}", used, True):
+            place, name = gpu_data.place(gpu), gpu_data.short_name(gpu)
+            name = name.rpartition(" MIG ")[2] if gpu.mig else name
+            if branch(f"gpu\0{place}", f"{gpu.label} {name}", used, True):
                 for process in sorted(gpu.processes, key=lambda p: (-(p.memory or 0), p.pid)):
                     name = f"{process.pid} {clean(process.command or '?', 60)}"
-                    leaf(f"{gpu.index}\0{process.pid}", "process", name, units.memory(process.memory), "fg",
+                    leaf(f"{place}\0{process.pid}", "process", name, units.memory(process.memory), "fg",
                          (gpu, process))  # fmt: skip
     elif activity == "conversion" and picture.jobs is not None:
         for job in picture.jobs.jobs[:_MOST]:
