@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from cachetop.prune import moving, trash, tree
+from cachetop.prune import moving, trash
+from cachetop.prune.calls import rename as real_rename
 from cachetop.prune.recover import empty_all
 from cachetop.prune.undo import NothingToUndo, undo
 from support.hubcache import OTHER, repo, settle
@@ -38,7 +39,7 @@ def _swapping(monkeypatch: pytest.MonkeyPatch, number: int, swap: Callable[[], N
     for name in _CALLS:
         monkeypatch.setattr(os, name, wrap(getattr(os, name)))
     for module in (moving, trash):
-        monkeypatch.setattr(module, "rename", wrap(tree.rename))
+        monkeypatch.setattr(module, "rename", wrap(real_rename))
     return lambda: done
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from cachetop.prune import emptier, moving, trash, tree
+from cachetop.prune import emptier, moving, trash
+from cachetop.prune.calls import rename as real_rename
 from cachetop.prune.recover import empty_all, recover
 from cachetop.prune.undo import NothingToUndo, undo
 from cachetop.prune.work import Draft
@@ -44,7 +45,7 @@ def _killed_at(number: int, act: Callable[[], Any]) -> bool:
 
         for name in _CALLS:
             setattr(os, name, wrap(getattr(os, name)))
-        moving.rename = trash.rename = wrap(tree.rename)  # type: ignore[attr-defined]
+        moving.rename = trash.rename = wrap(real_rename)  # type: ignore[attr-defined]
         try:
             act()
         except BaseException:

@@ -39,6 +39,9 @@ class Drafting:
         self._mounts = {root: mounted_below(root) for root in roots}
         self._named_blocked = 0
         self._taken: set[tuple[str, ...]] = set()
+        """The paths of everything that goes so far."""
+        self._above: set[tuple[str, ...]] = set()
+        """The folders that these lie in."""
 
     @contextmanager
     def root(self, path: str) -> Iterator[int | None]:
@@ -94,16 +97,19 @@ class Drafting:
         mine = {(one.root, *one.parents, one.name) for one in work.moves}
         if any(_within(path, self._taken) for path in mine):
             return  # another rule or name of the same plan took it
-        inside = [each for each in self._work if any(_within((m.root, *m.parents, m.name), mine) for m in each.moves)]
-        self._work = [each for each in self._work if each not in inside]
-        self._taken |= mine
         reason = self.obstacle(work)
         if reason is not None:
             item = work.item
             pids = () if reason[1] is None else tuple(work.measured.pids)
             self.block(item.path, item.key, item.size_on_disk, reason[0], pids, named=work.named, lifted=bool(pids))
-        else:
-            self._work.append(work)
+            return
+        if mine & self._above:  # what it holds goes with it
+            self._work = [
+                each for each in self._work if not any(_within((m.root, *m.parents, m.name), mine) for m in each.moves)
+            ]
+        self._taken |= mine
+        self._above |= {path[:length] for path in mine for length in range(2, len(path))}
+        self._work.append(work)
 
     def obstacle(self, work: Work) -> tuple[str, str | None] | None:
         """(why something must stay, "use" when a use is all); None when nothing keeps it."""

@@ -16,15 +16,19 @@ from cachetop.prune.draft import keeps
 from cachetop.prune.guards import Guards
 from cachetop.prune.moving import Mover, Unmoved
 from cachetop.prune.records import Failed, Result, Skipped
-from cachetop.prune.tree import Gone, Measured, Stopped, measure, open_root, opened, together
+from cachetop.prune.tree import Measured, measure, open_root, opened, together
+from cachetop.prune.unlink import Gone, Stopped
 from cachetop.prune.words import words
 from cachetop.prune.work import Draft, Work
 
 UNDO = 15 * 60.0
 """Seconds for which deleted items can be brought back, unless the configuration says otherwise."""
 _BATCH = 2000
+"""Items for which the journal is written and synced at once."""
 _READ_BACK = 1.0
-"""Seconds."""
+_FRESH = 0.25
+"""Seconds for which a look at what is in use counts, from its end on."""
+_TELL = 0.1
 
 Progress = Callable[[str, int, int], None]
 """Called with ("moving" | "unlinking", done, in all or 0 when unknown)."""
@@ -101,6 +105,8 @@ class _Run:
         self.mover = Mover(draft.plan.id)
         self._guards = Guards()
         self._use = inuse.InUse()
+        self._looked = -_FRESH
+        self._told = 0.0
         self._parts: dict[int, Measured] = {}
         """What each move of the item at hand holds."""
         self._went: list[Measured] = []
@@ -138,18 +144,25 @@ class _Run:
 
     def move_all(self, record: journal.Journal | None) -> None:
         """Move every item, in batches that are written down before and after."""
-        for batch in _batches(self.draft.work):
+        works = self.draft.work
+        for begin in range(0, len(works), _BATCH):
+            batch = works[begin : begin + _BATCH]
             if self.cancel.is_set():
                 self._skip(batch, "cancelled before it was touched")
                 continue
             _let_settle(batch)
-            self._use = inuse.look(list(self.draft.roots))
             self.mover.prepare(batch, self._open, record)
             for work in batch:
-                self._one(work)
+                if self.cancel.is_set():
+                    self._skip([work], "cancelled before it was touched")
+                else:
+                    self._one(work)
+                if time.monotonic() - self._told > _TELL:
+                    self._told = time.monotonic()
+                    self.progress("moving", len(self.done), len(works))
             if record is not None:
-                record.write("moved", items=len(batch))
-            self.progress("moving", len(self.done), len(self.draft.work))
+                record.later("moved", items=len(batch))
+        self.progress("moving", len(self.done), len(works))
 
     def _skip(self, works: Sequence[Work], reason: str) -> None:
         self._skipped += [Skipped(path=work.item.path, reason=reason) for work in works]
@@ -186,6 +199,9 @@ class _Run:
     def _changed(self, work: Work, root: int) -> str | None:
         """Look at everything once more: the same inodes, still unused, still one's own. Measures it anew."""
         self._parts = {}
+        if time.monotonic() - self._looked > _FRESH:
+            self._use = inuse.look(list(self.draft.roots))
+            self._looked = time.monotonic()
         for one in work.moves:
             with opened(one.parents, self._open[one.root]) as at:
                 found = os.lstat(one.name, dir_fd=at)
@@ -257,19 +273,3 @@ def _let_settle(batch: Sequence[Work]) -> None:
     age = time.time() - newest / 1e9
     if 0 <= age < _READ_BACK:
         time.sleep(_READ_BACK - age)
-
-
-def _batches(works: Sequence[Work]) -> Iterator[Sequence[Work]]:
-    """Kernels by the hundred; what takes several steps to move, one by one."""
-    batch: list[Work] = []
-    for work in works:
-        simple = work.repo is None
-        if batch and (not simple or len(batch) == _BATCH):
-            yield batch
-            batch = []
-        batch.append(work)
-        if not simple:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -11,8 +11,9 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 
-from cachetop.base.files import DIRECTORY, read_bounded
+from cachetop.base.files import read_bounded
 from cachetop.kernelcache.records import Entry
+from cachetop.prune.calls import open_folder
 from cachetop.prune.tree import Measured, measure
 from cachetop.prune.work import Move, move
 
@@ -35,7 +36,7 @@ def moves(
     a group file that names another folder, or nothing but machine code already. Raises OSError.
     """
     nothing: tuple[list[Move], Measured, bytes] = [], Measured(), b""
-    inner = os.open(key, DIRECTORY, dir_fd=at)
+    inner = open_folder(key, at)
     try:
         names = sorted(os.listdir(inner))
         groups = [name for name in names if name.startswith("__grp__") and name.endswith(".json")]

@@ -77,14 +77,23 @@ class Journal:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._waiting = b""
+
+    def later(self, event: str, **more: object) -> None:
+        """Append one line with the next `write`: for what has happened, which the trash itself tells as well."""
+        self._waiting += _line(event, more)
 
     def write(self, event: str, **more: object) -> None:
         """Append one line and wait until the disk has it. Raises OSError."""
-        line = json.dumps({"event": event, "time": time.time(), **more}).encode() + b"\n"
-        view = memoryview(line)
+        view = memoryview(self._waiting + _line(event, more))
+        self._waiting = b""
         while view:
             view = view[os.write(self._descriptor, view) :]
         os.fsync(self._descriptor)
+
+
+def _line(event: str, more: dict[str, object]) -> bytes:
+    return json.dumps({"event": event, "time": time.time(), **more}).encode() + b"\n"
 
 
 @contextmanager

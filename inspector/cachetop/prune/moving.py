@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cachetop.prune import journal, trash
-from cachetop.prune.tree import Gone, lstat, opened, remove, rename
+from cachetop.prune.calls import rename
+from cachetop.prune.tree import lstat, opened
+from cachetop.prune.unlink import Gone, remove
 from cachetop.prune.words import words
 from cachetop.prune.work import Move, Work
 
@@ -114,7 +116,7 @@ class Mover:
         for one in work.moves:
             if one.root in self._broken:
                 with opened(one.parents, roots[one.root]) as at:
-                    remove(self._place(one, at)[1], at, gone, trash.mount_points(one.root), lambda: None)
+                    remove(self._place(one, at)[1], at, gone)
 
     def _back(self, one: Move, work: Work, roots: Mapping[str, int]) -> None:
         with opened(one.parents, roots[one.root]) as at:

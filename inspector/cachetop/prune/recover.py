@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from cachetop.prune import emptier, journal, trash
-from cachetop.prune.tree import Gone
 from cachetop.prune.undo import restore
+from cachetop.prune.unlink import Gone
 
 _SETTLED = ("blob", "payload", "manifest")
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cachetop.base.files import DIRECTORY
 from cachetop.prune import journal
-from cachetop.prune.tree import TRASH, Gone, Stopped, lstat, mounted_below, open_root, remove, rename
+from cachetop.prune.calls import open_folder, rename
+from cachetop.prune.tree import TRASH, lstat, open_root
+from cachetop.prune.unlink import Gone, Stopped, remove
 
 GOING = "-going"
 SHORT = 0.10
@@ -40,7 +40,7 @@ def make(root: int, plan: str) -> int:
     """Make the trash folder of a plan in an open cache root and open it. Raises OSError."""
     name = name_of(plan)
     os.mkdir(name, 0o700, dir_fd=root)
-    return os.open(name, DIRECTORY, dir_fd=root)
+    return open_folder(name, root)
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def opened(root: str, plan: str, inode: tuple[int, int]) -> Iterator[tuple[int, 
         return
     try:
         try:
-            inner = os.open(name_of(plan), DIRECTORY, dir_fd=at)
+            inner = open_folder(name_of(plan), at)
         except OSError:
             yield None
             return
@@ -106,11 +106,12 @@ def empty_root(
             gone.errors.append((name_of(plan), error))
             return False
         try:
-            if not _is_ours(lstat(going, at), inode):
-                return True  # not the folder that was made: nobody's business here
+            found = lstat(going, at)
         except FileNotFoundError:
             return True
-        return remove(going, at, gone, mount_points(root), _ticker(gone, progress))
+        if not _is_ours(found, inode):
+            return True  # not the folder that was made: nobody's business here
+        return remove(going, at, gone, progress, found)
     finally:
         os.close(at)
 
@@ -119,30 +120,6 @@ def _is_ours(found: os.stat_result, inode: tuple[int, int] | None) -> bool:
     if inode is not None:
         return (found.st_dev, found.st_ino) == inode
     return found.st_uid == os.geteuid()
-
-
-def mount_points(root: str) -> frozenset[tuple[int, int]]:
-    """(device, inode) of everything that is mounted below a cache root."""
-    found = set()
-    for point in mounted_below(root):
-        if point == os.path.realpath(root):
-            continue
-        with suppress(OSError):
-            status = os.lstat(point)
-            found.add((status.st_dev, status.st_ino))
-    return frozenset(found)
-
-
-def _ticker(gone: Gone, progress: Progress | None) -> Callable[[], None]:
-    last = 0.0
-
-    def tick() -> None:
-        nonlocal last
-        if progress is not None and time.monotonic() - last > 0.05:
-            last = time.monotonic()
-            progress(gone.freed, gone.files)
-
-    return tick
 
 
 def leftovers(roots: list[str]) -> list[tuple[str, str]]:

@@ -1,28 +1,26 @@
 """Careful steps on a file system that others may change at any moment.
 
-Folders are opened by plain names in open ones with O_NOFOLLOW; a path is never taken from what a symlink says. The
-root of a cache may be reached through a symlink, which is the person's own choice, and is told apart by its inode.
+Folders are opened by plain names in open ones, never through a symlink and never into a mount; a path is never taken
+from what a symlink says. The root of a cache may be reached through a symlink, which is the person's own choice, and
+is told apart by its inode.
 Standard library only: the process that empties the trash later loads little else.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cachetop.base.files import DIRECTORY
 from cachetop.base.mounts import mounts
+from cachetop.prune.calls import open_folder
 
 TRASH = ".cachetop-trash-"
 """How the folders begin into which items are renamed, directly below a cache root."""
-
-_AT_FDCWD, _RENAME_NOREPLACE = -100, 1
 
 
 @dataclass(slots=True)
@@ -96,7 +94,7 @@ def opened(names: Iterable[str], at: int) -> Iterator[int]:
     here = os.dup(at)
     try:
         for name in names:
-            outer, here = here, os.open(plain(name), DIRECTORY, dir_fd=here)
+            outer, here = here, open_folder(plain(name), here)
             os.close(outer)
         yield here
     finally:
@@ -140,11 +138,14 @@ def _measure_folder(
 ) -> None:
     into.owners.add(found.st_uid)
     into.newest = max(into.newest, found.st_mtime_ns)
-    inner = os.open(name, DIRECTORY, dir_fd=at)
     try:
-        if os.fstat(inner).st_dev != os.fstat(at).st_dev:
-            into.foreign = into.foreign or name
-            return
+        inner = open_folder(name, at)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        into.foreign = into.foreign or name
+        return
+    try:
         blocks = files = newest = 0
         owners = into.owners
         for one in os.listdir(inner):
@@ -174,134 +175,3 @@ def mounted_below(path: str) -> list[str]:
     """Mount points at or below `path`, bind mounts of the same file system included."""
     real = os.path.realpath(path)
     return [mount.point for mount in mounts() if mount.point == real or mount.point.startswith(real.rstrip("/") + "/")]
-
-
-def rename(name: str, at: int, new: str, to: int) -> None:
-    """Rename without ever replacing something. Raises OSError; EEXIST when `new` is there."""
-    libc = _libc()
-    if libc is not None:
-        if libc.renameat2(at, os.fsencode(name), to, os.fsencode(new), _RENAME_NOREPLACE) == 0:
-            return
-        number = ctypes.get_errno()
-        if number not in (errno.ENOSYS, errno.EINVAL):
-            raise OSError(number, os.strerror(number), name)
-    # no such call here, or a file system without it: look first
-    with contextlib.suppress(FileNotFoundError):
-        lstat(new, to)
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
-    os.rename(name, new, src_dir_fd=at, dst_dir_fd=to)
-
-
-_loaded: list[ctypes.CDLL | None] = []
-
-
-def _libc() -> ctypes.CDLL | None:
-    if not _loaded:
-        libc = ctypes.CDLL(None, use_errno=True)
-        _loaded.append(libc if hasattr(libc, "renameat2") else None)
-        if _loaded[0] is not None:
-            libc.renameat2.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
-    return _loaded[0]
-
-
-class Stopped(Exception):
-    """Unlinking was asked to stop."""
-
-
-@dataclass(slots=True)
-class Gone:
-    """What unlinking did: bytes of inodes whose last name went, files and folders unlinked, what resisted."""
-
-    freed: int = 0
-    files: int = 0
-    errors: list[tuple[str, OSError]] = field(default_factory=list)
-
-    def add(self, other: Gone) -> None:
-        """Count in what another part of the same work did."""
-        self.freed += other.freed
-        self.files += other.files
-        self.errors += other.errors
-
-
-def remove(name: str, at: int, gone: Gone, forbidden: frozenset[tuple[int, int]], tick: Callable[[], None]) -> bool:
-    """Unlink what lies at `name` in the open folder `at`, measured into `gone`; returns whether all of it went.
-
-    Nothing is followed and no mount is entered: `forbidden` holds (device, inode) of mount points, for a bind mount
-    has the device of its file system. `tick` is called for each folder and may raise `Stopped`.
-    """
-    try:
-        found = os.lstat(name, dir_fd=at)
-        if not stat.S_ISDIR(found.st_mode):
-            _unlink(name, at, found, gone)
-            return True
-    except FileNotFoundError:
-        return True
-    except OSError as error:
-        gone.errors.append((name, error))
-        return False
-    return _remove_folder(name, at, os.fstat(at).st_dev, gone, forbidden, tick)
-
-
-def _remove_folder(
-    name: str, at: int, device: int, gone: Gone, forbidden: frozenset[tuple[int, int]], tick: Callable[[], None]
-) -> bool:
-    """`device` is that of the open folder `at`."""
-    try:
-        inner = os.open(name, DIRECTORY, dir_fd=at)
-    except FileNotFoundError:
-        return True
-    except OSError as error:
-        gone.errors.append((name, error))
-        return False
-    try:
-        here = os.fstat(inner)
-        if here.st_dev != device or (here.st_dev, here.st_ino) in forbidden:
-            raise OSError(errno.EXDEV, "another file system is mounted there", name)
-        tick()
-        whole = _remove_children(inner, device, gone, forbidden, tick)
-    except OSError as error:
-        gone.errors.append((name, error))
-        return False
-    finally:
-        os.close(inner)
-    if whole:
-        try:
-            os.rmdir(name, dir_fd=at)
-            gone.files += 1
-        except OSError as error:
-            gone.errors.append((name, error))
-            return False
-    return whole
-
-
-def _remove_children(
-    inner: int, device: int, gone: Gone, forbidden: frozenset[tuple[int, int]], tick: Callable[[], None]
-) -> bool:
-    whole = True
-    lstat, unlink = os.lstat, os.unlink
-    freed = files = 0
-    for one in os.listdir(inner):
-        try:
-            mode, _, _, links, *_ = status = lstat(one, dir_fd=inner)
-            if mode & 0o170000 == stat.S_IFDIR:
-                whole &= _remove_folder(one, inner, device, gone, forbidden, tick)
-                continue
-            unlink(one, dir_fd=inner)
-            files += 1
-            if links == 1 and mode & 0o170000 == stat.S_IFREG:
-                freed += status.st_blocks
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            gone.errors.append((one, error))
-            whole = False
-    gone.freed += freed * 512
-    gone.files += files
-    return whole
-
-
-def _unlink(name: str, at: int, found: os.stat_result, gone: Gone) -> None:
-    os.unlink(name, dir_fd=at)
-    gone.files += 1
-    if found.st_nlink == 1 and stat.S_ISREG(found.st_mode):
-        gone.freed += found.st_blocks * 512

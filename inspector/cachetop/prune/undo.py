@@ -7,8 +7,9 @@ from pathlib import Path
 
 from cachetop.base.hostile import clean
 from cachetop.prune import journal, trash
+from cachetop.prune.calls import rename
 from cachetop.prune.records import Failed, Skipped, Undone
-from cachetop.prune.tree import lstat, opened, plain, rename
+from cachetop.prune.tree import lstat, opened, plain
 from cachetop.prune.words import words
 
 
