@@ -12,15 +12,17 @@ if TYPE_CHECKING:
 
     from cachetop.api import convert, gpus, jobs, kernels, models, plan, status
     from cachetop.notebook.track import track
+    from cachetop.notebook.view import live
 
-__all__ = ["__version__", "convert", "gpus", "jobs", "kernels", "models", "plan", "status", "track"]
+__all__ = ["__version__", "convert", "gpus", "jobs", "kernels", "live", "models", "plan", "status", "track"]
+_NOTEBOOK = {"track": "cachetop.notebook.track", "live": "cachetop.notebook.view"}
 
 
 def __getattr__(name: str) -> object:
     if name in __all__:
         from importlib import import_module
 
-        return getattr(import_module("cachetop.notebook.track" if name == "track" else "cachetop.api"), name)
+        return getattr(import_module(_NOTEBOOK.get(name, "cachetop.api")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from support import hubcache, triton_cache
+from cachetop import api
+from cachetop.gpu.records import Gpu, Gpus, Memory
+from support import hubcache, notebooks, triton_cache
 from support.notebook_shell import Shell, complaint, make_shell, run
 
 
@@ -22,6 +24,41 @@ def test_snapshots(shell: Shell, hub: Path) -> None:
     assert run(shell, "%cachetop jobs").schema == "cachetop.jobs/1"
     assert run(shell, "%cachetop doctor").schema == "cachetop.doctor/1"
     assert run(shell, "%cachetop").schema == "cachetop.status/1"
+
+
+def test_snapshots_take_filters(shell: Shell, hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [repo.id for repo in run(shell, "%cachetop models --filter size>1KB other/*").repos] == ["other/thing"]
+    everything = run(shell, "%cachetop doctor")
+    places = run(shell, "%cachetop doctor places")
+    assert {one.area for one in places.findings} == {"places"} and len(places.findings) < len(everything.findings)
+    assert {one.subject for one in run(shell, "%cachetop doctor HF_HOME").findings} == {"HF_HOME"}
+    notes = run(shell, "%cachetop doctor severity=note area=places")
+    assert notes.findings and "note" in notes._repr_mimebundle_()["text/plain"].split("\n")[0]
+
+
+def test_gpus_are_chosen_by_index_name_or_memory(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = tuple(
+        Gpu(
+            index=n,
+            uuid=f"GPU-{n}",
+            name=name,
+            sm=sm,
+            memory=Memory(total=80 << 30, used=0, free=free << 30, reserved=0),
+            utilization=None,
+            temperature=None,
+            power=None,
+            processes=(),
+            unattributed=None,
+        )
+        for n, (name, sm, free) in enumerate((("NVIDIA H100", "sm_90", 70), ("NVIDIA A100", "sm_80", 3)))
+    )
+    monkeypatch.setattr(api, "gpus", lambda: Gpus(available=True, gpus=two))
+    for words, chosen in (("", [0, 1]), ("1", [1]), ("*h100", [0]), ("free>20GB", [0]), ("sm=80", [1]), ("gpu-0", [0])):
+        assert [gpu.index for gpu in run(shell, f"%cachetop gpus {words}").gpus] == chosen
+    assert {"0", "1"} <= set(completions(shell, "%cachetop gpus "))
+    assert "there are GPU 0 (NVIDIA H100), GPU 1" in complaint(shell, "%cachetop gpus 7", capsys)
 
 
 def test_kernels_by_sm(shell: Shell, world: Path) -> None:
@@ -42,6 +79,8 @@ def test_kernels_by_sm(shell: Shell, world: Path) -> None:
         ("%cachetop convert", "required"),
         ("%cachetop convert not-there.pdf", "is not a file"),
         ("%cachetop auto maybe", "on"),
+        ("%cachetop doctor severity>warning", "only = and !="),
+        ("%cachetop kernels --assume-sm ninety", "SM"),
         ("%cachetop models 'open", "cannot be read"),
         ("%%cachetop --only disks\n1", "models, kernels, vram"),
         ("%%cachetop --json 1x\n1", "variable"),
@@ -98,6 +137,35 @@ def test_a_cell_may_await(shell: Shell) -> None:
     run(shell, "%%cachetop\nimport asyncio\nawait asyncio.sleep(0.05)\ndone = True")
     assert shell.user_ns["done"]
     assert report_of(shell)["seconds"] >= 0.05
+
+
+AWAITING = {
+    "value": "%%cachetop --json first\nimport asyncio\nawait asyncio.sleep(0.05)\ntext = open(path).read()\nlen(text)",
+    "quiet": "%%cachetop\nawait asyncio.sleep(0)\n5;",
+    "loop": "%%cachetop\nassert asyncio.get_running_loop() is loop\nawait asyncio.sleep(0)",
+    "fails": "%%cachetop --json failed\nawait asyncio.sleep(0)\n1 / 0",
+    "interrupted": "%%cachetop --json cut\nimport os, signal\n"
+    "asyncio.get_running_loop().call_later(0.2, os.kill, os.getpid(), signal.SIGINT)\nawait asyncio.sleep(60)",
+    "misused": "%%cachetop --only disks\nawait asyncio.sleep(0)",
+    "keeps": "first['models'][0]['repo'], failed['problems'][0]['message'], cut['problems'][0]['rule']",
+}
+
+
+def test_cells_await_in_the_loop_of_a_real_kernel(hub: Path, tmp_path: Path) -> None:
+    path = hub / "models--org--model" / "snapshots" / hubcache.COMMIT / "config.json"
+    first = f"%load_ext cachetop\nimport asyncio\npath = {str(path)!r}\nloop = asyncio.get_running_loop()"
+    done = notebooks.execute(notebooks.of_cells(first, *AWAITING.values()), tmp_path, allow_errors=True)
+    shown = dict(zip(AWAITING, (cell.outputs for cell in done.cells[1:]), strict=True))
+    kinds = {name: [output.output_type for output in outputs] for name, outputs in shown.items()}
+    assert kinds["value"] == ["execute_result", "display_data"]
+    assert shown["value"][0]["data"]["text/plain"] == str(len(path.read_text()))
+    assert kinds["quiet"] == kinds["loop"] == ["display_data"]
+    for name, error in (("fails", "ZeroDivisionError"), ("interrupted", "CancelledError")):
+        assert kinds[name] == ["error", "display_data", "error"], shown[name]
+        assert [shown[name][n]["ename"] for n in (0, 2)] == [error, "CellFailed"]
+    assert kinds["misused"] == ["stream"] and "UsageError: 'disks'" in shown["misused"][0]["text"]
+    said = "('org/model',\n 'The block ended with ZeroDivisionError: division by zero',\n 'exception')"
+    assert shown["keeps"][0]["data"]["text/plain"] == said
 
 
 def test_a_syntax_error_is_reported(shell: Shell) -> None:
@@ -165,6 +233,7 @@ def test_completion(shell: Shell, hub: Path, world: Path) -> None:
 
 def test_unloading_takes_everything_away(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shell = make_shell()
+    transformers = len(shell.input_transformers_cleanup)
     before = {kind: set(found) for kind, found in shell.magics_manager.magics.items()}
     for _ in range(2):
         shell.run_line_magic("load_ext", "cachetop")
@@ -172,6 +241,7 @@ def test_unloading_takes_everything_away(world: Path, capsys: pytest.CaptureFixt
         shell.run_line_magic("unload_ext", "cachetop")
         assert {kind: set(found) for kind, found in shell.magics_manager.magics.items()} == before
         assert not shell.events.callbacks["pre_run_cell"]
+        assert len(shell.input_transformers_cleanup) == transformers
         assert completions(shell, "%cachetop kern") != ["kernels"]
     capsys.readouterr()
     shell.run_cell("%cachetop")

@@ -100,6 +100,43 @@ def test_what_this_kernel_uses_is_blocked(shell: Shell, hub: Path, how: str) -> 
     assert not weights.exists()
 
 
+def test_the_trash_is_shown_and_emptied_when_confirmed(shell: Shell, triton: Path) -> None:
+    assert "The trash is empty" in forms(run(shell, "%cachetop prune trash"))[0]
+    first, second = (run(shell, f"%cachetop prune kernels --sm {sm} --yes") for sm in ("75", "80"))
+    held = trash_of(triton)
+    assert len(held) == 2 and first.held and second.held
+    waiting = run(shell, "waiting = %cachetop prune trash\nwaiting")
+    assert set(waiting.plans) == {first.id, second.id}
+    for shown in forms(waiting):
+        assert "holds 2 plans" in shown and "execute()" in shown and first.id in shown
+    assert "2 plans have" in run(shell, "%cachetop prune trash --dry-run").notes[0]
+    assert trash_of(triton) == held
+    result = run(shell, "waiting.execute()")
+    assert result.freed == first.held + second.held and not result.failed and not trash_of(triton)
+    assert "The trash was emptied" in forms(result)[1]
+    run(shell, "%cachetop prune kernels --sm 86 --yes")
+    assert trash_of(triton)
+    assert run(shell, "%cachetop prune trash --yes").freed and not trash_of(triton)
+
+
+def test_the_policy_of_the_configuration(
+    shell: Shell, triton: Path, world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "no [[prune.policy]]" in complaint(shell, "%cachetop prune --policy", capsys)
+    assert "leave kernels" in complaint(shell, "%cachetop prune --policy kernels --all", capsys)
+    config = world / ".config" / "cachetop" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('[[prune.policy]]\nwhat = "kernels"\nsm = "75"\n[[prune.policy]]\nwhat = "kernels"\nsm = "80"\n')
+    before = picture(triton)
+    planned = run(shell, "planned = %cachetop prune --policy --now\nplanned")
+    assert {item.sm for item in planned.plan.items} == {("sm_75",), ("sm_80",)}
+    assert len(run(shell, "%cachetop prune --policy --dry-run").items) == len(planned.plan.items) == 4
+    assert "read-only" in complaint(shell, "%cachetop prune --policy --yes --read-only", capsys)
+    assert picture(triton) == before
+    assert len(run(shell, "%cachetop prune --policy --yes --now").deleted) == 4
+    assert not trash_of(triton)
+
+
 @pytest.mark.parametrize("by", ["variable", "option"])
 def test_read_only_refuses(
     shell: Shell, triton: Path, by: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -109,7 +146,11 @@ def test_read_only_refuses(
     run(shell, f"planned = %cachetop prune kernels --all {option}\nplanned")
     if by == "variable":
         monkeypatch.setenv("CACHETOP_READ_ONLY", "1")
-    for line in ("planned.execute()", f"%cachetop prune kernels --all --yes {option}", f"%cachetop undo {option}"):
+    run(shell, f"waiting = %cachetop prune trash {option}\nwaiting")
+    for line in (
+        "planned.execute()", f"%cachetop prune kernels --all --yes {option}", f"%cachetop undo {option}",
+        "waiting.execute()", f"%cachetop prune trash --yes {option}",
+    ):  # fmt: skip
         assert "read-only" in complaint(shell, line, capsys)
     assert picture(triton) == before
 
@@ -163,7 +204,7 @@ def test_an_interrupt_stops_between_two_repos(shell: Shell, hub: Path, monkeypat
     ("line", "said"),
     [
         ("%cachetop prune", "kernels or models"),
-        ("%cachetop prune trash", "invalid choice"),
+        ("%cachetop prune jobs", "invalid choice"),
         ("%cachetop prune kernels", "selector"),
         ("%cachetop prune models --yes", "selector"),
         ("%cachetop prune kernels --sm ninety", "SM"),

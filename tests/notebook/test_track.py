@@ -195,24 +195,49 @@ def test_a_part_that_does_not_exist_is_refused() -> None:
 def test_functions_are_decorated(repo: hubcache.RepoFolder) -> None:
     got: list[Report] = []
 
-    # what a decorator gives back has a report of its own, which its type does not tell
     @cachetop.track("models", done=got.append)
-    def read_file(name: str) -> int:
+    def read(name: str) -> int:
         return len(snapshot(repo, name).read_bytes())
 
     @cachetop.track("models")
-    async def read_later() -> int:
+    async def later() -> int:
         await asyncio.sleep(0)
-        return int(read("config.json"))
+        return read("config.json")
 
-    read: Any = read_file
-    later: Any = read_later
+    class Reader:
+        @cachetop.track
+        def read(self, name: str) -> int:
+            return len(snapshot(repo, name).read_bytes())
 
+    assert read.report is None
     assert read("config.json") > 0
     assert asyncio.run(later()) > 0
-    assert [row.names for row in later.report.models] == [("config.json",)]
+    assert later.report is not None and [row.names for row in later.report.models] == [("config.json",)]
     assert len(got) == 2
     assert read.report == got[-1]
+    assert Reader().read("config.json") > 0
+    assert Reader.__dict__["read"].report.models
+    assert Reader.read.__name__ == "read"
+
+
+def test_a_function_that_fails_has_its_report(repo: hubcache.RepoFolder) -> None:
+    @cachetop.track
+    def fails() -> None:
+        snapshot(repo, "config.json").read_bytes()
+        raise LookupError("gone")
+
+    with pytest.raises(LookupError):
+        fails()
+    assert fails.report is not None and fails.report.models
+    assert [problem.message for problem in fails.report.problems] == ["The block ended with LookupError: gone"]
+
+
+def test_generators_are_not_decorated() -> None:
+    def count() -> Iterator[int]:
+        yield 1
+
+    with pytest.raises(TypeError, match="count is a generator"):
+        cachetop.track(count)
 
 
 def test_blocks_may_be_nested_and_in_several_threads(repo: hubcache.RepoFolder) -> None:

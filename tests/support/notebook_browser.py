@@ -1,4 +1,4 @@
-"""A real JupyterLab and a headless Chromium, driven by the DevTools protocol: no driver in between."""
+"""Real notebook servers and a headless Chromium, driven by the DevTools protocol: no driver in between."""
 
 from __future__ import annotations
 
@@ -27,25 +27,41 @@ def free_port() -> int:
 
 
 @contextmanager
-def jupyterlab(folder: Path) -> Iterator[str]:
-    """A JupyterLab on `folder`; yields its address. Its commands can be called from the page."""
+def jupyter(module: str, folder: Path) -> Iterator[str]:
+    """`jupyterlab` or `notebook` on `folder`; yields its address. Its commands can be called from the page."""
     port = free_port()
-    log = (folder / "lab.log").open("wb")
     words = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser",
+        module, "--no-browser", "--allow-root", "--expose-app-in-browser",
         f"--port={port}", "--ip=127.0.0.1", f"--ServerApp.root_dir={folder}", "--IdentityProvider.token=",
         "--ServerApp.password=", "--LabApp.news_url=None", "--LabApp.check_for_updates_class="
         "jupyterlab.NeverCheckForUpdate",
     ]  # fmt: skip
-    server = subprocess.Popen(words, cwd=folder, stdout=log, stderr=log, start_new_session=True)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(f"{address}/api/status", 60)
-        yield address
-    finally:
-        server.terminate()
-        server.wait(20)
-        log.close()
+    with _serving(words, folder):
+        _wait_for(f"http://127.0.0.1:{port}/api/status", 60)
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def marimo(notebook: Path) -> Iterator[str]:
+    """A marimo that runs this notebook as an app; yields its address."""
+    port = free_port()
+    with _serving(["marimo", "run", "--headless", "--no-token", f"--port={port}", notebook.name], notebook.parent):
+        _wait_for(f"http://127.0.0.1:{port}/health", 60)
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def _serving(words: list[str], folder: Path) -> Iterator[None]:
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", *words], cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            yield
+        finally:
+            server.terminate()
+            server.wait(20)
 
 
 class Page:
@@ -95,14 +111,13 @@ class Page:
 
 
 @contextmanager
-def browser(folder: Path, dark: bool = False) -> Iterator[Page]:
+def browser(folder: Path) -> Iterator[Page]:
     """A headless Chromium with its own profile in `folder`."""
     assert CHROMIUM is not None
     port = free_port()
     words = [
         CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
         f"--user-data-dir={folder}", f"--remote-debugging-port={port}", "--window-size=1200,900", "about:blank",
-        *(["--force-dark-mode"] if dark else []),
     ]  # fmt: skip
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

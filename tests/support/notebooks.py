@@ -26,14 +26,17 @@ def of_cells(*sources: str) -> Any:
     return v4.new_notebook(cells=[v4.new_code_cell(source) for source in sources], metadata={"kernelspec": spec})
 
 
-def execute(notebook: Any, folder: Path) -> Any:
+def execute(notebook: Any, folder: Path, allow_errors: bool = False) -> Any:
     """The same notebook with fresh outputs; its kernel is this Python, and it begins in `folder`."""
     kernels = Path(sys.prefix) / "share" / "jupyter" / "kernels" / "python3"
     assert kernels.is_dir()
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = []
-    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}},
+        allow_errors=allow_errors,
+    )  # fmt: skip
     client.execute()
     nbformat.validate(notebook)
     return notebook

@@ -149,12 +149,12 @@ def _prune(args: argparse.Namespace, settings: Config) -> int:
 
 
 def _selections(args: argparse.Namespace, settings: Config) -> list[Selection]:
-    from cachetop.prune.selection import selection
+    from cachetop.prune.selection import of_policy, selection
 
     if args.policy:
         if not settings.policy:
             raise Refused(f"{settings.path} has no [[prune.policy]]; nothing says what to remove")
-        return [selection(**_rule(rule)) for rule in settings.policy]
+        return of_policy(settings.policy)
     given: dict[str, Any] = {"names": tuple(args.names), "incomplete": args.incomplete, "older_than": args.older_than,
                              "max_size": args.max_size, "filters": tuple(args.filter), "all": args.all}  # fmt: skip
     if args.what == "kernels":
@@ -168,13 +168,6 @@ def _selections(args: argparse.Namespace, settings: Config) -> list[Selection]:
             f"name what to prune of the {args.what}, or give a selector such as --older-than 30d; --all means all"
         )
     return [chosen]
-
-
-def _rule(rule: dict[str, Any]) -> dict[str, Any]:
-    given = {key.replace("-", "_"): tuple(value) if isinstance(value, list) else value for key, value in rule.items()}
-    if "filter" in given:
-        given["filters"] = given.pop("filter")
-    return given
 
 
 def _present() -> tuple[str, ...] | None:

@@ -104,6 +104,16 @@ class JobHandle:
         """Stop the job; see `cachetop.conversion.cancel.cancel`."""
         return cancel.cancel(self._job)
 
+    def __repr__(self) -> str:
+        return f"<JobHandle {self.id}>"
+
+    def _repr_html_(self) -> str:
+        return self.run()._repr_html_()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """The run as it stands when it is shown."""
+        return self.run()._repr_mimebundle_(include, exclude)
+
     def _dead(self) -> bool:
         """Whether nobody will write to the job any more. The reaper knows more than a free lock: it goes first."""
         if self._reaper is not None and self._reaper.is_alive():

@@ -10,21 +10,22 @@ from cachetop.base.record import why
 from cachetop.doctor import driver, limits, places, terminal, variables, versions
 from cachetop.doctor.records import Area, Doctor, Finding
 
-_AREAS: tuple[tuple[str, Callable[[Mapping[str, str]], Iterator[Finding]]], ...] = (
-    ("places", places.findings),
-    ("variables", variables.findings),
-    ("limits", limits.findings),
-    ("versions", versions.findings),
-    ("driver", driver.findings),
-    ("terminal", terminal.findings),
-)
+AREAS: dict[str, Callable[[Mapping[str, str]], Iterator[Finding]]] = {
+    "places": places.findings,
+    "variables": variables.findings,
+    "limits": limits.findings,
+    "versions": versions.findings,
+    "driver": driver.findings,
+    "terminal": terminal.findings,
+}
+"""What is examined, in the order in which it is shown."""
 
 
 def examine(env: Mapping[str, str] | None = None) -> Doctor:
     """Examine this machine, this Python and `env`. An area that cannot be examined does not hide the others."""
     env = os.environ if env is None else env
     found: list[Finding] = []
-    for area, look in _AREAS:
+    for area, look in AREAS.items():
         try:
             found.extend(look(env))
         except OSError as error:

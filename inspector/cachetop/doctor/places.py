@@ -73,7 +73,7 @@ def _token(env: Mapping[str, str]) -> Finding:
     if any(os.path.lexists(os.path.join(folder, name)) for name in ("token", "stored_tokens")):
         reason += "; your login token lies here, beside the models: removing the folder removes it too"
         return _AREA.note("HF_HOME", show(folder), reason)
-    return _AREA.ok("HF_HOME", show(folder), f"{reason}; no login token in it")
+    return _AREA.ok("HF_HOME", show(folder), f"{reason}; holds no login token")
 
 
 def _one_per_file_system(roots: list[locations.Location]) -> list[str]:

@@ -16,14 +16,14 @@ from cachetop.conversion.launch import JobHandle
 from cachetop.conversion.records import JobReport, Run
 from cachetop.conversion.report import report
 from cachetop.notebook.output import Output
-from cachetop.notebook.show import bundle
+from cachetop.notebook.show import Shown, bundle
 
 _EVERY = 0.25
 """Seconds between two updates of the output."""
 _ALWAYS = ("md", "json")
 
 
-class Conversion:
+class Conversion(Shown):
     """A finished conversion of one or more documents. It shows itself as its report."""
 
     def __init__(self, run: Run) -> None:
@@ -68,8 +68,9 @@ class Conversion:
     def __repr__(self) -> str:
         return f"<Conversion {self.run.job.id}: {self.run.status or self.run.job.state}>"
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return bundle(self.report)
+    def shown(self) -> JobReport:
+        """The report."""
+        return self.report
 
     def _of(self, ending: str) -> list[Path]:
         found = [path for path in self.outputs if path.suffix == ending]

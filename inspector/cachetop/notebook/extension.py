@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -10,11 +11,12 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from cachetop.notebook import kernels, reads
 from cachetop.notebook.auto import Auto
+from cachetop.notebook.awaited import awaiting
 from cachetop.notebook.magics import CachetopMagics
 from cachetop.notebook.words import complete
 
 _NAMES = ("%cachetop", "%%cachetop")
-_loaded: WeakKeyDictionary[InteractiveShell, CachetopMagics] = WeakKeyDictionary()
+_loaded: WeakKeyDictionary[InteractiveShell, tuple[CachetopMagics, Callable[..., Any]]] = WeakKeyDictionary()
 
 
 def load(shell: InteractiveShell) -> None:
@@ -25,16 +27,21 @@ def load(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     for name in _NAMES:
         shell.set_hook("complete_command", _complete, str_key=name)  # type: ignore[no-untyped-call]
-    _loaded[shell] = magics
+    awaited = awaiting(shell)
+    shell.input_transformers_cleanup.append(awaited)
+    _loaded[shell] = magics, awaited
     threading.Thread(target=_warm, name="cachetop-warm", daemon=True).start()
 
 
 def unload(shell: InteractiveShell) -> None:
     """Take everything away again: the magics, the completion, the line after each cell, live views."""
-    magics = _loaded.pop(shell, None)
-    if magics is None:
+    loaded = _loaded.pop(shell, None)
+    if loaded is None:
         return
+    magics, awaited = loaded
     magics.close()
+    if awaited in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.remove(awaited)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("cachetop", None)
     shell.magics_manager.registry.pop("CachetopMagics", None)

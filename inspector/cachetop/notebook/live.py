@@ -25,6 +25,8 @@ from cachetop.notebook.sheet import Sheet, Table
 
 INTERVAL = 1.0
 """Seconds between two looks."""
+_FIRST = 0.5
+"""Seconds to wait for the first sample of the GPUs."""
 _ROWS = 8
 """Rows of each pane; a notebook's output is no place to scroll in."""
 
@@ -38,8 +40,12 @@ class Panes:
         self._gpus = Sampler(NvmlSource(Attribution(self._hub.inodes)), INTERVAL)
 
     def start(self) -> None:
-        """Begin to sample the GPUs."""
+        """Begin to sample the GPUs; the first sample is waited for, as long as a driver that answers takes."""
+        fresh = threading.Event()
+        unsubscribe = self._gpus.subscribe(lambda _: fresh.set())
         self._gpus.start()
+        fresh.wait(_FIRST)
+        unsubscribe()
 
     def stop(self) -> None:
         """End sampling."""

@@ -1,7 +1,7 @@
 """A sheet as HTML: one `<div>` with its own style, no script, nothing loaded from anywhere, every text escaped.
 
-The colours are the page's own (`currentColor`), so it is as readable on a dark page as on a light one; only the
-accents know about dark pages, by the media query and by JupyterLab's and VS Code's own marks.
+The colours are the page's own (`currentColor`), and the accents are mixed with it: whatever the theme, and wherever its
+marks are hidden (marimo draws a widget in a shadow root), it is as readable on a dark page as on a light one.
 """
 
 from __future__ import annotations
@@ -13,12 +13,7 @@ from cachetop.base.hostile import show
 from cachetop.notebook.sheet import Bar, Cell, Sheet, Table
 
 STYLE = """
-.cachetop{font:13px/1.45 system-ui,sans-serif;max-width:100%;overflow-x:auto;--ct-accent:#0a6cc4;--ct-warn:#8a5a00;
---ct-bad:#b3261e}
-@media (prefers-color-scheme:dark){.cachetop{--ct-accent:#6cb6ff;--ct-warn:#e3b341;--ct-bad:#ff8a80}}
-[data-jp-theme-light="true"] .cachetop,.vscode-light .cachetop{--ct-accent:#0a6cc4;--ct-warn:#8a5a00;--ct-bad:#b3261e}
-[data-jp-theme-light="false"] .cachetop,.vscode-dark .cachetop,.dark .cachetop{--ct-accent:#6cb6ff;--ct-warn:#e3b341;
---ct-bad:#ff8a80}
+.cachetop{font:13px/1.45 system-ui,sans-serif;max-width:100%;overflow-x:auto}
 .cachetop h4{font-size:13px;margin:.6em 0 .2em;font-weight:600}
 .cachetop .ct-title{font-size:14px;margin-top:0}
 .cachetop.cachetop table{border-collapse:collapse;margin:.1em 0 .5em;background:transparent;border:0}
@@ -28,11 +23,13 @@ border-bottom:1px solid rgba(128,128,128,.25);white-space:nowrap}
 .cachetop th{font-weight:600;opacity:.75}
 .cachetop.cachetop td.ct-r,.cachetop.cachetop th.ct-r{text-align:right;font-variant-numeric:tabular-nums}
 .cachetop .ct-bar{display:inline-block;width:72px;height:8px;border:1px solid rgba(128,128,128,.5);margin-right:.6em}
-.cachetop .ct-bar i{display:block;height:100%;background:var(--ct-accent)}
+.cachetop .ct-bar i{display:block;height:100%;background:#0a6cc4;
+background:color-mix(in srgb,#2b8ae6 75%,currentColor)}
 .cachetop dl{display:grid;grid-template-columns:max-content auto;gap:.1em 1.2em;margin:.2em 0}
 .cachetop dt{opacity:.75}.cachetop dd{margin:0}
-.cachetop p{margin:.15em 0}.cachetop .ct-note{opacity:.75}.cachetop .ct-warning{color:var(--ct-warn)}
-.cachetop .ct-error{color:var(--ct-bad)}
+.cachetop p{margin:.15em 0}.cachetop .ct-note{opacity:.75}
+.cachetop .ct-warning{color:#8a5a00;color:color-mix(in srgb,#c77700 60%,currentColor)}
+.cachetop .ct-error{color:#b3261e;color:color-mix(in srgb,#e5484d 60%,currentColor)}
 """.replace("\n", "")
 _TONES = ("note", "warning", "error")
 

@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from IPython.core.error import UsageError
 
@@ -17,17 +16,19 @@ from cachetop.base.hostile import show
 from cachetop.base.readonly import is_read_only
 from cachetop.base.record import why
 from cachetop.gpu.present import sms
-from cachetop.notebook import markup, plain, prune_sheet
+from cachetop.notebook import prune_sheet
 from cachetop.notebook.output import Output
 from cachetop.notebook.own_use import respected
-from cachetop.notebook.show import bundle
+from cachetop.notebook.sheet import Sheet, count
+from cachetop.notebook.show import Shown, bundle
 from cachetop.prune.confirm import THRESHOLD, agrees
 from cachetop.prune.execute import execute
 from cachetop.prune.plan import plan
-from cachetop.prune.records import Plan, Result, Undone
-from cachetop.prune.recover import recover
-from cachetop.prune.selection import selection
+from cachetop.prune.records import Failed, Plan, Result, Undone
+from cachetop.prune.recover import empty_all, holding, recover
+from cachetop.prune.selection import Selection, of_policy, selection
 from cachetop.prune.undo import NothingToUndo, undo
+from cachetop.prune.words import words
 from cachetop.prune.work import Draft
 
 _SELECTORS = (
@@ -35,7 +36,7 @@ _SELECTORS = (
 )  # fmt: skip
 
 
-class Planned:
+class Planned(Shown):
     """A plan to look at. Nothing of it has happened before `execute`, which works once."""
 
     def __init__(self, draft: Draft, asked: argparse.Namespace, undo_for: float, output: Output) -> None:
@@ -81,37 +82,73 @@ class Planned:
     def __repr__(self) -> str:
         return f"<Planned {self.plan.id}: {prune_sheet.plan(self.plan).title}>"
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    def shown(self) -> Sheet:
+        """The plan, and what to write to execute it."""
         shown = prune_sheet.plan(self.plan)
         if self.result is not None:
             shown.remark("note", "This plan was executed.")
         elif self.plan.items:
             shown.remark("note", f"Nothing has been deleted. To do it: _.{self._call} (_ is what the last cell gave).")
-        return {"text/plain": plain.text(shown), "text/html": markup.html(shown)}
+        return shown
 
 
-def prune(asked: argparse.Namespace, output: Output) -> Planned | Plan | Result:
+class Trash(Shown):
+    """What earlier prunes still hold for undo. Nothing of it goes before `execute`."""
+
+    def __init__(self, asked: argparse.Namespace) -> None:
+        self._asked = asked
+        self._place = locations.state_dir(), [locations.hub().path, *(one.path for one in locations.kernel_roots())]
+        self.plans: tuple[str, ...] = tuple(dict.fromkeys(plan for _, plan, _ in holding(*self._place)))
+        """The plans whose items can be brought back, or could not be unlinked yet."""
+
+    def execute(self) -> Result:
+        """Unlink all of it for good. Raises UsageError in read-only mode."""
+        _refuse_read_only(self._asked.read_only)
+        gone, _ = empty_all(*self._place)
+        failed = tuple(Failed(path=name, error=words(error)) for name, error in gone.errors)
+        return Result(failed=failed, freed=gone.freed)
+
+    def shown(self) -> Sheet:
+        """The plans it holds."""
+        made = Sheet(f"The trash holds {count(len(self.plans), 'plan')}" if self.plans else "The trash is empty")
+        made.table("", "PLAN", [(plan,) for plan in self.plans])
+        if self.plans:
+            made.remark("note", "To unlink what it holds for good: _.execute() (_ is what the last cell gave).")
+        return made
+
+
+def _trash(asked: argparse.Namespace) -> Trash | Plan | Result:
+    if not asked.dry_run:
+        _recover()
+    waiting = Trash(asked)
+    if asked.dry_run:
+        return Plan(notes=(f"{count(len(waiting.plans), 'plan')} have something in the trash",))
+    return waiting.execute() if asked.yes else waiting
+
+
+def prune(asked: argparse.Namespace, output: Output) -> Planned | Trash | Plan | Result:
     """The plan to confirm; with `--dry-run` only its record, with `--yes` what happened.
 
     Raises UsageError with a sentence without a selector, in read-only mode with `--yes`, or for a configuration
     that cannot be used, and ValueError for a selector that makes no sense.
     """
-    if asked.what is None:
-        raise UsageError("Say what to prune: %cachetop prune kernels or models, with a selector.")
+    for name in ("dry_run", "yes", "now", "force", "read_only"):
+        setattr(asked, name, getattr(asked, name, False) or getattr(asked, f"top_{name}"))
+    if asked.what is None and not asked.policy:
+        raise UsageError(
+            "Say what to prune: %cachetop prune kernels or models, with a selector; %cachetop prune trash; or --policy."
+        )
+    if asked.what is not None and asked.policy:
+        raise UsageError("--policy has its selectors in the configuration; leave kernels, models and trash away.")
     if asked.yes and not asked.dry_run:
         _refuse_read_only(asked.read_only)
+    if asked.what == "trash":
+        return _trash(asked)
     try:
         settings = config.load(locations.config_file())
     except config.ConfigError as error:
         raise UsageError(show(str(error))) from None
-    given = {name: getattr(asked, name) for name in _SELECTORS if hasattr(asked, name)}
-    tuples = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
-    chosen = selection(asked.what, filters=tuple(asked.filter), **(given | tuples))
-    if chosen.is_empty:
-        raise UsageError(
-            f"Name what to prune of the {asked.what}, or give a selector such as --older-than 30d; --all means all."
-        )
-    draft = _respected(plan([chosen], keep=settings.keep, force=asked.force, sms=sms()))
+    draft = _respected(plan(_selections(asked, settings), keep=settings.keep, force=asked.force, sms=sms()))
     if asked.dry_run:
         return draft.plan
     planned = Planned(draft, asked, settings.undo, output)
@@ -119,6 +156,21 @@ def prune(asked: argparse.Namespace, output: Output) -> Planned | Plan | Result:
         return planned
     output.show(bundle(draft.plan))
     return planned.execute(yes=True)
+
+
+def _selections(asked: argparse.Namespace, settings: config.Config) -> list[Selection]:
+    if asked.policy:
+        if not settings.policy:
+            raise UsageError(f"{show(settings.path)} has no [[prune.policy]]; nothing says what to remove.")
+        return of_policy(settings.policy)
+    given = {name: getattr(asked, name) for name in _SELECTORS if hasattr(asked, name)}
+    tuples = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    chosen = selection(asked.what, filters=tuple(asked.filter), **(given | tuples))
+    if chosen.is_empty:
+        raise UsageError(
+            f"Name what to prune of the {asked.what}, or give a selector such as --older-than 30d; --all means all."
+        )
+    return [chosen]
 
 
 def take_back(asked: argparse.Namespace) -> Undone:

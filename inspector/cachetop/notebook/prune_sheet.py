@@ -42,7 +42,8 @@ def plan(found: Plan) -> Sheet:
 
 def result(found: Result) -> Sheet:
     """What happened."""
-    made = Sheet(f"{len(found.deleted)} deleted, {units.size(found.freed)} freed")
+    freed = f"{units.size(found.freed)} freed"
+    made = Sheet(f"{len(found.deleted)} deleted, {freed}" if found.id else f"The trash was emptied: {freed}")
     if found.undo_until is not None:
         made.fact("In the trash", f"{units.size(found.held)} until {units.clock(found.undo_until)}")
         made.fact("To bring it back", f"%cachetop undo {found.id}")

@@ -9,10 +9,11 @@ import msgspec
 
 from cachetop.base.record import Record
 from cachetop.conversion.records import JobReport, Jobs, Run
+from cachetop.doctor.records import Doctor
 from cachetop.gpu.records import Gpus
 from cachetop.hub.records import Models
 from cachetop.kernelcache.records import Kernels
-from cachetop.notebook import conversion_sheet, markup, plain, prune_sheet, report_sheet, snapshots
+from cachetop.notebook import conversion_sheet, doctor_sheet, markup, plain, prune_sheet, report_sheet, snapshots
 from cachetop.notebook.records import Report
 from cachetop.notebook.sheet import Sheet
 from cachetop.prune.records import Plan, Result, Undone
@@ -23,6 +24,7 @@ _SHEETS: dict[type, Callable[[Any], Sheet]] = {
     Kernels: snapshots.kernels,
     Gpus: snapshots.gpus,
     Status: snapshots.status,
+    Doctor: doctor_sheet.doctor,
     Jobs: conversion_sheet.jobs,
     Run: conversion_sheet.run,
     JobReport: conversion_sheet.report,
@@ -32,6 +34,23 @@ _SHEETS: dict[type, Callable[[Any], Sheet]] = {
     Undone: prune_sheet.undone,
 }
 REPORT_TYPE = "application/vnd.cachetop.report.v1+json"
+
+
+class Shown:
+    """What shows itself as a sheet or as a record, in every notebook: `shown` gives it, None where there is nothing."""
+
+    def shown(self) -> Sheet | Record | None:
+        """What is shown."""
+        raise NotImplementedError
+
+    def _repr_html_(self) -> str | None:
+        return self._repr_mimebundle_().get("text/html")
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        what = self.shown()
+        if what is None:
+            return {}
+        return bundle(what) if isinstance(what, Record) else drawn(what)
 
 
 def sheet(record: Record) -> Sheet:
@@ -52,11 +71,15 @@ def text(record: Record) -> str:
 
 def bundle(record: Record) -> dict[str, Any]:
     """Both, by MIME type; of a report its JSON as well."""
-    shown = sheet(record)
-    found: dict[str, Any] = {"text/plain": plain.text(shown), "text/html": markup.html(shown)}
+    found = drawn(sheet(record))
     if isinstance(record, Report):
         found[REPORT_TYPE] = record.to_dict()
     return found
+
+
+def drawn(made: Sheet) -> dict[str, Any]:
+    """A sheet as plain text and as HTML, by MIME type."""
+    return {"text/plain": plain.text(made), "text/html": markup.html(made)}
 
 
 def _fields(record: Record) -> Sheet:

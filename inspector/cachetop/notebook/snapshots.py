@@ -6,6 +6,7 @@ from cachetop.base import units
 from cachetop.gpu.records import Gpu, Gpus, HeldModel, Process
 from cachetop.hub.records import Models, Partial, Repo
 from cachetop.kernelcache.records import Entry, Kernels
+from cachetop.kernelcache.sm import order
 from cachetop.notebook.sheet import Bar, Cell, Sheet, count
 from cachetop.summary import Status
 
@@ -47,9 +48,8 @@ def kernels(found: Kernels) -> Sheet:
             pair = sums.setdefault(sm, [0, 0])
             pair[0] += 1
             pair[1] += entry.size_on_disk
-    made.table(
-        "", "SM|ENTRIES|ON DISK", [(sm, str(n), units.size(disk)) for sm, (n, disk) in sorted(sums.items())], "<>>"
-    )
+    rows: list[tuple[Cell, ...]] = [(sm, str(sums[sm][0]), units.size(sums[sm][1])) for sm in sorted(sums, key=order)]
+    made.table("", "SM|ENTRIES|ON DISK", rows, "<>>")
     newest = sorted(found.entries, key=lambda entry: -entry.created)
     made.table("", "KERNEL|CACHE|SM|SIZE|MADE|STATE|VERDICT", [_entry(entry) for entry in newest], "<<<>><<")
     for cache in found.caches:
@@ -63,7 +63,7 @@ def kernels(found: Kernels) -> Sheet:
 def gpus(found: Gpus) -> Sheet:
     """The GPUs with their processes and the models these hold."""
     if not found.available:
-        made = Sheet("GPUs: none")
+        made = Sheet("GPUs: not available")
         made.remark("note", found.reason or "The GPUs cannot be read.")
         return made
     made = Sheet(f"GPUs: {count(sum(gpu.mig is None for gpu in found.gpus), 'GPU')}, driver {found.driver or '?'}")

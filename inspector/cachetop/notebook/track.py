@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from cachetop.base.hostile import show
 from cachetop.base.record import Problem
@@ -19,9 +19,20 @@ from cachetop.notebook.reads import Reads
 from cachetop.notebook.records import Report
 from cachetop.notebook.vram import INTERVAL, Vram
 
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
 PARTS = ("models", "kernels", "vram")
 _TICK = 0.05
 """Seconds between two looks for a Triton that was imported, or a repo that appeared."""
+
+
+class Tracked(Protocol[P, R]):
+    """A decorated function: called as before, with the report of its newest call, None before the first."""
+
+    report: Report | None
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def __get__(self, instance: Any, owner: Any = None) -> Callable[..., R]: ...  # a method is bound as any other
 
 
 class Track:
@@ -68,8 +79,11 @@ class Track:
     def __repr__(self) -> str:
         return repr(self._report) if self._report is not None else "<cachetop.track: the block has not ended>"
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return {} if self._report is None else self._report._repr_mimebundle_(include, exclude)
+
+    def _repr_html_(self) -> str | None:
+        return None if self._report is None else self._report._repr_html_()
 
     def __enter__(self) -> Track:
         began = time.perf_counter()
@@ -126,23 +140,35 @@ class Track:
         if self._done is not None:
             self._done(self._report)
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Decorate: each call is a block of its own, its report in `function.report` and given to `done`."""
+    def __call__(self, function: Callable[P, R]) -> Tracked[P, R]:
+        """Decorate: each call is a block of its own, its report in `function.report` and given to `done`.
+
+        Raises TypeError for a generator, whose call is not where it works: track the loop over it.
+        """
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{function.__qualname__} is a generator: track the loop over it, not the call that makes it"
+            )
+        called: Callable[..., Any] = function
+        tracked: Any
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
             async def later(*args: Any, **kwargs: Any) -> Any:
-                with Track(self.only, self._keep(later)):
-                    return await function(*args, **kwargs)
+                with Track(self.only, self._keep(tracked)):
+                    return await called(*args, **kwargs)
 
-            return later
+            tracked = later
+        else:
 
-        @functools.wraps(function)
-        def now(*args: Any, **kwargs: Any) -> Any:
-            with Track(self.only, self._keep(now)):
-                return function(*args, **kwargs)
+            @functools.wraps(function)
+            def now(*args: Any, **kwargs: Any) -> Any:
+                with Track(self.only, self._keep(tracked)):
+                    return called(*args, **kwargs)
 
-        return now
+            tracked = now
+        tracked.report = None
+        return cast("Tracked[P, R]", tracked)
 
     def _keep(self, function: Any) -> Callable[[Report], None]:
         def keep(report: Report) -> None:
@@ -168,11 +194,18 @@ class Track:
                 continue
 
 
-def track(only: str | Iterable[str] | None = None, done: Callable[[Report], object] | None = None) -> Track:
-    """Watch a block of code: `with cachetop.track() as report:`, or `@cachetop.track()` on a function.
+@overload
+def track(only: Callable[P, R]) -> Tracked[P, R]: ...
+@overload
+def track(only: str | Iterable[str] | None = None, done: Callable[[Report], object] | None = None) -> Track: ...
+def track(only: Any = None, done: Any = None) -> Any:
+    """Watch a block of code: `with cachetop.track() as report:`, or `@cachetop.track` on a function, async or not.
 
     The report has what was read (repo@revision, bytes, in RAM before), downloaded, compiled and found in a kernel
     cache, VRAM before, at most and after, the wall time and problems. torch and Triton are watched if they are
-    there and never imported. `only` and `done`: see `Track`.
+    there and never imported. `only` names the parts to watch (models, kernels, vram), default all; `done` is called
+    with each report. A function that is decorated has its newest report in `.report`.
+
+    Raises ValueError with a sentence for a part that does not exist.
     """
-    return Track(only, done)
+    return Track()(only) if callable(only) else Track(only, done)

@@ -7,11 +7,21 @@ import glob
 import os
 import shlex
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any, NoReturn
 
 from cachetop.conversion.launch import FORMATS
 from cachetop.conversion.records import PIPELINES
 from cachetop.notebook.track import PARTS
+
+_TRASH = "Shows what the trash holds; its execute() unlinks it for good."
+_HOW = {
+    "dry-run": "only the plan, without execute()",
+    "yes": "execute it at once",
+    "now": "keep nothing for undo",
+    "force": "also what is only in use",
+    "read-only": "refuse to change anything",
+}
 
 
 class Misuse(Exception):
@@ -41,14 +51,19 @@ def line_parser() -> Parser:
     models.add_argument(
         "filter", nargs="*", help="a repo's name (org/*), or size>1GB, accessed>7d, type=model, refs=main"
     )
+    models.add_argument("--filter", dest="filters", metavar="EXPR", action="append", default=[], help="the same")
     kernels = words.add_parser("kernels", help="the kernel caches")
     kernels.add_argument("filter", nargs="*", help="a kernel's name (add_*), or size>1MB, created>1d, state=complete")
+    kernels.add_argument("--filter", dest="filters", metavar="EXPR", action="append", default=[], help="the same")
     kernels.add_argument("--sm", metavar="SM", help="only entries for this SM: 90, 9.0, sm_90")
     kernels.add_argument("--cache", metavar="KIND", help="only this kind of cache: triton, inductor, ...")
     kernels.add_argument("--stale", action="store_true", help="only entries with a rule that says they are of no use")
-    words.add_parser("gpus", help="GPUs, their memory and processes")
+    kernels.add_argument("--assume-sm", metavar="SM", action="append", default=[], help="judge as if the GPU were this")
+    gpus = words.add_parser("gpus", help="GPUs, their memory and processes")
+    gpus.add_argument("filter", nargs="*", help="a GPU's index, UUID or name (*H100*), or free>20GB, sm=sm_90")
     words.add_parser("jobs", help="conversions, and resident workers")
-    words.add_parser("doctor", help="which variable decides which folder, limits, versions, the driver")
+    doctor = words.add_parser("doctor", help="which variable decides which folder, limits, versions, the driver")
+    doctor.add_argument("filter", nargs="*", help="an area (places), a subject (hub*), or severity=warning")
     convert = words.add_parser("convert", help="convert documents, with live phases; gives .document .markdown .report")
     convert.add_argument("file", nargs="+", help="documents")
     convert.add_argument("--pipeline", choices=PIPELINES, default="auto")
@@ -73,7 +88,9 @@ def _pruning(words: Any) -> None:
     """`prune` and `undo`, with the selectors of the command line."""
     about = "Shows a plan; its execute() does it. Nothing in use, downloading or compiling is touched."
     prune = words.add_parser("prune", help="a plan of what would be deleted; its execute() does it", description=about)
-    inner = prune.add_subparsers(dest="what", metavar="kernels|models", parser_class=Parser)
+    prune.add_argument("--policy", action="store_true", help="what the rules in the configuration say (prune.policy)")
+    _how(prune, "top_")
+    inner = prune.add_subparsers(dest="what", metavar="kernels|models|trash", parser_class=Parser)
     kernels = inner.add_parser("kernels", help="kernel-cache entries", description=about)
     kernels.add_argument("names", nargs="*", metavar="KEY", help="entries by their key")
     kernels.add_argument("--stale", action="store_true", help="what a rule says is of no use here any more")
@@ -90,14 +107,17 @@ def _pruning(words: Any) -> None:
         one.add_argument("--max-size", metavar="SIZE", help="the least recently used, down to this: 20G, 500MB")
         one.add_argument("--filter", metavar="EXPR", action="append", default=[], help="as in the listing: size>1GB")
         one.add_argument("--all", action="store_true", help="everything")
-        one.add_argument("--dry-run", action="store_true", help="only the plan, without execute()")
-        one.add_argument("--yes", action="store_true", help="execute it at once")
-        one.add_argument("--now", action="store_true", help="keep nothing for undo")
-        one.add_argument("--force", action="store_true", help="also what is only in use")
-        one.add_argument("--read-only", action="store_true", help="refuse to change anything")
+        _how(one, "")
+    _how(inner.add_parser("trash", help="what earlier prunes hold for undo", description=_TRASH), "")
     undo = words.add_parser("undo", help="bring back what the newest prune deleted, while the trash holds it")
     undo.add_argument("plan", nargs="?", metavar="PLAN", help="a plan's id")
     undo.add_argument("--read-only", action="store_true", help="refuse to change anything")
+
+
+def _how(parser: Parser, prefix: str) -> None:
+    """How a plan is taken; `prefix` keeps the options before and after `kernels` apart, which argparse mixes up."""
+    for name, about in _HOW.items():
+        parser.add_argument(f"--{name}", dest=prefix + name.replace("-", "_"), action="store_true", help=about)
 
 
 def cell_parser() -> Parser:
@@ -144,6 +164,7 @@ def _after(words: list[str]) -> Iterator[str]:
     if inner:
         if len(words) == 1:
             yield from inner
+            yield from _options(parser)
         name = words[1] if len(words) > 1 else ""
         parser = inner.get(name)
         if parser is None:
@@ -158,6 +179,10 @@ def _after(words: list[str]) -> Iterator[str]:
         yield from _repos()
     elif name == "convert":
         yield from _files()
+    elif name == "gpus":
+        yield from (str(gpu.index) for gpu in import_module("cachetop.api").gpus().gpus)
+    elif name == "doctor":
+        yield from import_module("cachetop.doctor.examine").AREAS
     for action in parser._actions:
         if not action.option_strings and action.choices:
             yield from map(str, action.choices)

@@ -60,6 +60,18 @@ def selection(what: str, **given: Any) -> Selection:
     )
 
 
+def of_policy(rules: Sequence[Mapping[str, Any]]) -> list[Selection]:
+    """The rules of a configuration's `prune.policy`, as selections. Raises ValueError with a sentence."""
+    return [selection(**_given(rule)) for rule in rules]
+
+
+def _given(rule: Mapping[str, Any]) -> dict[str, Any]:
+    given = {key.replace("-", "_"): tuple(value) if isinstance(value, list) else value for key, value in rule.items()}
+    if "filter" in given:
+        given["filters"] = given.pop("filter")
+    return given
+
+
 T = TypeVar("T")
 
 
