@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -91,12 +93,14 @@ def test_a_sparse_partial_counts_what_is_there(cache: Path, scanner: Scanner) ->
     assert found.bytes == disk(partial) < 1 << 20
 
 
-@pytest.mark.parametrize("gap", [0, 60], ids=["just written", "long settled"])
-def test_nothing_changed_is_the_same_object(cache: Path, scanner: Scanner, gap: int) -> None:
+@pytest.mark.parametrize("settled", [False, True], ids=["just written", "long settled"])
+def test_nothing_changed_is_the_same_object(
+    cache: Path, scanner: Scanner, settle: Callable[[], None], settled: bool
+) -> None:
     for number in range(3):
         hubcache.healthy(cache, f"org/model-{number}")
-    if gap:
-        hubcache.settle(cache, gap)
+    if settled:
+        settle()
     models = scanner.scan()
     assert scanner.scan() is models
 
@@ -125,6 +129,17 @@ def change_partial(made: hubcache.RepoFolder) -> None:
     made.partial("e" * 64, b"x")
 
 
+def change_other_folder(made: hubcache.RepoFolder) -> None:
+    """A copy with the same times takes the place of the revisions."""
+    old = made.path / "snapshots"
+    status = old.stat()
+    shutil.copytree(old, made.path / "copy", symlinks=True)
+    (made.path / "copy" / hubcache.OTHER).mkdir()
+    shutil.rmtree(old)
+    (made.path / "copy").rename(old)
+    os.utime(old, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
 def change_lost_blob(made: hubcache.RepoFolder) -> None:
     next((made.path / "blobs").iterdir()).unlink()
 
@@ -138,13 +153,16 @@ def change_lost_blob(made: hubcache.RepoFolder) -> None:
         change_new_ref,
         change_revision,
         change_partial,
+        change_other_folder,
         change_lost_blob,
     ],
 )
-def test_a_change_is_seen_and_leaves_the_others_alone(cache: Path, scanner: Scanner, change: object) -> None:
+def test_a_change_is_seen_and_leaves_the_others_alone(
+    cache: Path, scanner: Scanner, settle: Callable[[], None], change: object
+) -> None:
     changing = hubcache.healthy(cache, "org/changing")
     hubcache.healthy(cache, "org/quiet")
-    hubcache.settle(cache)
+    settle()
     before = scanner.scan()
     change(changing)  # type: ignore[operator]
     after = scanner.scan()
@@ -153,10 +171,12 @@ def test_a_change_is_seen_and_leaves_the_others_alone(cache: Path, scanner: Scan
     assert after.repos == scan([Location("hub", str(cache), "test")]).repos
 
 
-def test_a_growing_partial_is_seen_without_a_moved_folder(cache: Path, scanner: Scanner) -> None:
+def test_a_growing_partial_is_seen_without_a_moved_folder(
+    cache: Path, scanner: Scanner, settle: Callable[[], None]
+) -> None:
     made = hubcache.healthy(cache)
     partial = made.partial("e" * 64, b"x" * 1000)
-    hubcache.settle(cache)
+    settle()
     before = scanner.scan().repos[0]
     with partial.open("ab") as stream:
         stream.write(b"x" * 50_000)

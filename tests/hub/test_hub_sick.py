@@ -147,10 +147,12 @@ def test_a_starting_download_has_no_snapshots_yet(cache: Path, scanner: Scanner)
 
 
 @pytest.mark.parametrize("part", ["", "blobs", "refs", "snapshots", f"snapshots/{hubcache.COMMIT}"])
-def test_an_unreadable_folder_is_said_and_comes_back(cache: Path, scanner: Scanner, part: str) -> None:
+def test_an_unreadable_folder_is_said_and_comes_back(
+    cache: Path, scanner: Scanner, settle: Callable[[], None], part: str
+) -> None:
     made = hubcache.healthy(cache, "org/closed")
     hubcache.healthy(cache, "org/open")
-    hubcache.settle(cache)
+    settle()
     folder = made.path / part
     with ordinary():
         healthy = look(scanner)
@@ -176,9 +178,9 @@ def test_blobs_that_list_but_do_not_open_are_not_called_missing(cache: Path, sca
     assert repo.revisions[0].complete is None
 
 
-def test_rights_given_back_are_noticed(cache: Path, scanner: Scanner) -> None:
+def test_rights_given_back_are_noticed(cache: Path, scanner: Scanner, settle: Callable[[], None]) -> None:
     made = hubcache.healthy(cache)
-    hubcache.settle(cache)
+    settle()
     with ordinary():
         (made.path / "blobs").chmod(0)
         assert rules(scanner.scan().repos[0]) == ["unreadable"]

@@ -1,7 +1,7 @@
 """What a repo folder holds, by its names on disk, and the careful steps to get at it.
 
 Folders are opened by plain names in open ones, never through a symlink and without moving their access time.
-A mark is an inode with its modification time: with the marks of all folders and refs of a repo, a handful of
+A mark is a path with the time of its last change: with the marks of all folders and refs of a repo, a handful of
 stat calls tells that nothing changed.
 """
 
@@ -19,8 +19,10 @@ from cachetop.hub.records import File
 
 _NOATIME_DIRECTORY = files.DIRECTORY | getattr(os, "O_NOATIME", 0)
 
-Mark = tuple[str, int, int]
-"""A path below the cache root, its inode (0: not there) and its modification time in nanoseconds."""
+Mark = tuple[str, int, float]
+"""A path below the cache root, its st_ctime in nanoseconds (0: it is not there) and its st_mtime in seconds.
+
+Nobody can set the first: unlike the second it also moves when rights change or a copy takes the place."""
 
 
 class Blob(msgspec.Struct, eq=False, gc=False):
@@ -44,8 +46,8 @@ class Snapshot(msgspec.Struct, eq=False):
 
     commit: str
     files: list[File]
-    unique: set[Blob]
-    """The inodes of `files`."""
+    blobs: list[Blob]
+    """The inodes of `files`, one for each, in no order."""
     kept: dict[str, Blob]
     """The inodes of real files, those that are no link to a blob, by `File.name`."""
     lost: list[str]
@@ -61,6 +63,8 @@ class Contents(msgspec.Struct, eq=False):
     blobs: dict[str, Blob]
     """By name on disk."""
     partials: dict[str, Blob]
+    unnamed: list[str]
+    """The names in `blobs` that no link in a revision leads to."""
     foreign: set[str]
     """Names in `blobs` that are symlinks to somewhere else; what lies there is nobody's business here."""
     names: dict[str, str]
@@ -108,19 +112,17 @@ def inode(status: os.stat_result, stored: str | None = None) -> Blob:
 def mark(path: str, descriptor: int) -> Mark:
     """The mark of an open folder or file; take it before reading, so that a later change shows."""
     status = os.fstat(descriptor)
-    return path, status.st_ino, status.st_mtime_ns
+    return path, status.st_ctime_ns, status.st_mtime
 
 
 def moved(root: int, marks: list[Mark]) -> bool:
     """Whether anything behind the marks changed since they were taken. `root` is the open cache root."""
     look = os.lstat
-    for path, number, modified in marks:
+    for path, changed, _ in marks:
         try:
-            status = look(path, dir_fd=root)
-        except OSError:
-            if number:
+            if look(path, dir_fd=root).st_ctime_ns != changed:
                 return True
-            continue
-        if status.st_mtime_ns != modified or status.st_ino != number:
-            return True
+        except OSError:
+            if changed:
+                return True
     return False

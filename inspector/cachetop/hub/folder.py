@@ -1,8 +1,8 @@
 """Reads one repo folder of a hub cache: refs, snapshots, blobs, partial downloads.
 
-Every step goes from an open directory to a plain name in it, without following a symlink. Blobs are read
-before the snapshots that name them; a link whose blob was not among them is looked at once more, so that a
-download finishing meanwhile is never taken for a broken file.
+Every step goes from an open directory to a plain name in it, without following a symlink. The names of blobs
+are listed before the snapshots are read, and a blob is looked at when the first link to it was read: a download
+finishing meanwhile is never taken for a broken file, nor its blob for one that nobody names.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import cast
 
 from cachetop.base import files
 from cachetop.base.hostile import clean
 from cachetop.base.record import why
 from cachetop.hub import layout
-from cachetop.hub.contents import Blob, Contents, Snapshot, folder, inode, mark, open_folder
+from cachetop.hub.contents import Blob, Contents, Snapshot, inode, mark, open_folder
 from cachetop.hub.problems import Complaints
 from cachetop.hub.records import File
 
@@ -35,7 +34,7 @@ def read(root: int, name: str, store: Mapping[str, Blob], roots: tuple[str, ...]
     `store` holds the shared store's payloads by `<2 hex>/<hash>`, `roots` the root's absolute spellings.
     Raises FileNotFoundError when the folder vanished; whatever else goes wrong becomes a complaint.
     """
-    contents = Contents([], {}, [], {}, {}, set(), {}, {}, Complaints())
+    contents = Contents([], {}, [], {}, {}, [], set(), {}, {}, Complaints())
     try:
         descriptor = open_folder(name, root)
     except FileNotFoundError:
@@ -44,11 +43,9 @@ def read(root: int, name: str, store: Mapping[str, Blob], roots: tuple[str, ...]
         _complain_about_repo(root, name, error, contents)
         return contents
     try:
-        reader = _Reader(name, descriptor, store, roots, contents)
-        reader.section("refs", descriptor, reader.refs)
-        reader.section("blobs", descriptor, reader.blobs)
-        reader.section("snapshots", descriptor, reader.snapshots)
-        contents.modified = os.fstat(descriptor).st_mtime
+        _Reader(name, descriptor, store, roots, contents).read()
+        if contents.unnamed or not contents.blobs:  # else the files of its revisions tell
+            contents.modified = os.fstat(descriptor).st_mtime
     finally:
         os.close(descriptor)
     return contents
@@ -66,7 +63,7 @@ def _complain_about_repo(root: int, name: str, error: OSError, contents: Content
         contents.complaints.add("unreadable", f"{name} ({why(error)})")
 
 
-def _harmless(names: Iterable[str]) -> bool:
+def _harmless(*names: str) -> bool:
     """Whether all of these are printable ASCII, which needs no cleaning; much cheaper than asking one by one."""
     text = "".join(names)
     return text.isascii() and not text.encode().translate(None, _PRINTABLE)
@@ -91,35 +88,75 @@ class _Reader:
         self.contents = contents
         self.complain = contents.complaints.add
         self.several: dict[tuple[int, int], Blob] = {}
+        self.pool: int | None = None
+        """The open folder of the blobs."""
+        self.pooled = 0
+        """When that changed last, by its mark."""
+        self.nested = False
+        """The revision being read has folders."""
         self.sized = True
-        self.harmless = True
-        """No blob's name needs cleaning."""
+        """The blobs can be read, or there are none: one that is not found is really missing."""
 
-    def section(self, path: str, at: int, reader: Callable[[str, int], None]) -> None:
-        """Open `path` (its last part in the open folder `at`), mark it and hand it to `reader`."""
-        below = f"{self.name}/{path}"
+    def read(self) -> None:
+        self.section("refs", "refs", self.top, self.refs)
+        self.pool = self.open("blobs", "blobs", self.top)
         try:
-            descriptor = open_folder(path[path.rfind("/") + 1 :], at)
+            self.pooled = self.contents.marks[-1][1]
+            listed = [] if self.pool is None else self._list("blobs", self.pool)
+            self.section("snapshots", "snapshots", self.top, self.snapshots)
+            self._rest(listed)
+        finally:
+            if self.pool is not None:
+                os.close(self.pool)
+
+    # Folders
+
+    def open(self, path: str, name: str, at: int) -> int | None:
+        """Open and mark the folder `name` in the open folder `at`; None, and a complaint, where that fails."""
+        try:
+            descriptor = open_folder(name, at)
         except FileNotFoundError:
-            self.contents.marks.append((below, 0, 0))
+            self.contents.marks.append((f"{self.name}/{path}", 0, 0.0))
             if path == "snapshots":
                 self.complain("no-snapshots")
-            return
+            return None
         except OSError as error:
-            self.sized &= path != "blobs"
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                self.sized &= path != "blobs"
                 self.complain("foreign-link", path)
             else:
-                self.complain("unreadable", f"{path} ({why(error)})")
+                self._unreadable(path, error)
+            return None
+        self.contents.marks.append(mark(f"{self.name}/{path}", descriptor))
+        return descriptor
+
+    def section(self, path: str, name: str, at: int, reader: Callable[[str, int], None]) -> None:
+        """Open and mark `path`, by `name` in the open folder `at`, and hand it to `reader`."""
+        descriptor = self.open(path, name, at)
+        if descriptor is None:
             return
         try:
-            self.contents.marks.append(mark(below, descriptor))
             reader(path, descriptor)
         except OSError as error:
-            self.sized &= path != "blobs"
-            self.complain("unreadable", f"{path} ({why(error)})")
+            self._unreadable(path, error)
         finally:
             os.close(descriptor)
+
+    def _list(self, path: str, descriptor: int) -> list[str]:
+        try:
+            return os.listdir(descriptor)
+        except OSError as error:
+            self._unreadable(path, error)
+            return []
+
+    def _unreadable(self, path: str, error: OSError) -> None:
+        if path == "blobs":
+            if not self.sized:
+                return  # said already
+            self.sized = False
+        self.complain("unreadable", f"{path} ({why(error)})")
+
+    # Refs
 
     def refs(self, path: str, descriptor: int) -> None:
         for name in os.listdir(descriptor):
@@ -139,14 +176,14 @@ class _Reader:
             status = os.fstat(descriptor)
             if stat.S_ISDIR(status.st_mode):
                 if path.count("/") < _DEPTH:
-                    self.section(path, at, self.refs)
+                    self.section(path, name, at, self.refs)
                 else:
                     self.complain("too-deep", path)
                 return
             raw = os.read(descriptor, _REF_BYTES) if stat.S_ISREG(status.st_mode) else b""
         finally:
             os.close(descriptor)
-        self.contents.marks.append((f"{self.name}/{path}", status.st_ino, status.st_mtime_ns))
+        self.contents.marks.append((f"{self.name}/{path}", status.st_ctime_ns, status.st_mtime))
         ref = path[len("refs/") :]
         commit = raw.decode("utf-8", "surrogateescape")
         word = commit.strip()
@@ -157,40 +194,75 @@ class _Reader:
             self.complain("bad-ref", f"{ref} (white space around the commit stops huggingface_hub)")
         self.contents.refs[ref] = word
 
-    def blobs(self, _: str, descriptor: int) -> None:
-        """Most of a scan's time goes into this loop and the one of `_files`: no call in it that can be spared."""
-        blobs, partials, look, new = self.contents.blobs, self.contents.partials, os.lstat, Blob
-        partial = layout.PARTIAL
-        for name in os.listdir(descriptor):
-            try:
-                status = look(name, dir_fd=descriptor)
-            except FileNotFoundError:
-                continue  # deleted since the folder was listed
-            mode, number, device, links, _uid, _gid, size, _atime, _mtime, _ctime = status
-            if mode & _KIND == _REGULAR:
-                blob = new(device, number, size, status.st_blocks * 512, links, status.st_atime, status.st_mtime)
-                if links != 1:
-                    blob = self._same(blob)
-                if name.endswith(partial):
-                    partials[name] = blob
-                else:
-                    blobs[name] = blob
-            elif stat.S_ISLNK(mode):
-                try:
-                    self._link(name, os.readlink(name, dir_fd=descriptor))
-                except FileNotFoundError:
-                    continue
-        self.harmless = _harmless(blobs)
+    # Blobs
 
-    def _link(self, name: str, target: str) -> None:
+    def _known(self, keys: list[str]) -> list[Blob] | None:
+        """The blobs of these names, looked at now unless they are known; None when one of them is none.
+
+        Most of a scan's time goes into this loop and the one of `_files`: no call in it that can be spared.
+        """
+        blobs, pool, look, new = self.contents.blobs, self.pool, os.lstat, Blob
+        if pool is None:
+            return None
+        before = len(blobs)
+        fresh = keys if blobs.keys().isdisjoint(keys) else [key for key in keys if key not in blobs]
+        made = []
+        for key, found in zip(fresh, [look(key, dir_fd=pool) for key in fresh], strict=True):
+            if found[3] == 1 and found[0] & _KIND == _REGULAR:  # by number: cheaper than by name
+                blob = new(found[2], found[1], found[6], found.st_blocks * 512, 1, found.st_atime, found.st_mtime)
+                made.append(blob)
+                blobs[key] = blob
+            elif self._blob(key) is None:
+                return None
+        return made if len(made) == len(keys) == len(blobs) - before else [blobs[key] for key in keys]
+
+    def _blob(self, key: str) -> Blob | None:
+        """The blob called `key`, looked at now unless it is known; None when there is none."""
+        blobs, foreign = self.contents.blobs, self.contents.foreign
+        if key not in blobs and key not in foreign and (found := self._look(key)) is not None:
+            blobs[key] = found
+        return blobs.get(key)
+
+    def _look(self, key: str) -> Blob | None:
+        """What `key` in the folder of the blobs is now; None when it is no blob."""
+        if self.pool is None:
+            return None
+        try:
+            status = os.lstat(key, dir_fd=self.pool)
+            if stat.S_ISREG(status.st_mode):
+                return self._one(status)
+            return self._linked(key, os.readlink(key, dir_fd=self.pool)) if stat.S_ISLNK(status.st_mode) else None
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._unreadable("blobs", error)
+            return None
+
+    def _linked(self, name: str, target: str) -> Blob | None:
         """A blob that is a symlink: a payload of the shared store, or none of the cache's business."""
         payload = layout.stored_payload(target, self.name, self.roots)
         if payload is None:
             self.contents.foreign.add(name)
             self.complain("foreign-link", f"blobs/{name}")
         elif payload in self.store and not name.startswith("."):
-            self.contents.blobs[name] = self.store[payload]
             self.contents.plain = False
+            return self.store[payload]
+        return None
+
+    def _rest(self, listed: list[str]) -> None:
+        """What lies among the blobs and was named by no revision: partial downloads, and what was left behind."""
+        contents = self.contents
+        if len(listed) == len(contents.blobs) and self.pool is not None and mark("", self.pool)[1] == self.pooled:
+            return  # nothing came or went meanwhile, so these are the same
+        for name in [name for name in listed if name not in contents.blobs and name not in contents.foreign]:
+            blob = self._look(name)
+            if blob is None:
+                continue
+            if name.endswith(layout.PARTIAL) and blob.stored is None:
+                contents.partials[name] = blob
+            else:
+                contents.blobs[name] = blob
+                contents.unnamed.append(name)
 
     def _one(self, status: os.stat_result) -> Blob:
         """The Blob of an inode, the same one for each of its names in this repo."""
@@ -201,48 +273,58 @@ class _Reader:
         self.contents.plain = False
         return self.several.setdefault((blob.device, blob.inode), blob)
 
+    # Revisions
+
     def snapshots(self, path: str, descriptor: int) -> None:
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 commit = entry.name
                 if entry.is_dir(follow_symlinks=False):
-                    snapshot = Snapshot(commit, [], set(), {}, [])
+                    snapshot = Snapshot(commit, [], [], {}, [])
                     self.contents.snapshots.append(snapshot)
-                    self._snapshot(snapshot, f"{path}/{commit}", "", descriptor)
+                    self._folder(snapshot, f"{path}/{commit}", commit, "", descriptor)
+                    if self.nested:  # the files of a folder came after its siblings
+                        snapshot.files.sort(key=attrgetter("name"))
+                        self.nested = False
                 elif entry.is_symlink():
                     self.complain("foreign-link", f"{path}/{commit}")
                 elif commit not in layout.IGNORED:
                     self.complain("stray-file", f"{path}/{commit}")
 
-    def _snapshot(self, snapshot: Snapshot, path: str, prefix: str, at: int) -> None:
-        self.section(path, at, lambda _, descriptor: self._files(snapshot, path, prefix, descriptor))
+    def _folder(self, snapshot: Snapshot, path: str, name: str, prefix: str, at: int) -> None:
+        self.section(path, name, at, lambda _, descriptor: self._files(snapshot, path, prefix, descriptor))
 
     def _files(self, snapshot: Snapshot, path: str, prefix: str, descriptor: int) -> None:
         """One folder of a revision. Nearly always each name in it is a link to a blob of the repo."""
         up = "../" * prefix.count("/") + "../../blobs/"
-        skip, readlink, find, new = len(up), os.readlink, self.contents.blobs.get, File
+        skip, readlink, new = len(up), os.readlink, File
         names = os.listdir(descriptor)
         names.sort()
-        harmless = self.harmless and prefix.isprintable() and _harmless(names)
+        known: list[Blob] | None = None
         try:
             targets = [readlink(name, dir_fd=descriptor) for name in names]
+            keys = [target[skip:] for target in targets]
+            text = "".join(keys)
+            if (
+                all([target.startswith(up) for target in targets])  # noqa: C419
+                and "/" not in text
+                and layout.PARTIAL not in text
+                and _harmless(text, prefix, *names)
+            ):
+                known = self._known(keys)
         except OSError:
-            self._mixed(snapshot, path, prefix, up, names, descriptor)
-            return
-        keys = [target[skip:] for target in targets]
-        inodes = [find(key) for key in keys]
-        if not harmless or None in inodes or not all([target.startswith(up) for target in targets]):  # noqa: C419
-            self._mixed(snapshot, path, prefix, up, names, descriptor)
+            pass
+        if known is None:
+            self._mixed(snapshot, path, prefix, names, descriptor)
             return
         if prefix:
             names = [prefix + name for name in names]
-        known = cast("list[Blob]", inodes)
-        snapshot.unique.update(known)
+        snapshot.blobs += known
         snapshot.files += [
             new(name, blob.size, blob.disk, key) for name, key, blob in zip(names, keys, known, strict=True)
         ]
 
-    def _mixed(self, snapshot: Snapshot, path: str, prefix: str, up: str, names: list[str], descriptor: int) -> None:
+    def _mixed(self, snapshot: Snapshot, path: str, prefix: str, names: list[str], descriptor: int) -> None:
         """A folder of a revision in which anything may lie, a name at a time."""
         for name in names:
             try:
@@ -250,41 +332,19 @@ class _Reader:
             except OSError:
                 self._real(snapshot, path, prefix, name, descriptor)
                 continue
-            found: tuple[str, Blob] | None = None
-            if target.startswith(up) and (usual := self.contents.blobs.get(target[len(up) :])):
-                found = target[len(up) :], usual
-            else:
-                found = self._elsewhere(snapshot, path, prefix + name, target)
-            if found is not None:
-                key, blob = found
-                snapshot.unique.add(blob)
+            key = layout.own_blob(target, self.name, path, self.roots)
+            if key is None:
+                self.complain("foreign-link", prefix + name)
+                continue
+            blob = self._blob(key)
+            if blob is not None:
+                snapshot.blobs.append(blob)
                 shown = _clean(prefix + name, self.contents.names)
                 snapshot.files.append(File(shown, blob.size, blob.disk, _clean(key, self.contents.keys)))
-
-    def _elsewhere(self, snapshot: Snapshot, path: str, name: str, target: str) -> tuple[str, Blob] | None:
-        """A link that is not the usual one to a known blob: the blob's name and inode if it is one after all."""
-        key = layout.own_blob(target, self.name, path, self.roots)
-        if key is None:
-            self.complain("foreign-link", name)
-            return None
-        blobs = self.contents.blobs
-        if key not in blobs and self.sized and key not in self.contents.foreign:
-            try:  # it may have arrived since the blobs were listed
-                with folder("blobs", self.top) as descriptor:
-                    status = os.stat(key, dir_fd=descriptor, follow_symlinks=False)
-                    self.harmless &= key.isprintable()
-                    if stat.S_ISREG(status.st_mode):
-                        blobs[key] = self._one(status)
-                    elif stat.S_ISLNK(status.st_mode):
-                        self._link(key, os.readlink(key, dir_fd=descriptor))
-            except OSError:
-                pass
-        if key in blobs:
-            return key, blobs[key]
-        snapshot.lost.append(clean(name))
-        if self.sized and key not in self.contents.foreign:
-            self.complain("missing-blob", f"{name} of {snapshot.commit[:12]}")
-        return None
+                continue
+            snapshot.lost.append(clean(prefix + name))
+            if self.sized and key not in self.contents.foreign:
+                self.complain("missing-blob", f"{prefix}{name} of {snapshot.commit[:12]}")
 
     def _real(self, snapshot: Snapshot, path: str, prefix: str, name: str, at: int) -> None:
         """What is in a revision's folder and is no symlink: a folder, or a file kept without a blob."""
@@ -297,12 +357,12 @@ class _Reader:
             return
         if stat.S_ISDIR(status.st_mode):
             if path.count("/") < _DEPTH:
-                self._snapshot(snapshot, f"{path}/{name}", f"{prefix}{name}/", at)
-                snapshot.files.sort(key=attrgetter("name"))
+                self.nested = True
+                self._folder(snapshot, f"{path}/{name}", name, f"{prefix}{name}/", at)
             else:
                 self.complain("too-deep", f"{prefix}{name}")
         elif stat.S_ISREG(status.st_mode):
             blob, shown = self._one(status), _clean(prefix + name, self.contents.names)
-            snapshot.unique.add(blob)
+            snapshot.blobs.append(blob)
             snapshot.kept[shown] = blob
             snapshot.files.append(File(shown, blob.size, blob.disk, None))

@@ -24,6 +24,12 @@ _PAYLOAD = re.compile(r"blobs/([0-9a-f]{2})/(\1[0-9a-f]{62})")
 _STORE_LINK = "../../"
 
 
+def is_repo(folder: str) -> bool:
+    """Whether a folder of a cache root has the name of a repo folder."""
+    prefix, _, name = folder.partition("--")
+    return prefix in KINDS and bool(name)
+
+
 def identity(folder: str) -> tuple[str, str] | None:
     """`models--org--name` -> ("model", "org/name"), safe to show; None when it is no repo folder's name.
 

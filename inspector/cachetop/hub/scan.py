@@ -215,7 +215,7 @@ class _Root:
         self.record = record
         if self._listed != (status.st_ino, status.st_mtime_ns):
             self._spellings = tuple({os.path.abspath(self.location.path), os.path.realpath(self.location.path)})
-            names = [name for name in os.listdir(descriptor) if layout.identity(name)]
+            names = [name for name in os.listdir(descriptor) if layout.is_repo(name)]
             changed |= set(names) != set(self._folders)
             self._folders = {name: self._folders.get(name) for name in sorted(names, key=_large_last)}
             young = abs(now - status.st_mtime) < _YOUNG
@@ -251,7 +251,7 @@ class _Root:
         except FileNotFoundError:
             return None
         summary = summarise(name, self.record.path, contents, frozen)
-        newest = max([modified for _, _, modified in contents.marks], default=0) / 1e9
+        newest = max([changed for _, changed, _ in contents.marks], default=0) / 1e9
         return Known(self.location.path, name, contents, summary, summary.repo, abs(now - newest) >= _YOUNG, frozen)
 
     def _grow(self, descriptor: int, name: str, known: Known) -> bool:

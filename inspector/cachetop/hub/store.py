@@ -36,7 +36,7 @@ class Store:
                     if len(prefix) == 2:
                         _read_prefix(prefix, top, payloads, marks)
         except FileNotFoundError:
-            marks = [(layout.STORE, 0, 0)]
+            marks = [(layout.STORE, 0, 0.0)]
         except OSError as error:
             self.problem = f"The shared store {layout.STORE} of the cache could not be read: {why(error)}."
             marks = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from operator import attrgetter
 
 import msgspec
@@ -41,29 +42,28 @@ def summarise(folder: str, root: str, contents: Contents, frozen: bool) -> Summa
     kind, name = layout.identity(folder) or ("model", clean(folder))
     snapshots = contents.snapshots
     snapshots.sort(key=attrgetter("commit"))
+    sets = [set(snapshot.blobs) for snapshot in snapshots]
     several: set[Blob] = set()
-    if len(snapshots) == 1:
-        named = snapshots[0].unique
-    else:
-        named = set()
-        for snapshot in snapshots:
-            several |= named & snapshot.unique
-            named |= snapshot.unique
+    named: set[Blob] = sets[0] if len(sets) == 1 else set()
+    if len(sets) > 1:
+        for unique in sets:
+            several |= named & unique
+            named |= unique
     shared: set[Blob] = set()
-    size, disk = sum([blob.size for blob in named]), sum([blob.disk for blob in named])
+    size, disk = _sums(named)
+    sums = (size, disk) if len(sets) == 1 else None
     everything_disk = disk
-    all_named = named.issuperset(contents.blobs.values())
-    if not contents.plain or contents.partials or not all_named:
+    if not contents.plain or contents.partials or contents.unnamed:
         everything = named.union(contents.blobs.values(), contents.partials.values())
         everything_disk = sum([blob.disk for blob in everything])
         if not contents.plain:
             shared = {blob for blob in everything if blob.links > 1 or blob.stored}
-    _check(contents, named, all_named)
+    _check(contents, named)
     refs: dict[str, list[str]] = {}
     for ref, commit in contents.refs.items():
         refs.setdefault(commit, []).append(clean(ref))
     used = 0.0 if frozen else max([blob.accessed for blob in named if blob.accessed > blob.modified], default=0.0)
-    counted = shared & named
+    counted = _sums(shared & named)
     others = several | shared
     attached = any(each.commit in refs for each in snapshots)
     repo = Repo(
@@ -77,14 +77,19 @@ def summarise(folder: str, root: str, contents: Contents, frozen: bool) -> Summa
         last_used_reason=unused(frozen, used),
         last_modified=max([blob.modified for blob in named]) if named else contents.modified,
         problems=contents.complaints.problems(),
-        revisions=tuple([_revision(each, refs.get(each.commit, []), others, attached) for each in snapshots]),
+        revisions=tuple(
+            [
+                _revision(each, unique, sums or _sums(unique), refs.get(each.commit, []), others, attached)
+                for each, unique in zip(snapshots, sets, strict=True)
+            ]
+        ),
         partials=partials(contents) if contents.partials else (),
     )
     return Summary(
         repo,
-        _shares(shared, contents, named) if shared else [],
-        size - sum([blob.size for blob in counted]),
-        disk - sum([blob.disk for blob in counted]),
+        _shares(shared, contents, sets, named) if shared else [],
+        size - counted[0],
+        disk - counted[1],
     )
 
 
@@ -95,14 +100,22 @@ def unused(frozen: bool, used: float) -> str | None:
     return None if used else "nothing was read since it was downloaded"
 
 
-def _revision(snapshot: Snapshot, refs: list[str], others: set[Blob], attached: bool) -> Revision:
-    """`others`: inodes that something else names as well. `attached`: some revision of the repo has a ref."""
-    unique = snapshot.unique
-    disk = sum([blob.disk for blob in unique])
+def _sums(blobs: Collection[Blob]) -> tuple[int, int]:
+    return sum([blob.size for blob in blobs]), sum([blob.disk for blob in blobs])
+
+
+def _revision(
+    snapshot: Snapshot, unique: set[Blob], sums: tuple[int, int], refs: list[str], others: set[Blob], attached: bool
+) -> Revision:
+    """`unique`: its inodes, with their `sums`; `others`: inodes that something else names as well.
+
+    `attached`: some revision of the repo has a ref.
+    """
+    size, disk = sums
     return Revision(
         commit=clean(snapshot.commit),
         refs=tuple(sorted(refs, key=_main_first) if len(refs) > 1 else refs),
-        size=sum([blob.size for blob in unique]),
+        size=size,
         size_on_disk=disk,
         reclaimable=disk - sum([blob.disk for blob in unique & others]) if others else disk,
         detached=not refs,
@@ -117,7 +130,7 @@ def _main_first(ref: str) -> tuple[bool, str]:
     return ref != "main", ref
 
 
-def _check(contents: Contents, named: set[Blob], all_named: bool) -> None:
+def _check(contents: Contents, named: set[Blob]) -> None:
     """Complain about refs without a revision and blobs without one."""
     if not contents.snapshots or contents.complaints.blind:
         return  # a download is starting, or a part could not be read: of course things do not fit
@@ -126,10 +139,9 @@ def _check(contents: Contents, named: set[Blob], all_named: bool) -> None:
         for ref, commit in contents.refs.items():
             if commit not in commits:
                 contents.complaints.add("missing-commit", f"{ref} ({commit[:12]})")
-    if not all_named:
-        for name, blob in contents.blobs.items():
-            if blob not in named:
-                contents.complaints.add("orphan-blob", name)
+    for name in contents.unnamed:
+        if contents.blobs[name] not in named:  # a hard link to one that is
+            contents.complaints.add("orphan-blob", name)
 
 
 def partials(contents: Contents) -> tuple[Partial, ...]:
@@ -147,14 +159,14 @@ def partials(contents: Contents) -> tuple[Partial, ...]:
     )
 
 
-def _shares(shared: set[Blob], contents: Contents, named: set[Blob]) -> list[Shared]:
+def _shares(shared: set[Blob], contents: Contents, sets: list[set[Blob]], named: set[Blob]) -> list[Shared]:
     links = Counter(contents.blobs.values())
     links.update(contents.partials.values())
     for snapshot in contents.snapshots:
         links.update(snapshot.kept.values())
     found = []
     for blob in shared:
-        users = [number for number, snapshot in enumerate(contents.snapshots) if blob in snapshot.unique]
+        users = [number for number, unique in enumerate(sets) if blob in unique]
         here = 1 if blob.stored else links[blob]
         found.append(Shared(blob, here == blob.links, users[0] if len(users) == 1 else None, blob in named))
     return found

@@ -337,7 +337,7 @@ class _Planner:
 
 
 def _newest(known: Known) -> float:
-    return max([modified for _, _, modified in known.contents.marks], default=0) / 1e9
+    return max([modified for _, _, modified in known.contents.marks], default=0.0)
 
 
 def _download(revision: Revision, blobs: set[str], known: Known) -> int:
