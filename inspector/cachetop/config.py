@@ -25,7 +25,7 @@ from cachetop.base.hostile import clean
 _MOST = 1 << 20
 RULE_KEYS: dict[str, type] = {
     "what": str, "names": list, "stale": bool, "sm": str, "assume-sm": list, "cache": str, "older-than": str,
-    "incomplete": bool, "detached": bool, "max-size": str, "ir-only": bool, "filter": list,
+    "incomplete": bool, "detached": bool, "superseded": bool, "max-size": str, "ir-only": bool, "filter": list,
 }  # fmt: skip
 
 

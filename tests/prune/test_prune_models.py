@@ -169,7 +169,7 @@ def test_a_download_between_two_files_is_not_torn(hub: Path) -> None:
     begun.ref()
     begun.tree({"one.bin": (5000, "0" * 40), "two.bin": (5000, "1" * 40)})
     blocked = plan_models(hub, "org/begun")
-    assert not blocked.plan.items and "1 of its files have still to come" in blocked.plan.blocked[0].reason
+    assert not blocked.plan.items and "1 of its files has still to come" in blocked.plan.blocked[0].reason
     settle(hub, 120)
     assert len(plan_models(hub, "org/begun").plan.items) == 1
 
@@ -224,7 +224,65 @@ def test_what_two_names_mean_goes_once(hub: Path) -> None:
     whole = plan_models(hub, "org/alpha").plan.frees
     for names in ((f"org/alpha@{OTHER}", "org/alpha"), ("org/alpha", f"org/alpha@{OTHER}")):
         into = Drafting([str(hub)])
-        for name in names:
-            models.draft(found, scanner, Selection("models", names=(name,)), into)
+        models.draft(found, scanner, [Selection("models", names=(name,)) for name in names], into)
         draft = into.done()
         assert [item.key for item in draft.plan.items] == ["org/alpha"] and draft.plan.frees == whole
+
+
+def test_what_several_rules_mean_shares_its_blobs(hub: Path) -> None:
+    """A blob that two revisions name goes when one rule means the one and another rule the other."""
+    from cachetop.hub.detail import with_detail
+    from cachetop.prune import models
+    from cachetop.prune.draft import Drafting
+    from cachetop.prune.selection import Selection
+
+    alpha, third = repo(hub, "org/alpha"), "d" * 40
+    shared = alpha.file("s.bin", b"s" * 30_000, commit=OTHER)
+    alpha.link("s.bin", f"../../blobs/{shared.name}", commit=third)
+    dead = alpha.partial("e" * 64, b"e" * 9_000)
+    settle(hub)
+    before = allocated(hub)
+    scanner = Scanner([Location("hub", str(hub), "test")])
+    found = with_detail(scanner.scan(), scanner)
+    into = Drafting([str(hub)])
+    rules = [Selection("models", names=(f"org/alpha@{OTHER}", "no/such")), Selection("models", incomplete=True),
+             Selection("models", names=(f"org/alpha@{third}", "nor/this"))]  # fmt: skip
+    models.draft(found, scanner, rules, into)
+    draft = into.done()
+    assert draft.plan.missing == ("no/such", "nor/this")
+    result = carry_out(draft)
+    assert len(result.deleted) == 3 and not result.failed and not result.skipped
+    assert result.freed == draft.plan.frees == before - allocated(hub)
+    assert not shared.exists() and not dead.exists()
+
+
+def test_superseded_are_detached_ones_beside_a_newer_download(hub: Path) -> None:
+    repo(hub, "org/alpha").file("old.bin", b"o" * 9000, commit=OTHER)
+    pinned = repo(hub, "org/pinned")  # downloaded by its commit alone: detached, and nothing took its place
+    pinned.file("only.bin", b"p" * 9000, commit=OTHER)
+    settle(hub)
+    assert [item.key for item in plan_models(hub, detached=True).plan.items] == [f"org/alpha@{OTHER}", "org/pinned"]
+    (item,) = plan_models(hub, superseded=True).plan.items
+    assert item.key == f"org/alpha@{OTHER}" and "newer download" in item.reasons[-1]
+    assert len(carry_out(plan_models(hub, superseded=True)).deleted) == 1
+    assert (pinned.path / "snapshots" / OTHER / "only.bin").exists()
+
+
+def test_a_budget_passes_over_what_the_keep_list_protects(hub: Path) -> None:
+    for number, name in enumerate(("org/alpha", "org/beta")):
+        for path in (hub / f"models--{name.replace('/', '--')}").rglob("*"):
+            os.utime(path, (1_600_000_000 + number, 1_600_000_000 + number), follow_symlinks=False)
+    plan = plan_models(hub, max_size=1 + plan_models(hub, "org/alpha").plan.frees, keep=["org/alpha"]).plan
+    assert [item.key for item in plan.items] == ["org/beta"] and [one.key for one in plan.kept] == ["org/alpha"]
+
+
+def test_what_this_very_process_uses_is_blocked(hub: Path) -> None:
+    weights = next(path for path in (hub / "models--org--alpha" / "blobs").iterdir() if path.stat().st_size > 45_000)
+    draft = plan_models(hub, "org/alpha")
+    with open(weights, "rb"):
+        (blocked,) = plan_models(hub, "org/alpha").plan.blocked
+        assert blocked.pids == (os.getpid(),) and "this process" in blocked.reason and blocked.lifted_by_force
+        assert "this process" in carry_out(draft).skipped[0].reason
+        looking = os.open(weights, os.O_RDONLY | os.O_NOATIME)  # as cachetop itself reads
+    assert len(plan_models(hub, "org/alpha").plan.items) == 1
+    os.close(looking)

@@ -24,7 +24,7 @@ def plan_models(hub: Path, *names: str, keep: Sequence[str] = (), force: bool = 
     """A plan for one hub cache; `chosen` as in `Selection`."""
     scanner = HubScanner([Location("hub", str(hub), "the test says so")])
     into = Drafting([str(hub)], keep=keep, force=force)
-    models.draft(hub_detail(scanner.scan(), scanner), scanner, selection("models", names=names, **chosen), into)
+    models.draft(hub_detail(scanner.scan(), scanner), scanner, [selection("models", names=names, **chosen)], into)
     return into.done()
 
 

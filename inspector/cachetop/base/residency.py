@@ -15,6 +15,8 @@ import os
 import sys
 
 _PAGE = mmap.PAGESIZE
+WINDOWS: set[int] = set()
+"""Addresses at which files are mapped only to look which pages are in RAM: no use of these files."""
 _CACHESTAT = 451  # the same number on every architecture (include/uapi/asm-generic/unistd.h)
 _WINDOW = 1 << 30  # mincore needs a byte per page: a sparse file of a petabyte goes piecewise
 _ODD = bytes(number & 1 for number in range(256))  # mincore: the lowest bit says resident, the others are reserved
@@ -98,6 +100,7 @@ def mincore(descriptor: int, size: int) -> int | None:
         address = _LIBC.mmap(None, length, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, offset)
         if address in (None, ctypes.c_void_p(-1).value):
             return None
+        WINDOWS.add(address)
         try:
             vector = ctypes.create_string_buffer(-(-length // _PAGE))
             if _LIBC.mincore(address, length, vector):
@@ -105,4 +108,5 @@ def mincore(descriptor: int, size: int) -> int | None:
             pages += vector.raw.translate(_ODD).count(1)
         finally:
             _LIBC.munmap(address, length)
+            WINDOWS.discard(address)
     return min(pages * _PAGE, size)

@@ -54,6 +54,7 @@ def add(verbs: argparse._SubParsersAction[Any]) -> None:
     )
     models.add_argument("names", nargs="*", metavar="REPO[@REVISION]", help="repos, or revisions by commit or ref")
     models.add_argument("--detached", action="store_true", help="revisions that no ref names")
+    models.add_argument("--superseded", action="store_true", help="such, while a ref names another one of the repo")
     _selectors(models, "partial downloads that nobody works on")
     _common(models, "")
 
@@ -161,7 +162,7 @@ def _selections(args: argparse.Namespace, settings: Config) -> list[Selection]:
         given |= {"stale": args.stale, "sm": args.sm, "assume_sm": tuple(args.assume_sm), "cache": args.cache,
                   "ir_only": args.ir_only}  # fmt: skip
     else:
-        given |= {"detached": args.detached}
+        given |= {"detached": args.detached, "superseded": args.superseded}
     chosen = selection(args.what, **given)
     if chosen.is_empty:
         raise Refused(

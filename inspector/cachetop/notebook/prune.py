@@ -18,7 +18,6 @@ from cachetop.base.record import why
 from cachetop.gpu.present import sms
 from cachetop.notebook import prune_sheet
 from cachetop.notebook.output import Output
-from cachetop.notebook.own_use import respected
 from cachetop.notebook.sheet import Sheet, count
 from cachetop.notebook.show import Shown, bundle
 from cachetop.prune.confirm import THRESHOLD, agrees
@@ -32,7 +31,8 @@ from cachetop.prune.words import words
 from cachetop.prune.work import Draft
 
 _SELECTORS = (
-    "names", "stale", "sm", "assume_sm", "cache", "ir_only", "detached", "older_than", "incomplete", "max_size", "all",
+    "names", "stale", "sm", "assume_sm", "cache", "ir_only", "detached", "superseded", "older_than", "incomplete",
+    "max_size", "all",
 )  # fmt: skip
 
 
@@ -62,10 +62,10 @@ class Planned(Shown):
         if not yes and self.plan.frees > THRESHOLD and not agrees(size or "", self.plan.frees):
             raise UsageError(f"This frees {units.size(self.plan.frees)}. Confirm it by its size: {self._call}")
         _recover()
-        state, draft = locations.state_dir(), _respected(self._draft)
+        state = locations.state_dir()
         with _interruptible() as cancel:
             try:
-                self.result = execute(draft, state, undo=self._undo_for, now=self._now, cancel=cancel)
+                self.result = execute(self._draft, state, undo=self._undo_for, now=self._now, cancel=cancel)
             except OSError as error:
                 raise UsageError(
                     f"Nothing was deleted: the journal below {show(str(state))} cannot be written: {why(error)}"
@@ -148,7 +148,7 @@ def prune(asked: argparse.Namespace, output: Output) -> Planned | Trash | Plan |
         settings = config.load(locations.config_file())
     except config.ConfigError as error:
         raise UsageError(show(str(error))) from None
-    draft = _respected(plan(_selections(asked, settings), keep=settings.keep, force=asked.force, sms=sms()))
+    draft = plan(_selections(asked, settings), keep=settings.keep, force=asked.force, sms=sms())
     if asked.dry_run:
         return draft.plan
     planned = Planned(draft, asked, settings.undo, output)
@@ -189,13 +189,6 @@ def take_back(asked: argparse.Namespace) -> Undone:
 def _refuse_read_only(flag: bool) -> None:
     if flag or is_read_only():
         raise UsageError("This is read-only (--read-only or CACHETOP_READ_ONLY): nothing is deleted or brought back.")
-
-
-def _respected(draft: Draft) -> Draft:
-    try:
-        return respected(draft)
-    except OSError as error:
-        raise UsageError(f"Nothing was deleted: what this process uses cannot be told: {why(error)}") from None
 
 
 def _recover() -> None:

@@ -101,6 +101,7 @@ def _pruning(words: Any) -> None:
     models = inner.add_parser("models", help="repos, revisions, dead downloads", description=about)
     models.add_argument("names", nargs="*", metavar="REPO[@REVISION]", help="repos, or revisions by commit or ref")
     models.add_argument("--detached", action="store_true", help="revisions that no ref names")
+    models.add_argument("--superseded", action="store_true", help="such, while a ref names another one of the repo")
     for one in (kernels, models):
         one.add_argument("--older-than", metavar="SPAN", help="last used longer ago than this: 30d, 12h")
         one.add_argument("--incomplete", action="store_true", help="what never finished and nobody works on")

@@ -63,6 +63,10 @@ class Drafting:
         finally:
             os.close(at)
 
+    def keeps(self, *names: str) -> bool:
+        """Whether the keep list protects something by one of its names."""
+        return kept_by(self._keep, *filter(None, names)) is not None
+
     def kept(self, shown: str, size: int, *names: str) -> bool:
         """Whether the keep list protects something by one of its names; if so it is listed."""
         pattern = kept_by(self._keep, *[name for name in names if name]) if self._keep else None
@@ -155,7 +159,9 @@ def keeps(
         return f"it belongs to another user (uid {min(others)})", None
     if measured.pids and not force:
         several = f" and {len(measured.pids) - 1} more" if len(measured.pids) > 1 else ""
-        return f"in use: open or mapped by pid {min(measured.pids)}{several}", "use"
+        mine = os.getpid()
+        who = f"this process (pid {mine})" if mine in measured.pids else f"pid {min(measured.pids)}"
+        return f"in use: open or mapped by {who}{several}", "use"
     return None
 
 

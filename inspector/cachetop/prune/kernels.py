@@ -39,8 +39,13 @@ _WHOLE = ("triton", "fxgraph", "aotautograd", "module")
 _PAIRED = ("fxgraph", "triton")
 
 
-def meant(found: Kernels, chosen: Selection, now: float | None = None) -> tuple[list[Entry], list[str]]:
-    """The entries that a selection means, and the names that are no entry. Raises ValueError for a bad filter."""
+def meant(
+    found: Kernels, chosen: Selection, now: float | None = None, spared: Callable[..., bool] = lambda *_: False
+) -> tuple[list[Entry], list[str]]:
+    """The entries that a selection means, and the names that are no entry. Raises ValueError for a bad filter.
+
+    What `spared` says of its names stays, so a budget takes the next one as well.
+    """
     names = set(chosen.names)
     candidates = [
         Candidate(entry, f"{entry.cache}/{entry.path}", entry.last_used, entry.created, entry.size_on_disk)
@@ -48,8 +53,13 @@ def meant(found: Kernels, chosen: Selection, now: float | None = None) -> tuple[
         if _wanted(entry, chosen, names)
     ]
     known = {name for entry in found.entries for name in (entry.key, entry.path, f"{entry.cache}/{entry.path}")}
-    chosen_ones = [one.subject for one in narrow(candidates, chosen, FILTERS, now)]
-    return chosen_ones, [name for name in chosen.names if name not in known]
+    left = narrow(candidates, chosen, FILTERS, now, lambda entry: spared(*_names(entry)))
+    return [one.subject for one in left], [name for name in chosen.names if name not in known]
+
+
+def _names(entry: Entry) -> tuple[str, ...]:
+    """What a keep list may call an entry."""
+    return entry.key, entry.name or "", f"{entry.cache}/{entry.key}", f"{entry.cache}/{entry.name}"
 
 
 def _wanted(entry: Entry, chosen: Selection, names: set[str]) -> bool:
@@ -68,7 +78,8 @@ def _wanted(entry: Entry, chosen: Selection, names: set[str]) -> bool:
 
 def draft(found: Kernels, scanner: Scanner, chosen: Selection, into: Drafting) -> None:
     """Add the entries that `chosen` means to a draft. `found` is the newest picture of `scanner`, with detail."""
-    entries, into.missing[:] = meant(found, chosen, into.now)
+    entries, missing = meant(found, chosen, into.now, into.keeps)
+    into.missing += missing
     parts = {(entry.cache, entry.part) for entry in entries}
     for cache in dict.fromkeys(entry.cache for entry in entries):
         root = scanner.root(cache)
@@ -89,8 +100,7 @@ def draft(found: Kernels, scanner: Scanner, chosen: Selection, into: Drafting) -
 def _entry(entry: Entry, root: str, at: int, scanner: Scanner, chosen: Selection, into: Drafting) -> None:
     shown = clean(os.path.join(root, entry.path))
     named = bool(chosen.names)
-    if into.kept(shown, entry.size_on_disk, entry.key, entry.name or "", f"{entry.cache}/{entry.key}",
-                 f"{entry.cache}/{entry.name}"):  # fmt: skip
+    if into.kept(shown, entry.size_on_disk, *_names(entry)):
         return
     if reason := _blocked(entry, root, scanner.removable(entry.cache), into):
         into.block(shown, entry.key, entry.size_on_disk, reason, named=named)

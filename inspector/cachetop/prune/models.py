@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,8 +52,13 @@ FILTERS: dict[str, tuple[str, Callable[[Subject], Any]]] = {
 }  # fmt: skip
 
 
-def meant(models: Models, chosen: Selection, now: float | None = None) -> tuple[list[Subject], list[str]]:
-    """What a selection means, and the names that are in no cache. Raises ValueError for a bad filter."""
+def meant(
+    models: Models, chosen: Selection, now: float | None = None, spared: Callable[..., bool] = lambda *_: False
+) -> tuple[list[Subject], list[str]]:
+    """What a selection means, and the names that are in no cache. Raises ValueError for a bad filter.
+
+    What `spared` says of its names stays, so a budget takes the next one as well.
+    """
     subjects: list[Subject] = []
     missing: list[str] = []
     if chosen.names:
@@ -69,16 +74,23 @@ def meant(models: Models, chosen: Selection, now: float | None = None) -> tuple[
         subjects = [
             Subject(one.repo, None, part) for one in subjects for part in one.repo.partials if part.live is False
         ]
-        subjects = [] if chosen.detached else list(dict.fromkeys(subjects))
-    elif chosen.detached:
+        subjects = [] if chosen.detached or chosen.superseded else list(dict.fromkeys(subjects))
+    elif chosen.detached or chosen.superseded:
         revisions = [Subject(one.repo, each) for one in subjects
-                     for each in ([one.revision] if one.revision else one.repo.revisions) if each.detached]  # fmt: skip
+                     for each in ([one.revision] if one.revision else one.repo.revisions)
+                     if each.superseded or (each.detached and not chosen.superseded)]  # fmt: skip
         subjects = list(dict.fromkeys(revisions))
     candidates = [
         Candidate(one, f"{one.repo.type}/{one.key}", one.repo.last_used, one.repo.last_modified, _size(one))
         for one in subjects
     ]
-    return [one.subject for one in narrow(candidates, chosen, FILTERS, now)], missing
+    left = narrow(candidates, chosen, FILTERS, now, lambda one: spared(*_names(one.repo)))
+    return [one.subject for one in left], missing
+
+
+def _names(repo: Repo) -> tuple[str, ...]:
+    """How a repo may be called: `org/name`, `model/org/name`, `models/org/name`."""
+    return repo.id, f"{repo.type}/{repo.id}", f"{layout.FOLDERS[repo.type]}/{repo.id}"
 
 
 def _size(one: Subject) -> int:
@@ -92,7 +104,7 @@ def _named(models: Models, name: str) -> list[Subject]:
     wanted, at, revision = name.partition("@")
     found = []
     for repo in models.repos:
-        if wanted not in (repo.id, f"{repo.type}/{repo.id}", f"{layout.FOLDERS[repo.type]}/{repo.id}"):
+        if wanted not in _names(repo):
             continue
         if not at:
             found.append(Subject(repo))
@@ -105,15 +117,23 @@ def _named(models: Models, name: str) -> list[Subject]:
     return found
 
 
-def draft(models: Models, scanner: Scanner, chosen: Selection, into: Drafting) -> None:
-    """Add what `chosen` means to a draft. `models` is the newest picture of `scanner`, with detail."""
-    subjects, into.missing[:] = meant(models, chosen, into.now)
-    planner = _Planner(models, scanner, chosen, into)
+def draft(models: Models, scanner: Scanner, chosen: Sequence[Selection], into: Drafting) -> None:
+    """Add what any of `chosen` means to a draft. `models` is the newest picture of `scanner`, with detail.
+
+    All at once, because a blob goes only when everything goes that names it.
+    """
+    subjects: dict[Subject, list[Selection]] = {}
+    for one in chosen:
+        found, missing = meant(models, one, into.now, into.keeps)
+        into.missing += missing
+        for subject in found:
+            subjects.setdefault(subject, []).append(one)
+    planner = _Planner(models, scanner, subjects, into)
     by_root: dict[str, list[Subject]] = {}
-    for one in subjects:
-        known = scanner.find(one.repo)
+    for subject in subjects:
+        known = scanner.find(subject.repo)
         if known is not None:
-            by_root.setdefault(known.root, []).append(one)
+            by_root.setdefault(known.root, []).append(subject)
     for root, members in by_root.items():
         with into.root(root) as at:
             if at is not None:
@@ -121,7 +141,9 @@ def draft(models: Models, scanner: Scanner, chosen: Selection, into: Drafting) -
 
 
 class _Planner:
-    def __init__(self, models: Models, scanner: Scanner, chosen: Selection, into: Drafting) -> None:
+    def __init__(
+        self, models: Models, scanner: Scanner, chosen: Mapping[Subject, Sequence[Selection]], into: Drafting
+    ) -> None:
         self.models = models
         self.scanner = scanner
         self.chosen = chosen
@@ -132,9 +154,9 @@ class _Planner:
         works: list[tuple[Work, set[str]]] = []
         repos = list(dict.fromkeys(one.repo for one in subjects))
         for repo in repos:
-            members = [one for one in subjects if one.repo == repo]
             known = self.scanner.find(repo)
-            if known is None or self._stays(repo, known, members):
+            members = [] if known is None else self._free(repo, known, [one for one in subjects if one.repo == repo])
+            if known is None or not members:
                 continue
             try:
                 works += self._repo(root, at, repo, known, members)
@@ -144,49 +166,51 @@ class _Planner:
         for work, _ in works:
             self.into.add(work)
 
-    def _stays(self, repo: Repo, known: Known, members: list[Subject]) -> bool:
+    def _free(self, repo: Repo, known: Known, members: list[Subject]) -> list[Subject]:
+        """Those that neither the keep list nor a download keeps. A dead partial may go beside a live one."""
         path = clean(os.path.join(known.root, known.folder))
-        names = (repo.id, f"{repo.type}/{repo.id}", f"{layout.FOLDERS[repo.type]}/{repo.id}")
-        if self.into.kept(path, sum(_size(one) for one in members), *names):
-            return True
+        if self.into.kept(path, sum(_size(one) for one in members), *_names(repo)):
+            return []
+        dead = [one for one in members if one.partial is not None]
+        others = [one for one in members if one.partial is None]
+        reason, pids = self._download(repo, known) if others else (None, [])
+        if reason is None:
+            return members
+        self._block(repo, known, others, reason, pids)
+        return dead
+
+    def _download(self, repo: Repo, known: Known) -> tuple[str | None, list[int]]:
+        """What says that a repo is being downloaded into, and the processes that do it."""
         live = [part for part in repo.partials if part.live is not False]
-        if live and any(one.partial is None for one in members):
+        if live:
             pids = [part.pid for part in live if part.pid is not None]
-            sure = [part for part in live if part.live]
+            sure = any(part.live for part in live)
             what = "downloading: its lock is held" if sure else "it may be downloading: its file system cannot tell"
-            self._block(repo, known, members, what + (f" by pid {pids[0]}" if pids else ""), pids)
-            return True
-        young = self.into.now - _newest(known) < _UNFINISHED
-        if (
-            young
-            and any(one.partial is None for one in members)
-            and any(revision.complete is False for revision in repo.revisions)
-        ):
-            missing = sum(len(revision.missing) for revision in repo.revisions)
-            self._block(repo, known, members, f"downloading: {missing} of its files have still to come, and it changed "
-                        "less than a minute ago")  # fmt: skip
-            return True
-        return False
+            return what + (f" by pid {pids[0]}" if pids else ""), pids
+        missing = sum(len(revision.missing) for revision in repo.revisions if revision.complete is False)
+        if missing and self.into.now - _newest(known) < _UNFINISHED:
+            what = "1 of its files has" if missing == 1 else f"{missing} of its files have"
+            return f"downloading: {what} still to come, and it changed less than a minute ago", []
+        return None, []
 
     def _block(
         self, repo: Repo, known: Known, members: list[Subject], reason: str, pids: list[int] | None = None
     ) -> None:
         path = os.path.join(known.root, known.folder)
         for one in members:
-            self.into.block(clean(path), one.key, _size(one), reason, pids or (), named=bool(self.chosen.names))
+            self.into.block(clean(path), one.key, _size(one), reason, pids or (), named=self._is_named([one]))
 
     def _repo(
         self, root: str, at: int, repo: Repo, known: Known, members: list[Subject]
     ) -> list[tuple[Work, set[str]]]:
         """The work for one repo, each with the blobs that go with it."""
-        if any(one.partial for one in members):
-            return [(self._partial(root, at, known, one), set()) for one in members if one.partial]
+        partials = [one for one in members if one.partial]
         commits = {clean(each.commit): each.commit for each in known.contents.snapshots}
         going = [commits[one.revision.commit] for one in members if one.revision and one.revision.commit in commits]
         with opened((known.folder,), at) as folder:
             there = references.snapshots(folder)
-            whole = any(one.revision is None for one in members) or set(there) <= set(going)
-            if whole:
+            asked = any(one.revision is None and one.partial is None for one in members)
+            if asked or (going and set(there) <= set(going)):
                 return [self._whole(root, at, folder, repo, known, members)]
             spelled = references.spellings(root)
             named = {commit: references.named_blobs(folder, known.folder, commit, spelled) for commit in there}
@@ -197,7 +221,8 @@ class _Planner:
                 blobs = named[commit] - left - later
                 one = next(one for one in members if one.revision and commits.get(one.revision.commit) == commit)
                 works.append((self._revision(root, at, folder, known, one, commit, blobs, named[commit]), blobs))
-            return works
+            # last: a revision goes only if its repo is as it was, and a partial changes it
+            return works + [(self._partial(root, at, known, one), set()) for one in partials]
 
     def _whole(
         self, root: str, at: int, folder: int, repo: Repo, known: Known, members: list[Subject]
@@ -207,7 +232,7 @@ class _Planner:
         with contextlib.suppress(FileNotFoundError), opened(("blobs",), folder) as inner:
             blobs = set(os.listdir(inner))
         revisions = [one for one in members if one.revision]
-        reasons = self._reasons(repo)
+        reasons = self._reasons(repo, [one for one in members if not one.revision] or members)
         if revisions:
             reasons += (f"all its revisions go ({len(revisions)})",)
         path = clean(os.path.join(root, known.folder))
@@ -221,7 +246,7 @@ class _Planner:
             repo=known.folder,
             marks=references.marks(at, known.folder),
             names=frozenset(f"{known.folder}/blobs/{blob}" for blob in blobs),
-            named=bool(self.chosen.names),
+            named=self._is_named(members),
         )  # fmt: skip
         return work, blobs
 
@@ -254,9 +279,10 @@ class _Planner:
         for blob in sorted(blobs):
             take(("blobs",), blob, "blob")
         refs = " ".join(one.revision.refs)
-        reasons = self._reasons(one.repo) + (
-            ("detached: no ref names it",) if one.revision.detached else (f"at {refs}",)
-        )
+        what = f"at {refs}" if refs else "detached: no ref names it"
+        if one.revision.superseded:
+            what = "superseded: no ref names it, and one names a newer download of the repo"
+        reasons = (*self._reasons(one.repo, [one]), what)
         return Work(
             item=self.into.item(
                 kind="revision", key=one.key, path=clean(os.path.join(root, known.folder, "snapshots", commit)),
@@ -268,7 +294,7 @@ class _Planner:
             marks=references.marks(at, known.folder),
             commit=commit,
             names=frozenset(f"{known.folder}/blobs/{blob}" for blob in named),
-            named=bool(self.chosen.names),
+            named=self._is_named([one]),
         )  # fmt: skip
 
     def _partial(self, root: str, at: int, known: Known, one: Subject) -> Work:
@@ -290,13 +316,17 @@ class _Planner:
             marks=(),
         )  # fmt: skip
 
-    def _reasons(self, repo: Repo) -> tuple[str, ...]:
+    def _is_named(self, members: Sequence[Subject]) -> bool:
+        return any(one.names for member in members for one in self.chosen[member])
+
+    def _reasons(self, repo: Repo, members: Sequence[Subject]) -> tuple[str, ...]:
         found = []
-        if self.chosen.older_than is not None:
-            found.append(f"last used {units.age(repo.last_used)} ago")
-        if self.chosen.max_size is not None:
-            found.append(f"least recently used beyond {units.size(self.chosen.max_size)}")
-        return tuple(found)
+        for one in (one for member in members for one in self.chosen[member]):
+            if one.older_than is not None:
+                found.append(f"last used {units.age(repo.last_used)} ago")
+            if one.max_size is not None:
+                found.append(f"least recently used beyond {units.size(one.max_size)}")
+        return tuple(dict.fromkeys(found))
 
     def _payloads(self, root: str, at: int, works: list[tuple[Work, set[str]]]) -> None:
         """Payloads of the shared store go with the last item that names them, when nothing else does."""

@@ -26,14 +26,15 @@ def plan(
     for one in selections:
         if one.is_empty:
             raise ValueError(f"a plan for {one.what} needs a selector")
-        if one.what == "models":
-            _models(one, into)
-        else:
+    if of_models := [one for one in selections if one.what == "models"]:
+        _models(of_models, into)
+    for one in selections:
+        if one.what == "kernels":
             _kernels(one, into, sms)
     return into.done()
 
 
-def _models(chosen: Selection, into: Drafting) -> None:
+def _models(chosen: Sequence[Selection], into: Drafting) -> None:
     from cachetop.hub.detail import with_detail
     from cachetop.hub.scan import Scanner
 

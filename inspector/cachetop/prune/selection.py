@@ -29,6 +29,7 @@ class Selection:
     older_than: float | None = None
     incomplete: bool = False
     detached: bool = False
+    superseded: bool = False
     max_size: int | None = None
     ir_only: bool = False
     filters: tuple[str, ...] = ()
@@ -39,7 +40,7 @@ class Selection:
         """Whether no selector was given. `assume_sm` only says by which SM to judge."""
         return not (
             self.names or self.stale or self.sm or self.cache or self.older_than is not None or self.incomplete
-            or self.detached or self.max_size is not None or self.ir_only or self.filters or self.all
+            or self.detached or self.superseded or self.max_size is not None or self.ir_only or self.filters or self.all
         )  # fmt: skip
 
 
@@ -93,19 +94,23 @@ def narrow(
     chosen: Selection,
     keys: Mapping[str, tuple[str, Callable[[Any], Any]]],
     now: float | None = None,
+    spared: Callable[[T], bool] = lambda _: False,
 ) -> list[Candidate[T]]:
-    """The candidates that filters, age and the size budget mean. Raises ValueError for a filter that is none."""
+    """The candidates that filters, age and the size budget mean. Raises ValueError for a filter that is none.
+
+    What is `spared` will stay, whatever is decided here: for a budget the next one goes as well.
+    """
     moment = time.time() if now is None else now
     keep = compile_filters(chosen.filters, keys, moment)
     left = [one for one in candidates if keep(one.subject)]
     if chosen.older_than is not None:
         left = [one for one in left if one.used is not None and moment - one.used > chosen.older_than]
     if chosen.max_size is not None:
-        left = _beyond(left, chosen.max_size)
+        left = _beyond(left, chosen.max_size, spared)
     return left
 
 
-def _beyond(candidates: list[Candidate[T]], budget: int) -> list[Candidate[T]]:
+def _beyond(candidates: list[Candidate[T]], budget: int, spared: Callable[[T], bool]) -> list[Candidate[T]]:
     """The least recently used, until the rest fits into `budget` bytes."""
     total = sum(one.size for one in candidates)
     gone = []
@@ -113,7 +118,7 @@ def _beyond(candidates: list[Candidate[T]], budget: int) -> list[Candidate[T]]:
         if total <= budget:
             break
         gone.append(one)
-        total -= one.size
+        total -= 0 if spared(one.subject) else one.size
     return gone
 
 
