@@ -24,7 +24,8 @@ _PICKLE_MOST = 1 << 19
 _PREFIX = re.compile(r"(/.+)/lib(?:64)?/python\d\.\d{1,2}/(?:site|dist)-packages/")
 _TRITON_VERSION = re.compile(rb'"triton_version": "(\d{1,3}\.\d{1,3}[0-9A-Za-z.+]{0,40})"')
 _TIME_TAKEN = b"_time_taken_ns\x94"
-_KEYS = re.compile(rb"(?<![A-Z2-7])[A-Z2-7]{52}(?![A-Z2-7])")
+_KEYS = re.compile(rb"(?:\x8c4|(?<![A-Z2-7]))([A-Z2-7]{52})(?![A-Z2-7])")
+"""Triton's keys in a pickle, where a short text is written as 0x8c, its length (52 is "4"), and itself."""
 _LOCATION = re.compile(rb'^#loc\d* = loc\("([^"\n]{1,4096})":\d', re.MULTILINE)
 _LOCATION_WITHIN = 1 << 13
 _USES_MOST = 4096

@@ -140,6 +140,11 @@ class Scanner:
         """Whether the format of a cache says that its entries may be taken away whole. Raises KeyError."""
         return bool(getattr(self._of(cache_id).format, "removable", False))
 
+    def uses(self, cache_id: str) -> dict[str, tuple[str, ...] | None]:
+        """Path of each graph (fxgraph) -> keys of the Triton entries that it uses; None before it was read."""
+        rows = (row for row in self._of(cache_id).rows() if row.entry.part == "fxgraph")
+        return {row.entry.path: None if row.facts is None else row.facts.uses for row in rows}
+
     def _of(self, cache_id: str) -> Kept:
         for kept in self.kept:
             if kept.id == cache_id:

@@ -3,6 +3,11 @@
 `triton.compile` takes an entry for complete when the group file and every file it names exist, and reads them all
 (triton/runtime/cache.py `get_group`, triton/compiler/compiler.py `CompiledKernel`). With `TRITON_STORE_BINARY_ONLY`
 Triton itself writes such entries. The intermediate stages, mostly LLVM IR, are four fifths of an entry.
+
+Inductor keeps Triton entries below `triton/<device>` and loads them in the same way, machine code only
+(torch/_inductor/runtime/static_triton_launcher.py). It holds the stages once more in its fxgraph pickles, where nothing
+can be dropped, and unpacks them only into an entry that is gone (torch/_inductor/triton_bundler.py). Packages for
+several architectures (AOTInductor's `emit_multi_arch_kernel`) want the PTX of an entry that they find.
 """
 
 from __future__ import annotations
@@ -23,8 +28,8 @@ _GROUP_MOST = 1 << 20
 
 
 def applies(entry: Entry) -> bool:
-    """Whether an entry can do without its intermediate stages: complete, of Triton, for one kernel."""
-    return entry.kind == "triton" and entry.state == "complete"
+    """Whether an entry can do without its intermediate stages: complete, and one that Triton's loader reads."""
+    return entry.state == "complete" and (entry.kind == "triton" or entry.part == "triton")
 
 
 def moves(

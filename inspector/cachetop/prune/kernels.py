@@ -13,7 +13,7 @@ from cachetop.base.hostile import clean
 from cachetop.kernelcache import sm
 from cachetop.kernelcache.records import NOT_UNDERSTOOD, Entry, Kernels
 from cachetop.kernelcache.scan import Scanner
-from cachetop.prune import ir
+from cachetop.prune import ir, pairs
 from cachetop.prune.draft import Drafting
 from cachetop.prune.records import Rebuild
 from cachetop.prune.selection import Candidate, Selection, narrow
@@ -36,7 +36,6 @@ FILTERS: dict[str, tuple[str, Callable[[Entry], Any]]] = {
 }
 _WHOLE = ("triton", "fxgraph", "aotautograd", "module")
 """The parts that are one folder each."""
-_PAIRED = ("fxgraph", "triton")
 
 
 def meant(
@@ -80,7 +79,6 @@ def draft(found: Kernels, scanner: Scanner, chosen: Selection, into: Drafting) -
     """Add the entries that `chosen` means to a draft. `found` is the newest picture of `scanner`, with detail."""
     entries, missing = meant(found, chosen, into.now, into.keeps)
     into.missing += missing
-    parts = {(entry.cache, entry.part) for entry in entries}
     for cache in dict.fromkeys(entry.cache for entry in entries):
         root = scanner.root(cache)
         with into.root(root) as at:
@@ -89,12 +87,7 @@ def draft(found: Kernels, scanner: Scanner, chosen: Selection, into: Drafting) -
             for entry in entries:
                 if entry.cache == cache:
                     _entry(entry, root, at, scanner, chosen, into)
-    for one, other in (_PAIRED, _PAIRED[::-1]):
-        if any((cache, one) in parts and (cache, other) not in parts for cache, _ in parts):
-            into.notes.append(
-                f"Inductor keeps each kernel in fxgraph and in triton: what goes from {one} alone comes back "
-                f"from {other} when it is next needed."
-            )
+    into.notes += pairs.notes(found, entries, scanner, stages_only=chosen.ir_only)
 
 
 def _entry(entry: Entry, root: str, at: int, scanner: Scanner, chosen: Selection, into: Drafting) -> None:
