@@ -74,27 +74,31 @@ class Actions(Configured):
             self.copy_to_clipboard(text)
             self.notify(f"copied: {text}", markup=False, timeout=3)
 
-    async def action_plan_marked(self) -> None:
+    def action_plan_marked(self) -> None:
         """Review what deleting the marked rows, or the one under the cursor, would free."""
         from cachetop_tui.prune.opening import marked, plan_and_review
 
         repos, entries = self.overview.chosen()
         if repos or entries:
-            await plan_and_review(self, marked(repos, entries))
+            self.run_worker(plan_and_review(self, marked(repos, entries)), group="plan", exclusive=True)
 
-    async def action_plan_stale(self) -> None:
+    def action_plan_stale(self) -> None:
         """Review what deleting the stale kernels would free."""
         from cachetop_tui.prune.opening import STALE, plan_and_review
         from cachetop_tui.workbench.problems import judged
 
-        await plan_and_review(self, [judged(STALE, self.overview.picture.gpus)])
+        wanted = [judged(STALE, self.overview.picture.gpus)]
+        self.run_worker(plan_and_review(self, wanted), group="plan", exclusive=True)
 
-    async def action_undo(self) -> None:
+    def action_undo(self) -> None:
         """Bring back what the last plan deleted."""
+        self.run_worker(self._undo(), group="undo")
+
+    async def _undo(self) -> None:
         from cachetop_tui.prune.opening import undo_last
 
         await undo_last(self)
-        self.feed.rescan()
+        await in_background(self.feed.rescan)
 
     async def _take_up(self) -> None:
         """Bring plans that were cut short to an end."""

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on
 from textual.binding import BindingType
+from textual.widget import MountError
 
 from cachetop.base.hostile import clean
-from cachetop_tui import terminal
+from cachetop_tui import keyboard, terminal
 from cachetop_tui.actions import Actions
 from cachetop_tui.background import in_background
 from cachetop_tui.commands import registry
@@ -40,7 +41,7 @@ REFRESH: Final = 2.0
 """Seconds between two looks at the process whose document is in front."""
 
 
-class CachetopApp(Actions):
+class CachetopApp(keyboard.TypedAhead, Actions):
     """Models, kernels and VRAM live, and the conversions that use them."""
 
     TITLE = "cachetop"
@@ -76,8 +77,13 @@ class CachetopApp(Actions):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
                 asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 128 + number)
         self.write_terminal(terminal.opening(os.environ))
-        with self.batch_update():  # one repaint for all that comes after the first frame
-            await self.overview.complete()
+        try:
+            with self.batch_update():  # one repaint for all that comes after the first frame
+                await self.overview.complete()
+        except MountError:
+            if self._exit:  # `q` was faster
+                return
+            raise
         opening.use_look(self.feed.process)
         self.feed.start()
         self.set_interval(REFRESH, self._refresh)
@@ -167,6 +173,7 @@ def run(demo: Sandbox | None = None, mouse: bool = True) -> int:
 
 def run_source(source: Source, *, note: str = "", mouse: bool = True, clock: Callable[[], float] = time.time) -> int:
     """Open the app on any source, and leave the terminal as it was; returns the exit code."""
+    keyboard.install()
     app = CachetopApp(source, note=note, clock=clock)
     try:
         app.run(mouse=mouse and app.told.value("mouse", True))

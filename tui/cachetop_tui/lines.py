@@ -369,9 +369,10 @@ class LineView(Widget, can_focus=True):
         self._scroll(-_WHEEL)
 
     def on_click(self, event: events.Click) -> None:
-        """Put the cursor on the row; on its twisty, or a second time, fold or unfold it."""
-        at = event.y - len(self.headers(self.size.width)) + self._offset
-        if event.y < len(self.headers(self.size.width)) or at >= len(self._rows) or self._rows[at].fixed:
+        """Put the cursor on the row, or the one that it belongs to; on its twisty, or a second time, fold it."""
+        top = len(self.headers(self.size.width))
+        at = self._step(min(event.y - top + self._offset, len(self._rows)), -1) if event.y >= top else None
+        if at is None or event.y - top + self._offset >= len(self._rows):
             return
         row = self._rows[at]
         again = row.key == self._cursor and event.chain > 1

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
+from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from cachetop.base.hostile import clean, show
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from cachetop.summary import StatusProblem
 
 
-class Editor(Screen[None]):
+class Editor(Screen[None], inherit_bindings=False):
     """A screen that has tabs. What stands around them is the business of `Overview`."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c,super+c", "screen.copy_text", show=False)]
+    """Of Textual's own this alone: its Tab goes to whatever can have the focus, not to the next pane."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         super().__init__()

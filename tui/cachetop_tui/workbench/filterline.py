@@ -15,7 +15,6 @@ class FilterLine(Input):
     BINDINGS: ClassVar = [Binding("escape", "drop", "drop the filter", show=False)]
     DEFAULT_CSS = """
     FilterLine, FilterLine:focus { height: 1; border: none; padding: 0 1; background: $boost; display: none; }
-    FilterLine.-open { display: block; }
     """
 
     def __init__(self, narrow: Callable[[str], None], leave: Callable[[], None]) -> None:
@@ -23,21 +22,26 @@ class FilterLine(Input):
         self._narrow = narrow
         self._leave = leave
 
+    def open(self, text: str) -> None:
+        """Show the line with `text` in it; at once, so that it can take the focus."""
+        self.value = text
+        self.add_class("-open")
+        self.display = True
+
     def on_input_changed(self, event: Input.Changed) -> None:
         """Narrow the list with every letter."""
         event.stop()
         if self.has_class("-open"):
             self._narrow(self.value)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Back to the list, with the filter as it is."""
-        event.stop()
-        if self.has_class("-open"):
-            self._narrow(self.value)
-            self.remove_class("-open")
-            self._leave()
+    async def action_submit(self) -> None:
+        """Back to the list, with the filter as it is; at once, so that the next key goes there."""
+        self._narrow(self.value)
+        self.remove_class("-open")
+        self.display = False
+        self._leave()
 
-    def action_drop(self) -> None:
+    async def action_drop(self) -> None:
         """Show every row again."""
         self.value = ""
-        self.post_message(self.Submitted(self, ""))
+        await self.action_submit()

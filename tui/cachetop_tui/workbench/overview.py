@@ -250,8 +250,8 @@ class Overview(Live):
         self.lay_out()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """Lay out around the pane that has the focus now."""
-        name = event.widget.id
+        """Lay out around the pane that has the focus now; what `event` tells of may be over."""
+        name = self.focused.id if self.focused is not None else None
         if name in (*PANES, "problems", "document", "side") and name != self.pane:
             self.pane = name
             self._side_follows(name)
@@ -287,9 +287,8 @@ class Overview(Live):
             from cachetop_tui.workbench.filterline import FilterLine
 
             line = self.query_one(FilterLine)
-            line.value = self._filtered().view.filter
-            line.add_class("-open")
-            line.focus()
+            line.open(self._filtered().view.filter)
+            self.set_focus(line)
 
     def narrow(self, text: str) -> None:
         """Show only the rows of the list in focus that have `text` in their name."""

@@ -1,0 +1,230 @@
+"""What hands do in the app: finding by typing, the menu, and keys typed ahead over a slow line."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from textual import events
+from textual.command import CommandPalette
+from textual.events import Key
+
+from cachetop_tui.app import CachetopApp
+from cachetop_tui.commands.registry import COMMANDS, Here, named
+from cachetop_tui.dialogs.menu import ContextMenu, MenuList, wanted
+from cachetop_tui.dialogs.start import StartDialog
+from cachetop_tui.keyboard import Parser
+from cachetop_tui.workbench.here import focused, here
+from support import pictures, runs
+from support.opening import opened, screen, until
+
+
+def parsed(sequence: str) -> list[Key]:
+    """What the app's parser makes of what came in one read."""
+    parser = Parser()
+    found = list(parser.feed(sequence))
+    time.sleep(0.12)  # the time after which Escape is no longer the start of something
+    return [event for event in (*found, *parser.tick()) if isinstance(event, Key)]
+
+
+def under(app: CachetopApp) -> object:
+    view = focused(app.overview)
+    assert view is not None and view.cursor is not None
+    return view.cursor.subject
+
+
+# Finding
+
+
+async def test_typing_goes_to_the_row_and_up_and_down_to_the_next_one() -> None:
+    async with opened((120, 40)) as (app, pilot):
+        models = app.overview.models
+        await pilot.press("apostrophe", *"docling")
+        await until(pilot, lambda: models.cursor is not None and "docling" in models.cursor.subject.id)
+        assert "find docling" in screen(app)
+        seen = set()
+        for _ in range(4):
+            assert models.cursor is not None
+            seen.add(models.cursor.subject.id)
+            await pilot.press("down")
+        assert seen == {repo.id for repo in pictures.models().repos if "docling" in repo.id}
+        await pilot.press("enter")
+        await until(pilot, lambda: app.overview.tabs.current is not None)
+        assert models.find is None and "find docling" not in screen(app)
+
+
+async def test_escape_gives_it_up_and_what_is_nowhere_is_said() -> None:
+    async with opened((120, 40)) as (app, pilot):
+        await pilot.press("down", "down")
+        before = under(app)
+        await pilot.press("apostrophe", *"whisper")
+        await until(pilot, lambda: under(app) is not before)
+        await pilot.press(*"zz")
+        await until(pilot, lambda: "in no row" in screen(app))
+        await pilot.press("backspace", "backspace")
+        await until(pilot, lambda: "in no row" not in screen(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: under(app) == before)
+        assert "find whisper" not in screen(app)
+
+
+async def test_in_the_side_bar_letters_find_and_commands_keep_their_other_keys() -> None:
+    async with opened((120, 30)) as (app, pilot):
+        await pilot.press("b")
+        await until(pilot, lambda: app.overview.pane == "side")
+        await pilot.press(*"qwen")
+        view = focused(app.overview)
+        assert view is not None
+        await until(pilot, lambda: view.cursor is not None and "Qwen2.5" in str(view.cursor.subject[0]))
+        assert app.is_running, "q is a letter here"
+        await pilot.press("enter")
+        await until(pilot, lambda: app.overview.tabs.current is not None)
+        await pilot.press("1")
+        await until(pilot, lambda: app.overview.pane == "models")
+        await pilot.press("b", "b")
+        await until(pilot, lambda: app.overview.pane == "side")
+        await pilot.press("b")
+        await until(pilot, lambda: app.overview.pane == "models" and not app.query_one("#aside").display)
+
+
+async def test_a_document_is_searched_by_its_lines() -> None:
+    async with opened((80, 24)) as (app, pilot):
+        await pilot.press("comma")
+        await until(pilot, lambda: "side-bar" in screen(app))
+        await pilot.press("apostrophe", *"[keys]")
+        try:
+            await until(pilot, lambda: any(line.startswith("  [KEYS]") for line in screen(app).splitlines()))
+        except AssertionError:
+            raise AssertionError(screen(app)) from None
+
+
+async def test_folding_all_leaves_the_caches_alone() -> None:
+    async with opened((120, 40)) as (app, pilot):
+        await pilot.press("2", "minus")
+        kernels = app.overview.kernels
+        await until(pilot, lambda: {row.kind for row in kernels.shown_rows} == {"cache"})
+        await pilot.press("right")
+        await until(pilot, lambda: any(row.kind == "sm" for row in kernels.shown_rows))
+
+
+# The menu
+
+
+async def test_the_right_button_opens_the_menu_of_what_it_points_at() -> None:
+    async with opened((120, 40)) as (app, pilot):
+        await pilot.click("#models", offset=(12, 4), button=3)
+        await until(pilot, lambda: isinstance(app.screen, ContextMenu))
+        chosen = app.overview.models.cursor
+        assert chosen is not None and "Mistral" in chosen.subject.id, "the download belongs to the repo above it"
+        menu = app.screen.query_one(MenuList)
+        assert menu.region.x == 16 and menu.region.right <= 120 and menu.region.bottom <= 40
+        await pilot.press(*["down"] * 2, "up", "enter")  # the second: mark
+        await until(pilot, lambda: len(app.overview.models.marked) == 1)
+
+
+@pytest.mark.parametrize("size", [(160, 45), (80, 24), (60, 20)])
+async def test_the_menu_stays_within_the_terminal(size: tuple[int, int]) -> None:
+    async with opened(size) as (app, pilot):
+        for pane, last in (("models", "1"), ("kernels", "2"), ("gpus", "3"), ("conversion", "4")):
+            await pilot.press(last, "end", "m")
+            await until(pilot, lambda: isinstance(app.screen, ContextMenu))
+            menu = app.screen.query_one(MenuList)
+            assert menu.region.x >= 0 and menu.region.right <= size[0], pane
+            assert menu.region.y >= 0 and menu.region.bottom <= size[1], pane
+            await pilot.press("escape")
+            await until(pilot, lambda: app.screen is app.overview)
+
+
+async def test_a_commands_own_key_picks_it_and_a_click_beside_leaves() -> None:
+    async with opened((120, 40)) as (app, pilot):
+        await pilot.press("m")
+        await until(pilot, lambda: isinstance(app.screen, ContextMenu))
+        await pilot.press("z")
+        await until(pilot, lambda: app.overview.maximised)
+        await pilot.press("m")
+        await until(pilot, lambda: isinstance(app.screen, ContextMenu))
+        await pilot.click(offset=(118, 38))
+        await until(pilot, lambda: app.screen is app.overview)
+
+
+async def test_only_what_applies_is_offered() -> None:
+    run, done = runs.running(), runs.done()
+    for shown, going in ((run, True), (done, False)):
+        source = pictures.everything(jobs=runs.jobs(shown), runs=(shown,))
+        async with opened((120, 40), source) as (app, pilot):
+            await until(pilot, lambda app=app: app.overview.panel.selected_run is not None)  # type: ignore[misc]
+            await pilot.press("4")
+            offered = {command.id for command in wanted(here(app.overview))}
+            assert ("runs.cancel" in offered) == going
+            assert "runs.unload" in offered and "list.mark" not in offered and "tab.close" not in offered
+
+
+def test_every_condition_of_a_command_is_one_of_here() -> None:
+    fields = set(Here.__dataclass_fields__)
+    assert {command.when for command in COMMANDS if command.when} <= fields
+    everything = Here("models")
+    assert named("list.open").enabled(everything) and not named("list.open").enabled(Here("models", row=False))
+
+
+# Keys typed ahead
+
+
+@pytest.mark.parametrize("sign", ["1", "5", "0", "/", ":", "?", ",", "[", "-", " ", "\r", "\t"])
+def test_escape_and_what_is_no_letter_in_one_read_are_two_keys(sign: str) -> None:
+    escape, key = parsed(f"\x1b{sign}")
+    assert escape.key == "escape" and key.key == parsed(sign)[0].key
+
+
+def test_alt_with_a_letter_and_longer_sequences_stay_what_they_are() -> None:
+    assert [key.key for key in parsed("\x1bm")] == ["alt+m"]
+    assert [key.key for key in parsed("\x1b\x7f")] == ["ctrl+w"]
+    assert [key.key for key in parsed("\x1b[A")] == ["up"]
+    assert [key.key for key in parsed("\x1b2q")] == ["escape", "2", "q"]
+    assert [key.key for key in parsed("\x1b[27;6;80~")] == ["ctrl+P"]
+
+
+async def at_once(app: CachetopApp, sequence: str) -> None:
+    """All keys of one read in the queue before the first is looked at."""
+    for event in parsed(sequence):
+        app.post_message(events.Key(event.key, event.character))
+
+
+async def test_escape_and_a_digit_in_one_read_leave_the_document_and_go_there() -> None:
+    async with opened((120, 40)) as (app, pilot):
+        await pilot.press("comma")
+        await until(pilot, lambda: app.overview.pane == "document")
+        await at_once(app, "\x1b2")
+        await until(pilot, lambda: app.overview.pane == "kernels" and app.overview.tabs.front == -1)
+
+
+@pytest.mark.parametrize("after", ["2", "k"])
+async def test_escape_closes_a_dialog_and_the_key_after_it_goes_to_what_was_below(after: str) -> None:
+    """In a dialog Alt+K is no chord, so that it must have been Escape and k."""
+    async with opened((120, 40)) as (app, pilot):
+        await pilot.press("down", "down", "n")
+        await until(pilot, lambda: isinstance(app.screen, StartDialog))
+        before = under(app)
+        await at_once(app, f"\x1b{after}")
+        await until(pilot, lambda: app.screen is app.overview)
+        await until(pilot, lambda: app.overview.pane == "kernels" if after == "2" else under(app) != before)
+
+
+async def test_a_command_and_its_text_in_one_read_end_up_in_the_line_that_it_opens() -> None:
+    async with opened((120, 40)) as (app, pilot):
+        await at_once(app, "/@whisper")
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+        await until(pilot, lambda: "openai/whisper-large-v3-turbo" in screen(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is app.overview)
+        await at_once(app, "fgranite\r2")
+        await until(pilot, lambda: app.overview.pane == "kernels")
+        assert app.overview.models.view.filter == "granite"
+
+
+async def test_many_letters_at_once_arrive_in_order_and_without_waiting() -> None:
+    async with opened((120, 40)) as (app, pilot):
+        await pilot.press("f")
+        text = "the quick brown fox jumps over the lazy dog"
+        await at_once(app, text)
+        line = app.query_one("#filter")
+        await until(pilot, lambda: getattr(line, "value", "") == text)

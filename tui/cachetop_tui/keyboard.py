@@ -1,0 +1,113 @@
+"""Keys as terminals send them: Escape apart from the key after it, and every key where the one before it leads.
+
+Over a slow line several keys come in one read. A terminal without kitty's protocol sends Alt+X as Escape and X, so that
+Escape and a key typed after it look like Alt with that key. And a key that is looked at before the one in front of it
+has opened or closed a dialog would go to the wrong place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, Final
+
+from textual import events
+from textual._xterm_parser import XTermParser
+from textual.app import App
+from textual.drivers import linux_driver
+from textual.keys import _character_to_key
+from textual.message import Message
+from textual.screen import Screen
+
+_ESC: Final = "\x1b"
+_WORD_BACK: Final = "\x7f"
+"""Alt+Backspace, which takes a word away while text is typed."""
+_PATIENCE: Final = 0.3
+"""Seconds after which a key is taken to have been dealt with, whatever became of it."""
+
+
+class Parser(XTermParser):
+    """Takes Escape and what is no letter for two keys: no command has Alt with a digit or a sign."""
+
+    def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
+        if len(sequence) == 2 and sequence[0] == _ESC and not sequence[1].isalpha() and sequence[1] != _WORD_BACK:
+            if any(super()._sequence_to_key_events(sequence)):  # one that Textual would make a single key of
+                yield events.Key("escape", _ESC)
+                yield from super()._sequence_to_key_events(sequence[1])
+        elif alt and not sequence.isalpha():
+            yield events.Key("escape", _ESC)
+            yield from super()._sequence_to_key_events(sequence)
+        else:
+            yield from super()._sequence_to_key_events(sequence, alt)
+
+
+def install() -> None:
+    """Let the terminal's driver parse with `Parser`."""
+    linux_driver.XTermParser = Parser  # type: ignore[attr-defined]
+
+
+def apart(event: events.Key) -> tuple[events.Key, events.Key] | None:
+    """Escape and the letter, where Alt with it came as two bytes; None for any other key.
+
+    kitty's protocol says Alt without such doubt, and then there is no character with it.
+    """
+    head, _, letter = event.key.rpartition("+")
+    if head not in ("alt", "alt+shift") or event.character is None or len(letter) != 1:
+        return None
+    return events.Key("escape", _ESC), events.Key(_character_to_key(event.character), event.character)
+
+
+class TypedAhead(App[None]):
+    """An app that looks at a key only when the one before it has been dealt with, in the right screen."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._held: deque[events.Key] = deque()
+        self._under_way: events.Key | None = None
+        self._sent_from: Screen[object] | None = None
+
+    async def on_event(self, event: events.Event) -> None:
+        """Hold keys back while one is under way; everything else takes its usual course."""
+        if not isinstance(event, events.Key):
+            await super().on_event(event)
+        elif event.is_forwarded:  # nobody wanted it; now the bindings have their turn
+            await super().on_event(event)
+            self._dealt_with(event)
+        else:
+            self._held.append(event)
+            if self._under_way is None:
+                await self._send()
+
+    async def _send(self) -> None:
+        event = self._held.popleft()
+        two = apart(event)
+        if two is not None and not self._bound(event.key):
+            event = two[0]
+            self._held.appendleft(two[1])
+        self._under_way, self._sent_from = event, self.screen
+        target = self.focused or self.screen
+        await super().on_event(event)
+        if not event.is_forwarded or not target.call_later(self._passed, event):
+            self._dealt_with(event)
+        asyncio.get_running_loop().call_later(_PATIENCE, self._dealt_with, event)
+
+    def _bound(self, key: str) -> bool:
+        return any(key in bindings.key_to_bindings for _, bindings in self.screen._modal_binding_chain)
+
+    def _passed(self, event: events.Key) -> None:
+        """What had the focus has seen `event`; unless it kept it, it is on its way up to the app."""
+        if event._stop_propagation:
+            self._dealt_with(event)
+
+    def _dealt_with(self, event: Message) -> None:
+        if event is not self._under_way:
+            return
+        if self._held and self.is_running and self.screen is not self._sent_from:
+            self._sent_from = self.screen
+            self.screen.call_after_refresh(partial(self._dealt_with, event))  # until it can take keys
+        elif self._held and self.is_running:
+            self.call_next(self._send)
+        else:
+            self._under_way = None
