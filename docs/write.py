@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from cachetop.config.describing import json_schema, page
 from cachetop.explain.page import document
 
 PAGES = {"model-or-kernel.md": "en", "model-or-kernel.es.md": "es"}
@@ -11,8 +13,14 @@ PAGES = {"model-or-kernel.md": "en", "model-or-kernel.es.md": "es"}
 
 def main() -> None:
     """Write each page beside this script."""
-    for name, language in PAGES.items():
-        Path(__file__).with_name(name).write_text(document(language), encoding="utf-8")
+    for name, text in pages().items():
+        Path(__file__).with_name(name).write_text(text, encoding="utf-8")
+
+
+def pages() -> dict[str, str]:
+    """Every generated file of this folder with its text."""
+    made = {name: document(language) for name, language in PAGES.items()}
+    return made | {"settings.md": page(), "config.schema.json": f"{json.dumps(json_schema(), indent=2)}\n"}
 
 
 if __name__ == "__main__":

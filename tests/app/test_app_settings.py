@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from cachetop.config import APP
 from cachetop_tui import settings, terminal
+from cachetop_tui.dialogs.start import StartDialog
 from cachetop_tui.themes.tokens import CONTRAST, DARK, LIGHT
 from support.opening import opened, screen, until
 
@@ -54,17 +55,71 @@ async def test_a_change_of_the_file_is_taken_over(tmp_path: Path, monkeypatch: p
         assert app.theme != "cachetop-contrast"
 
 
+async def test_settings_are_changed_in_the_app_and_the_file_keeps_its_comments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("# mine\n[app]\nbell = true  # please\n")
+    monkeypatch.setenv("CACHETOP_CONFIG", str(file))
+    async with opened((80, 24)) as (app, pilot):
+        await pilot.press("comma")
+        await until(pilot, lambda: 'theme             "auto"' in screen(app))
+        await pilot.press("enter")  # theme: auto, dark
+        await until(pilot, lambda: file.read_text() == '# mine\n[app]\nbell = true  # please\ntheme = "dark"\n')
+        await until(pilot, lambda: app.theme == "cachetop-dark")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.theme == "cachetop-light")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.theme == "cachetop-contrast")
+        await until(pilot, lambda: '"contrast"' in screen(app) and "from the file" in screen(app))
+        await pilot.press("delete")
+        await until(pilot, lambda: '# theme = "contrast"' in file.read_text() and app.theme != "cachetop-contrast")
+        await pilot.press(*["down"] * 5, "enter")
+        await until(pilot, lambda: "bell = false  # please" in file.read_text())
+        await until(pilot, lambda: app.told.value("bell", True) is False)
+
+
+async def test_a_setting_is_asked_for_until_it_can_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "config.toml"
+    monkeypatch.setenv("CACHETOP_CONFIG", str(file))
+    async with opened((100, 30)) as (app, pilot):
+        await pilot.press("comma")
+        await until(pilot, lambda: "keymap" in screen(app))
+        await pilot.press(*["down"] * 10, "enter")
+        await until(pilot, lambda: "prune.undo" in screen(app))
+        await pilot.press(*["backspace"] * 3, *"soon", "enter")
+        await until(pilot, lambda: "'soon' is not a length of time" in screen(app))
+        await pilot.press(*["backspace"] * 4, *"2h", "enter")
+        await until(pilot, lambda: file.exists() and 'undo = "2h"' in file.read_text())
+        await pilot.press("end", "enter")
+        await until(pilot, lambda: "Command" in screen(app) and "Save" in screen(app))
+        await pilot.press(*"runs.neww", "enter")
+        await until(pilot, lambda: "did you mean runs.new?" in screen(app))
+        await pilot.press("backspace", "tab", *"N", "enter")
+        await until(pilot, lambda: '"runs.new" = ["N"]' in file.read_text())
+        assert tomllib.loads(file.read_text()) == {"prune": {"undo": "2h"}, "keys": {"runs.new": ["N"]}}
+        await until(pilot, lambda: app.told.config is not None and "runs.new" in app.told.config.keys)
+        await pilot.press("escape", "N")
+        await until(pilot, lambda: isinstance(app.screen, StartDialog))
+
+
+async def test_a_file_that_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder").write_text("a file where a folder should be")
+    monkeypatch.setenv("CACHETOP_CONFIG", str(tmp_path / "folder" / "config.toml"))
+    async with opened((80, 24)) as (app, pilot):
+        await pilot.press("comma")
+        await until(pilot, lambda: "theme" in screen(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: any("Not a directory" in one.message for one in app._notifications))
+
+
 def test_own_keys_that_clash_or_name_nothing_are_warned_of(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text('[keys]\n"runs.new" = "q"\n"no.such" = "x"\n')
     _, warnings = settings.keymap(settings.read(file))
-    assert any("names no command" in one for one in warnings) and any(one.startswith("q is wanted") for one in warnings)
-
-
-def test_every_setting_has_help_and_a_default_that_it_allows() -> None:
-    for name, setting in APP.items():
-        assert setting.help and isinstance(setting.default, setting.kind), name
-        assert not setting.choices or setting.default in setting.choices
+    assert any("line 3: keys.no.such names no command" in one for one in warnings) and any(
+        one.startswith("q is wanted") for one in warnings
+    )
 
 
 def test_where_the_app_can_be_drawn_and_what_it_asks_of_the_terminal() -> None:

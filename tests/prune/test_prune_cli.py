@@ -119,9 +119,9 @@ def test_the_policy_is_idempotent_and_quiet(kernels: Path, hub: Path, world: Pat
     ("text", "said"),
     [
         ("[prune]\nundoo = '1m'\n", "line 2: prune.'undoo' is no key; did you mean prune.undo?"),
-        ("[prune]\nundo = 15\n", "line 2: prune.undo must be a text"),
+        ("[prune]\nundo = 15\n", 'line 2: prune.undo must be a length of time such as "15m"'),
         ("[prune]\nundo = 'soon'\n", "'soon' is not a length of time"),
-        ("[prune]\nkeep = [1]\n", "line 2: keep must be a list of texts"),
+        ("[prune]\nkeep = [1]\n", "line 2: prune.keep must be a list of texts"),
         ("[[prune.policy]]\nwhat = 'kernels'\n", "without a selector would mean everything"),
         ("[[prune.policy]]\nwhat = 'disks'\nstale = true\n", 'needs what = "kernels" or what = "models"'),
         ("[prune\n", "is not TOML"),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import Any, Final
 
 from textual.app import App
 
+from cachetop.base.hostile import clean
+from cachetop.base.record import why
 from cachetop_tui import settings, themes
 from cachetop_tui.background import in_background
 from cachetop_tui.commands import registry
 from cachetop_tui.commands.keymaps import KEYMAPS
+from cachetop_tui.commands.registry import named
 from cachetop_tui.wire import Sparing
 from cachetop_tui.workbench.chrome import Status
 from cachetop_tui.workbench.overview import Overview
@@ -62,7 +65,7 @@ class Configured(Sparing):
             registry.use(keys)
         if keys != KEYMAPS["vscode"] or self._keymap:  # the bindings are made with these
             self.set_keymap({name: ",".join(some) or f"unbound-{name}" for name, some in keys.items()})
-        if self.told.config is not None and "side-bar" in self.told.config.told:
+        if self.told.names("app", "side-bar"):
             self.overview.side = None if self.told.value("side-bar", True) else False
 
     async def _reconfigure(self) -> None:
@@ -84,5 +87,67 @@ class Configured(Sparing):
         from cachetop_tui.workbench.tabs import Document
 
         self.overview.open_document(
-            Document("settings", "Settings", ("settings",), lambda: settings.read(self.told.path), document.lines)
-        )
+            Document("settings", "Settings", ("settings",), lambda: settings.read(self.told.path), document.lines,
+                     self.change_setting)
+        )  # fmt: skip
+
+    async def change_setting(self, target: tuple[str, str]) -> None:
+        """Change a setting: a flag turns, a choice goes on to the next, anything else is asked for."""
+        from cachetop.config import SETTINGS
+        from cachetop_tui.dialogs.setting import KeysDialog, SettingDialog
+
+        section, key = target
+        if section == "keys":
+            own = self.told.config.keys.get(key, ()) if self.told.config is not None else ()
+            self.push_screen(KeysDialog(key, own), self._asked)
+            return
+        setting, value = SETTINGS[section][key], self.told.written(section, key)
+        if setting.kind == "flag":
+            await self._write(section, key, not value)
+        elif setting.choices:
+            await self._write(section, key, setting.choices[(setting.choices.index(value) + 1) % len(setting.choices)])
+        elif setting.kind == "rules":
+            key_name = named("settings.edit").key
+            self.notify(f"Rules are tables: {key_name} opens the file in your editor.", markup=False)
+        else:
+            self.push_screen(SettingDialog(section, key, setting, value), self._asked)
+
+    async def _asked(self, answer: tuple[str, str, Any] | None) -> None:
+        if answer is not None:
+            section, key, value = answer
+            await self._write(section, key, value)
+
+    async def _write(self, section: str, key: str, value: Any) -> None:
+        from cachetop.config import ConfigError, writing
+
+        try:
+            if value is None:
+                await in_background(writing.reset, self.told.path, section, key)
+            else:
+                await in_background(writing.put, self.told.path, section, key, value)
+        except ConfigError as error:
+            self.notify(str(error), severity="error", markup=False, timeout=15)
+        except OSError as error:
+            text = f"{clean(self.told.path)} was not written: {why(error)}."
+            self.notify(text, severity="error", markup=False, timeout=15)
+        await self._reconfigure()
+
+    async def action_reset_setting(self) -> None:
+        """Let the default of the setting under the cursor hold again."""
+        from cachetop_tui.workbench.document import DocumentView
+
+        tab, link = self.overview.tabs.current, self.overview.query_one(DocumentView).link
+        if tab is not None and tab.document.key == "settings" and link is not None and link.target[1]:
+            section, key = link.target
+            await self._write(section, key, None)
+
+    async def action_edit_settings(self) -> None:
+        """Open the file in the person's editor, and take over what comes back."""
+        from cachetop_tui.editing import EditorMissing, open_editor
+
+        try:
+            open_editor(self, self.told.path)
+        except EditorMissing as reason:
+            self.notify(str(reason), severity="warning", markup=False, timeout=15)
+        self.repaint_all()
+        await self._reconfigure()

@@ -122,6 +122,13 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Link(Line):
+    """A line of a document on which the cursor can stand: Enter does what the document does with `target`."""
+
+    target: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """A place in a list, cheap to make by the hundred thousand: who it is, not yet how it looks."""
 

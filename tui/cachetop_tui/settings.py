@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cachetop.base.hostile import clean
 from cachetop_tui.commands.keymaps import KEYMAPS, Clash, Keymap, clashes, merged
 from cachetop_tui.commands.registry import COMMANDS
 
@@ -30,6 +32,16 @@ class Told:
     def value(self, name: str, default: Any) -> Any:
         """A setting of `[app]`."""
         return default if self.config is None else self.config.app.get(name, default)
+
+    def written(self, section: str, key: str) -> Any:
+        """A setting as it is written, or its default."""
+        from cachetop.config import SETTINGS
+
+        return SETTINGS[section][key].default if self.config is None else self.config.value(section, key)
+
+    def names(self, section: str, key: str) -> bool:
+        """Whether the file says something about a setting."""
+        return self.config is not None and self.config.names(section, key)
 
 
 def path() -> Path:
@@ -73,8 +85,16 @@ def keymap(told: Told) -> tuple[Keymap, list[str]]:
     own = told.config.keys if told.config is not None else {}
     known = {command.id for command in COMMANDS}
     made = merged(base, {name: keys for name, keys in own.items() if name in known})
-    said = [f"keys.{name} names no command; `?` lists them" for name in own if name not in known]
+    said = [_unknown(told, name, known) for name in own if name not in known]
     return made, said + [str(clash) for clash in clashes_of(made)]
+
+
+def _unknown(told: Told, name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"; did you mean {near[0]}?" if near else "; `?` lists them"
+    line = told.config.key_lines.get(name) if told.config is not None else None
+    place = f"{clean(told.path)}, line {line}: " if line else ""
+    return f"{place}keys.{clean(name)} names no command{hint}"
 
 
 def clashes_of(keys: Keymap) -> list[Clash]:

@@ -15,6 +15,10 @@ _SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
           "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
           "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}  # fmt: skip
 _SPANS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800, "mo": 2592000, "y": 31536000}
+SPAN_PATTERN = rf"^\s*\d+(\.\d+)?\s*({'|'.join(_SPANS)})\s*$"
+"""What `parse_span` takes, as a regular expression of any dialect."""
+SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([KMGTkmgt]([Ii][Bb]|[Bb])?|[Bb])?\s*$"
+"""What `parse_size` takes."""
 
 
 def _three(value: float) -> str:

@@ -25,6 +25,7 @@ VERBS = {
     "jobs": "conversions, their verdicts, resident workers",
     "watch": "events as they happen",
     "doctor": "folders, limits, versions, driver; a fix for each",
+    "config": "settings: where, which, whether they hold",
     "explain": "model or kernel: what they are and how they differ",
     "keys": "which chords this terminal sends; snippets for tmux and VS Code",
     "demo": "the app on a sandbox that it builds itself",

@@ -76,6 +76,8 @@ ROUTES: Final[dict[str, Routes]] = {
     "open.quick": Routes(("slash",), ("alt+o",), ("ctrl+p",)),
     "commands.show": Routes(("colon",), ("alt+x",), ("f1", "ctrl+shift+p")),
     "settings.show": Routes(("comma",), ("f2",), ("ctrl+comma",)),
+    "settings.reset": Routes(("delete", "backspace"), ("alt+d",), ("ctrl+d",)),
+    "settings.edit": Routes(("E",), ("alt+t",), ("ctrl+shift+e",)),
     "keys.show": Routes(("question_mark",), ("f3",), ("ctrl+k",)),
     "app.quit": Routes(("q",), ("alt+q",), ("ctrl+q",)),
 }

@@ -114,6 +114,8 @@ class Here:
     """Documents are open."""
     preview: bool = True
     """The document in front is a preview."""
+    setting: bool = True
+    """A setting is under the cursor."""
     stale: bool = True
     """Kernels are stale."""
     going: bool = True
@@ -187,7 +189,11 @@ COMMANDS: Final = (
     Command("theme.contrast", "View: Theme High Contrast", "Black, white and few strong colours",
             "use_theme('cachetop-contrast')"),
     Command("theme.ansi", "View: Theme 16 Colours", "The terminal's own colours", "use_theme('cachetop-ansi')"),
-    Command("settings.show", "View: Settings", "Every setting, its value and where it comes from", "settings"),
+    Command("settings.show", "View: Settings", "Every setting, its value and where it comes from; Enter changes one",
+            "settings"),
+    Command("settings.reset", "Settings: Reset", "Let the default hold again; its line in the file becomes a comment",
+            "app.reset_setting", panes=("document",), home="document", when="setting"),
+    Command("settings.edit", "Settings: Open File", "Open config.toml in $VISUAL or $EDITOR", "edit_settings"),
     Command("commands.show", "View: Commands", "Every command by name", "commands", "commands"),
     Command("keys.show", "Help: Keys", "Every key and what it does", "keys", "keys"),
     Command("menu.show", "List: Menu", "What can be done here, as a menu; the right mouse button opens it too",

@@ -12,7 +12,7 @@ from cachetop.base.hostile import clean
 from cachetop_tui.commands import registry
 from cachetop_tui.cut import head
 from cachetop_tui.lines import LineView
-from cachetop_tui.marks import Line, Pen, Row, sentences
+from cachetop_tui.marks import Line, Link, Pen, Row, sentences
 from cachetop_tui.workbench.tabs import Tab
 
 
@@ -34,8 +34,15 @@ class DocumentView(LineView):
             self._offsets[self._tab.document.key] = self._offset
         if tab is not None and (self._tab is None or self._tab.document.key != tab.document.key):
             self._offset = self._offsets.get(tab.document.key, 0)
+            self._cursor, self.touched = None, False
         self._tab = tab
         self.update_lines()
+
+    @property
+    def link(self) -> Link | None:
+        """The link under the cursor."""
+        subject = self.cursor.subject if self.cursor is not None else None
+        return subject if isinstance(subject, Link) else None
 
     def headers(self, width: int) -> list[Line]:
         """The breadcrumbs."""
@@ -64,16 +71,27 @@ class DocumentView(LineView):
             made = _said("reading …", width, "live")
         else:
             made = tab.document.lines(tab.record, width, self.clock())
-        return [Row(str(i), "line", line, fixed=True) for i, line in enumerate(made)]
+        return [_row(i, line) for i, line in enumerate(made)]
 
     def line(self, row: Row, width: int) -> Line:
         """See `LineView`."""
         made: Line = row.subject
         return made
 
+    def action_open(self) -> None:
+        """What Enter does: a second click does it too."""
+        self.run_worker(self.screen.run_action("screen.pin"), exit_on_error=False)
+
     def action_edge(self, which: int) -> None:
-        """The beginning (0) or the end (-1)."""
+        """The beginning (0) or the end (-1), with the cursor on the link that is nearest."""
+        super().action_edge(which)
         self._scroll(-len(self._rows) if which == 0 else len(self._rows))
+
+
+def _row(number: int, line: Line) -> Row:
+    if isinstance(line, Link):
+        return Row(f"link\0{line.target}", "link", line)
+    return Row(str(number), "line", line, fixed=True)
 
 
 def _said(text: str, width: int, word: str) -> list[Line]:

@@ -119,11 +119,19 @@ class Editor(Screen[None], inherit_bindings=False):
         """Back to the overview; the tabs stay."""
         self.turn_to(-1)
 
-    def action_pin(self) -> None:
-        """Keep the preview as a tab."""
-        if self.tabs.current is not None:
-            self.tabs.current.pinned = True
-            self.query_one(TabStrip).repaint()
+    async def action_pin(self) -> None:
+        """Follow the link under the cursor; elsewhere keep the preview as a tab."""
+        from cachetop_tui.workbench.document import DocumentView
+
+        tab = self.tabs.current
+        if tab is None:
+            return
+        link = self.query_one(DocumentView).link
+        if link is not None and tab.document.act is not None:
+            await tab.document.act(link.target)
+            return
+        tab.pinned = True
+        self.query_one(TabStrip).repaint()
 
     def action_close_tab(self) -> None:
         """Close the tab in front."""

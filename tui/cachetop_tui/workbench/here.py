@@ -39,6 +39,7 @@ def _on(overview: Overview) -> Here:
         tab=tab is not None,
         tabs=bool(overview.tabs.tabs),
         preview=tab is not None and not tab.pinned,
+        setting=tab is not None and tab.document.key == "settings",
         stale=overview.picture.tree is not None and overview.picture.tree.stale > 0,
         going=run is not None and run.finished is None and run.job.state in ("queued", "running"),
         runs=run is not None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,8 @@ class Document:
     """Where it belongs, from the whole to the part: the breadcrumbs."""
     load: Callable[[], Any]
     lines: Callable[[Any, int, float], list[Line]]
+    act: Callable[[Any], Awaitable[None]] | None = None
+    """What Enter does with the target of a `Link` among its lines."""
 
 
 @dataclass
