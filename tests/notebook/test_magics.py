@@ -84,6 +84,8 @@ def test_kernels_by_sm(shell: Shell, world: Path) -> None:
         ("%cachetop models 'open", "cannot be read"),
         ("%%cachetop --only disks\n1", "models, kernels, vram"),
         ("%%cachetop --json 1x\n1", "variable"),
+        ("%%cachetop --json class\n1", "variable"),
+        ("%%cachetop --json nowhere/report.json\n1", "no folder"),
         ("%%cachetop --nope\n1", "unrecognized"),
     ],
 )
@@ -227,8 +229,31 @@ def test_completion(shell: Shell, hub: Path, world: Path) -> None:
     assert completions(shell, "%cachetop prune kernels --st") == ["--stale"]
     assert completions(shell, "%cachetop prune kernels --sm sm_1") == ["sm_100", "sm_120"]
     assert completions(shell, "%cachetop prune models org/") == ["org/model"]
+    assert completions(shell, "plan = %cachetop prune models --det") == ["--detached"]
     assert completions(shell, "%%cachetop --o") == ["--only"]
     assert completions(shell, "%%cachetop --only v") == ["vram"]
+
+
+def test_completion_in_a_notebook_has_nothing_of_python_beside_it(shell: Shell) -> None:
+    from IPython.core.completer import provisionalcompleter
+
+    def offered(line: str) -> list[str]:
+        with provisionalcompleter():
+            return [one.text for one in shell.Completer.completions(line, len(line))]
+
+    assert offered("%cachetop kernels --st") == ["--stale"]
+    assert offered("%cachetop prune kernels --a") == ["--all", "--assume-sm"]
+    assert "staticmethod" in offered("x = st")
+
+
+def test_files_are_completed(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "one.pdf").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert completions(shell, "%cachetop convert pa") == ["papers/"]
+    assert completions(shell, "%cachetop convert papers/o") == ["papers/one.pdf"]
+    assert completions(shell, "%cachetop convert ~/papers/o") == ["~/papers/one.pdf"]
 
 
 def test_unloading_takes_everything_away(world: Path, capsys: pytest.CaptureFixture[str]) -> None:

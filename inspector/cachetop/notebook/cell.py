@@ -6,6 +6,7 @@ import os
 import tokenize
 from collections.abc import Iterator
 from contextlib import contextmanager
+from keyword import iskeyword
 from typing import Any
 
 from IPython.core.displayhook import DisplayHook
@@ -37,9 +38,7 @@ class Cell:
             self._track = Track(",".join(asked.only) or None)
         except ValueError as error:
             raise Misuse(str(error)) from None
-        if asked.json is not None and not (asked.json.isidentifier() or asked.json.endswith(".json")):
-            raise Misuse(f"{asked.json!r} is neither a variable's name nor a file's that ends in .json")
-        self._json: str | None = asked.json
+        self._json: str | None = _checked(asked.json)
         self._shell: Any = shell  # its methods have no types
         self._source = source
         self._failed: BaseException | None = None
@@ -85,7 +84,8 @@ class Cell:
         Output(self._shell).show(bundle(report))
         self._keep(report)
         if failed is not None:
-            raise CellFailed(show(f"{type(failed).__name__}: {failed} (its traceback and the report are above)"))
+            said = f"{type(failed).__name__}: {failed}".removesuffix(": ")
+            raise CellFailed(show(f"{said} (its traceback and the report are above)"))
 
     def _is_silenced(self) -> bool:
         """Whether a `;` ends the cell. IPython looks at the whole cell for it, whose first line is the magic."""
@@ -99,7 +99,7 @@ class Cell:
         name = self._json
         if name is None:
             return
-        if name.isidentifier():
+        if not name.endswith(".json"):
             self._shell.user_ns[name] = report.to_dict()
             return
         try:
@@ -107,3 +107,15 @@ class Cell:
                 file.write(report.to_json(indent=2) + "\n")
         except OSError as error:
             raise UsageError(f"{show(name)} cannot be written: {why(error)}") from None
+
+
+def _checked(name: str | None) -> str | None:
+    """Where the report goes. A cell may take hours: what cannot be is said before it runs. Raises Misuse."""
+    if name is None or (name.isidentifier() and not iskeyword(name)):
+        return name
+    if not name.endswith(".json"):
+        raise Misuse(f"{name!r} is neither a variable's name nor a file's that ends in .json")
+    folder = os.path.dirname(os.path.expanduser(name)) or "."
+    if not os.path.isdir(folder):
+        raise Misuse(f"{name!r} cannot be written: there is no folder {folder!r}")
+    return name

@@ -13,9 +13,8 @@ from cachetop.notebook import kernels, reads
 from cachetop.notebook.auto import Auto
 from cachetop.notebook.awaited import awaiting
 from cachetop.notebook.magics import CachetopMagics
-from cachetop.notebook.words import complete
+from cachetop.notebook.matcher import matcher
 
-_NAMES = ("%cachetop", "%%cachetop")
 _loaded: WeakKeyDictionary[InteractiveShell, tuple[CachetopMagics, Callable[..., Any]]] = WeakKeyDictionary()
 
 
@@ -25,8 +24,8 @@ def load(shell: InteractiveShell) -> None:
         return
     magics = CachetopMagics(shell, Auto(shell))
     shell.register_magics(magics)
-    for name in _NAMES:
-        shell.set_hook("complete_command", _complete, str_key=name)  # type: ignore[no-untyped-call]
+    completer: Any = shell.Completer
+    completer.custom_matchers.append(matcher)
     awaited = awaiting(shell)
     shell.input_transformers_cleanup.append(awaited)
     _loaded[shell] = magics, awaited
@@ -45,14 +44,9 @@ def unload(shell: InteractiveShell) -> None:
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("cachetop", None)
     shell.magics_manager.registry.pop("CachetopMagics", None)
-    completers: Any = shell.strdispatchers.get("complete_command")
-    if completers is not None:
-        for name in _NAMES:
-            completers.strs.pop(name, None)
-
-
-def _complete(_shell: Any, event: Any) -> list[str]:
-    return complete(event.line, event.symbol)
+    completer: Any = shell.Completer
+    if matcher in completer.custom_matchers:
+        completer.custom_matchers.remove(matcher)
 
 
 def _warm() -> None:

@@ -79,6 +79,9 @@ def _summary(report: Report) -> Iterator[str]:
     made = [row for row in new if row.part not in ("fxgraph", "cpp")]
     if made:
         yield f"{count(len(made), 'kernel')} compiled"
+    graphs = sum(row.part == "fxgraph" for row in new)
+    if graphs:
+        yield f"{count(graphs, 'graph')} compiled"
     built = sum(row.part == "cpp" for row in new)
     if built:
         yield f"{count(built, 'C++ file')} built"

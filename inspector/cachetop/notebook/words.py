@@ -152,11 +152,11 @@ def complete(line: str, symbol: str) -> list[str]:
     elif not words:
         found = list(_subparsers(line_parser()))
     else:
-        found = list(_after(words))
+        found = list(_after(words, symbol))
     return sorted({one for one in found if one.startswith(symbol)})
 
 
-def _after(words: list[str]) -> Iterator[str]:
+def _after(words: list[str], symbol: str) -> Iterator[str]:
     parser = _subparsers(line_parser()).get(words[0])
     if parser is None:
         return
@@ -179,7 +179,7 @@ def _after(words: list[str]) -> Iterator[str]:
     if name == "models":
         yield from _repos()
     elif name == "convert":
-        yield from _files()
+        yield from _files(symbol)
     elif name == "gpus":
         yield from (str(gpu.index) for gpu in import_module("cachetop.api").gpus().gpus)
     elif name == "doctor":
@@ -208,9 +208,11 @@ def _repos() -> list[str]:
     return [repo.id for repo in api.models().repos]
 
 
-def _files() -> Iterator[str]:
-    for path in glob.glob("*"):
-        yield shlex.quote(path) + ("/" if os.path.isdir(path) else "")
+def _files(begun: str) -> Iterator[str]:
+    for path in glob.glob(glob.escape(os.path.expanduser(begun)) + "*"):
+        if shlex.quote(path) == path:  # what would need quotes is left to be typed
+            written = begun + path.removeprefix(os.path.expanduser(begun))
+            yield written + ("/" if os.path.isdir(path) else "")
 
 
 def _options(parser: argparse.ArgumentParser) -> list[str]:
