@@ -20,7 +20,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The scripts folder of a new environment with `.[native]` installed from a copy of the sources."""
     base = tmp_path_factory.mktemp("fresh")
     source = base / "checkout"
-    wanted = ("inspector", "tui", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
+    wanted = ("inspector", "tui", "pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "CHANGELOG.md")
     source.mkdir()
     for name in wanted:
         if (ROOT / name).is_dir():
@@ -54,6 +54,14 @@ def test_it_converts_a_pdf_without_torch(fresh: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "Fresh paper" in (tmp_path / "out" / "paper.md").read_text()
+
+
+def test_the_man_page_comes_with_it(fresh: Path) -> None:
+    page = (fresh.parent / "share" / "man" / "man1" / "cachetop.1").read_text()
+    from cachetop.cli import VERBS
+
+    assert all(f"cachetop {verb}\\fR" in page for verb in VERBS)
+    assert ".SH EXIT STATUS" in page and "\\-\\-read\\-only" in page
 
 
 def test_every_verb_answers(fresh: Path) -> None:

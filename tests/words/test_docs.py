@@ -25,7 +25,7 @@ def test_the_readme_shows_every_verb_and_no_other() -> None:
 
 def test_the_readme_is_right_about_json() -> None:
     without = [verb for verb in VERBS if "--json" not in _help(verb)]
-    assert sorted(without) == ["demo", "explain", "keys"]
+    assert sorted(without) == ["completion", "demo", "explain", "keys"]
 
 
 def test_the_readmes_options_exist() -> None:

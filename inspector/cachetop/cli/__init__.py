@@ -29,6 +29,7 @@ VERBS = {
     "explain": "model or kernel: what they are and how they differ",
     "keys": "which chords this terminal sends; snippets for tmux and VS Code",
     "demo": "the app on a sandbox that it builds itself",
+    "completion": "a completion script for bash or zsh",
 }
 """Every verb with its one line of help, kept here so that `--help` need not load ten modules. A test compares."""
 
