@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     for action in _actions(whole):
         if action.metavar in meant and not action.choices:
             setattr(action, "complete", meant[str(action.metavar)])  # noqa: B010  shtab reads it
-    preamble: Any = {shell: "\n".join(line % (words, words) for words in _ASKED) for shell, line in _ASK.items()}
+    preamble = {shell: "\n".join(line % (words, words) for words in _ASKED) for shell, line in _ASK.items()}
     print(shtab.complete(whole, args.what, preamble=preamble))
     return DONE
 
