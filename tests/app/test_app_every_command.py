@@ -220,7 +220,7 @@ async def _two_tabs(at: Stage) -> None:
 
     for repo in pictures.models().repos[:2]:
         at.app.overview.open_document(revision_document(repo, repo.revisions[0]))
-        at.app.overview.action_pin()
+        await at.app.overview.action_pin()
     await at.until(lambda: at.app.overview.pane == "document" and at.app.overview.tabs.front == 1)
 
 
@@ -277,6 +277,26 @@ async def _theme(at: Stage) -> None:
 async def _settings(at: Stage) -> None:
     await at.go()
     await at.sees("config.toml")
+
+
+@case("settings.reset")
+async def _reset_setting(at: Stage) -> None:
+    file = at.app.told.path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text('[app]\ntheme = "light"  # bright\n')
+    await at.app._reconfigure()
+    at.app.action_settings()
+    await at.sees("from the file")
+    await at.go()
+    await at.until(lambda: file.read_text() == '[app]\n# theme = "light"  # bright\n')
+    file.unlink()
+    await at.app._reconfigure()
+
+
+@case("settings.edit")
+async def _edit_settings(at: Stage) -> None:
+    await at.go()  # there is no terminal here to lend to an editor, and it says so
+    await at.until(lambda: any("yourself" in one.message for one in at.app._notifications))
 
 
 @case("commands.show")
