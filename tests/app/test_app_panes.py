@@ -174,6 +174,16 @@ def test_a_new_entry_is_marked() -> None:
     assert "brand_new" in " ".join(kernel_lines(pictures.kernels(entry), height=4, view=view))
 
 
+def test_a_kernel_counts_as_compiled_once_and_only_when_it_is_done() -> None:
+    done = pictures.entry("triton", "brand_new", "sm_75", age=1)
+    begun = msgspec.structs.replace(done, name=None, state="compiling")
+    key = (done.cache, done.path)
+    trees = [grow(pictures.kernels(begun), frozenset({key}))]
+    for entry in (begun, done, done):
+        trees.append(grow(pictures.kernels(entry), building=trees[-1].building))
+    assert [[one.name for one in tree.compiled] for tree in trees] == [[], [], ["brand_new"], []]
+
+
 @pytest.mark.parametrize("height", [9, 14, 20, 30])
 def test_every_sm_is_in_sight_before_any_group_grows(height: int) -> None:
     lines = kernel_lines(pictures.kernels(), height=height)[: max(height, 9)]

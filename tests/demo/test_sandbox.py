@@ -234,12 +234,13 @@ def test_compiling_ends_with_the_process_that_started_it(whole: Sandbox) -> None
     assert len(list((whole.folder / "triton").iterdir())) <= entries + 5
 
 
-def test_the_gpu_is_labelled_as_simulated(whole: Sandbox) -> None:
+def test_the_gpus_are_labelled_as_simulated(whole: Sandbox) -> None:
     source = whole.gpu()
     source.open()
-    (gpu,) = source.sample().gpus
-    assert gpu.simulated
-    assert "simulated" in gpu.name
+    gpus = source.sample().gpus
+    assert [gpu.index for gpu in gpus] == [0, 1] and len({gpu.key for gpu in gpus}) == 2
+    assert all(gpu.simulated and "simulated" in gpu.name for gpu in gpus)
+    assert gpus[0].processes and not gpus[1].processes
 
 
 def test_the_command_refuses_a_foreign_folder(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from cachetop.inventory import Inventory
 from cachetop_tui.paint import Canvas
 from cachetop_tui.panes import gpu, gpu_data, gpu_marks
 from cachetop_tui.workbench.chrome import _gpu
-from support import fake_nvml
+from support import fake_nvml, pictures
 from support.opening import opened, screen, until
 from support.stage_app import StageApp
 
@@ -213,3 +213,12 @@ def test_the_newest_error_stands_on_its_gpu_with_what_to_do() -> None:
     wide = texts(sample(device(process(), xids=errors)), width=100)
     assert "and 1 error before it" in one(wide, "Xid 79") and "Reboot" in "".join(wide)
     assert "Reboot" not in "".join(texts(sample(device(process(), xids=errors)), width=100, height=6))
+
+
+def test_a_kernel_is_marked_on_the_gpus_that_it_runs_on() -> None:
+    view = gpu.View()
+    entries = [pictures.entry("triton", name, sm, age=5) for name, sm in (("mine", "sm_90a"), ("other", "sm_75"))]
+    view.marks.add(gpu_marks.compiled(entries), pictures.NOW)
+    assert [event.text for event in view.marks.of("GPU-0", "sm_90")] == ["mine"]
+    assert [event.text for event in view.marks.of("GPU-1", "sm_75")] == ["other"]
+    assert len(view.marks.of("GPU-2", None)) == 2, "of a GPU whose SM is unknown nothing can be left out"

@@ -209,6 +209,7 @@ class Feed:
         self._finder: Finder | None = None
         self._problems: tuple[StatusProblem, ...] = ()
         self._gpus: Gpus | None = None
+        self._building: frozenset[tuple[str, str]] = frozenset()
 
     def start(self) -> None:
         """Post what is known already, then everything new."""
@@ -256,7 +257,9 @@ class Feed:
             case ModelsChanged():
                 message: Message = ModelsArrived(update.models)
             case KernelsChanged():
-                message = KernelsArrived(grow(update.kernels, update.appeared))
+                tree = grow(update.kernels, update.appeared, self._building)
+                self._building = tree.building
+                message = KernelsArrived(tree)
             case GpusChanged():
                 self._gpus = update.gpus
                 message = GpusArrived(update.gpus)

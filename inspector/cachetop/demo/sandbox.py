@@ -85,10 +85,10 @@ class Sandbox:
         tempfile.tempdir = None  # it remembers the old TMPDIR
 
     def gpu(self) -> Source:
-        """The simulated GPU, holding as much as docling's standard models in their real size."""
+        """Two simulated GPUs, one holding as much as docling's standard models in their real size, one idle."""
         from cachetop.gpu.simulated import SimulatedSource
 
-        source = SimulatedSource()
+        source = SimulatedSource(idle=1)
         source.hold("layout model", 171_658_996)
         source.hold("table model", 212_758_388)
         return source

@@ -1,4 +1,4 @@
-"""A GPU that does not exist, for the demo. Every name it shows says so."""
+"""GPUs that do not exist, for the demo. Every name they show says so."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ _CONTEXT = 450 * 2**20
 
 
 class SimulatedSource:
-    """A `cachetop.gpu.sampler.Source` whose memory follows what it is told. Safe to use from several threads."""
+    """A `cachetop.gpu.sampler.Source` whose memory follows what it is told. Safe to use from several threads.
 
-    def __init__(self, sm: str = "sm_89") -> None:
+    `idle` GPUs more have nothing on them.
+    """
+
+    def __init__(self, sm: str = "sm_89", idle: int = 0) -> None:
         self._sm = sm
+        self._idle = idle
         self._held: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -39,12 +43,16 @@ class SimulatedSource:
         """Nothing to open."""
 
     def sample(self) -> Gpus:
-        """The one simulated GPU, with one simulated process while anything is held."""
+        """The simulated GPU with one simulated process while anything is held, and the idle ones."""
         with self._lock:
             held = dict(self._held)
+        now = time.time()
+        gpus = tuple(self._gpu(index, {} if index else held, now) for index in range(1 + self._idle))
+        return Gpus(available=True, driver="simulated", gpus=gpus, time=now)
+
+    def _gpu(self, index: int, held: dict[str, int], now: float) -> Gpu:
         process = sum(held.values()) + _CONTEXT if held else 0
         used = process + _IDLE
-        now = time.time()
         models = tuple(
             HeldModel(
                 repo=label if "simulated" in label else f"{label} (simulated)",
@@ -58,11 +66,10 @@ class SimulatedSource:
                 note="simulated", models=models,
             ),
         ) if held else ()  # fmt: skip
-        gpu = Gpu(
-            index=0, uuid="GPU-simulated", name="simulated GPU 24 GB", sm=self._sm,
+        return Gpu(
+            index=index, uuid=f"GPU-simulated-{index}", name="simulated GPU 24 GB", sm=self._sm,
             memory=Memory(total=TOTAL, used=used, free=TOTAL - used - RESERVED, reserved=RESERVED),
             utilization=min(97, 20 * len(held)), temperature=36 + 6 * min(5, len(held)),
             power=22.0 + 60.0 * min(5, len(held)), power_limit=450.0, processes=processes, unattributed=_IDLE,
             simulated=True,
         )  # fmt: skip
-        return Gpus(available=True, driver="simulated", gpus=(gpu,), time=now)

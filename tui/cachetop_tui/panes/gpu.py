@@ -112,8 +112,8 @@ class GpuPane(LineView):
         self._mark(marks.compiled_in(runs))
 
     def show_compiled(self, entries: Iterable[Entry]) -> None:
-        """Mark the kernels that are new in the caches."""
-        self._mark(marks.appeared(entries))
+        """Mark kernels whose entries in the caches have just been completed."""
+        self._mark(marks.compiled(entries))
 
     def _mark(self, events: Iterable[marks.Event]) -> None:
         if self.view.marks.add(events, self.clock()):

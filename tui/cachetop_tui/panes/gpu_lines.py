@@ -161,7 +161,7 @@ def _history(gpu: Gpu, width: int, view: View, now: float, detail: int) -> list[
         pen.add(Trace(1, room, levels, row, rows))
         pen.right(width - 1, labels[row], "faint")
         out.append((f"{data.place(gpu)}\0history{row}", pen.line()))
-    events = [event for event in view.marks.of(gpu.key) if 0 <= now - event.time <= data.SECONDS]
+    events = [event for event in view.marks.of(gpu.key, gpu.sm) if 0 <= now - event.time <= data.SECONDS]
     if events:
         out.append((f"{data.place(gpu)}\0marks", _marked(events, width, room, now)))
     return out

@@ -20,12 +20,22 @@ _MOST = 400
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened at `time` (epoch seconds); `gpu` is the key of its GPU, None for all of them."""
+    """Something that happened at `time` (epoch seconds); `gpu` is the key of its GPU, None for all of them.
+
+    With `sms` it concerns only GPUs of one of these; none for a kernel that may run on any.
+    """
 
     time: float
     kind: str
     text: str
     gpu: str | None = None
+    sms: tuple[str, ...] = ()
+
+    def concerns(self, key: str, sm: str | None) -> bool:
+        """Whether it happened on this GPU: a kernel for sm_90a runs on an sm_90."""
+        return self.gpu in (None, key) and (
+            not self.sms or sm is None or any(one.rstrip("af") == sm.rstrip("af") for one in self.sms)
+        )
 
 
 @dataclass(slots=True)
@@ -59,9 +69,9 @@ class Marks:
         self.events = merged
         return changed
 
-    def of(self, gpu: str) -> tuple[Event, ...]:
-        """Those of one GPU and those of all."""
-        return tuple(event for event in self.events if event.gpu in (None, gpu))
+    def of(self, key: str, sm: str | None = None) -> tuple[Event, ...]:
+        """Those of one GPU and those of all that concern its SM."""
+        return tuple(event for event in self.events if event.concerns(key, sm))
 
 
 def compiled_in(runs: Iterable[Run]) -> Iterator[Event]:
@@ -73,7 +83,7 @@ def compiled_in(runs: Iterable[Run]) -> Iterator[Event]:
                     yield Event(kernel.time, KERNEL, clean(kernel.name or kernel.key or kernel.cache, 80))
 
 
-def appeared(entries: Iterable[Entry]) -> Iterator[Event]:
+def compiled(entries: Iterable[Entry]) -> Iterator[Event]:
     """Cache entries that are new on disk: compiled when they were created."""
     for entry in entries:
-        yield Event(entry.created, KERNEL, clean(entry.name or entry.key, 80))
+        yield Event(entry.created, KERNEL, clean(entry.name or entry.key, 80), sms=tuple(entry.sm))

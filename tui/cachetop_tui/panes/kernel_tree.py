@@ -47,6 +47,10 @@ class Tree:
     compiling: int
     appeared: tuple[Entry, ...] = ()
     """Entries that were not there in the snapshot before."""
+    compiled: tuple[Entry, ...] = ()
+    """Entries that are done and were not, or were not there, in the snapshot before."""
+    building: frozenset[tuple[str, str]] = frozenset()
+    """(cache, path) of those that appeared and are not done yet: for `grow` of the next snapshot."""
 
 
 def key_of(entry: Entry) -> str:
@@ -59,8 +63,15 @@ def _rank(sm: str) -> tuple[int, str]:
     return (-int(found[1]) if found else 1, sm)
 
 
-def grow(kernels: Kernels, appeared: frozenset[tuple[str, str]] = frozenset()) -> Tree:
-    """Group a snapshot; `appeared` holds the (cache, path) of entries that were not there before."""
+def grow(
+    kernels: Kernels,
+    appeared: frozenset[tuple[str, str]] = frozenset(),
+    building: frozenset[tuple[str, str]] = frozenset(),
+) -> Tree:
+    """Group a snapshot; `appeared` holds the (cache, path) of entries that were not there before.
+
+    `building` is that of the tree before, so that a kernel counts as compiled once, with the name it has then.
+    """
     by_cache: dict[str, dict[str, list[Entry]]] = {}
     for entry in kernels.entries:
         name = ", ".join(entry.sm) or NO_SM
@@ -82,5 +93,11 @@ def grow(kernels: Kernels, appeared: frozenset[tuple[str, str]] = frozenset()) -
             key = f"{cache.id}\0{name}\0"
             groups.append(SmGroup(key, name, tuple(entries), size, tuple(rules.most_common()), bad))
         out.append(CacheGroup(f"{cache.id}\0", cache, tuple(groups), sum(len(group.entries) for group in groups)))
-    new = tuple(entry for entry in kernels.entries if (entry.cache, entry.path) in appeared) if appeared else ()
-    return Tree(kernels, tuple(out), stale, compiling, new)
+    watched = appeared | building
+    seen = tuple(one for one in kernels.entries if (one.cache, one.path) in watched) if watched else ()
+    return Tree(
+        kernels, tuple(out), stale, compiling,
+        appeared=tuple(one for one in seen if (one.cache, one.path) in appeared),
+        compiled=tuple(one for one in seen if one.state != "compiling"),
+        building=frozenset((one.cache, one.path) for one in seen if one.state == "compiling"),
+    )  # fmt: skip

@@ -97,7 +97,7 @@ class Live(Editor):
                 self._facts = replace(self._facts, kernels=message.tree.kernels.size_on_disk, stale=message.tree.stale)
                 self.picture.tree = message.tree
                 self.kernels.show(message.tree)
-                self.gpus.show_compiled(message.tree.appeared)
+                self.gpus.show_compiled(message.tree.compiled)
             case GpusArrived():
                 self._facts = replace(self._facts, gpus=message.gpus)
                 self.picture.gpus = message.gpus
