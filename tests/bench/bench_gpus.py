@@ -120,8 +120,12 @@ def environment(folder: Path) -> dict[str, str]:
     lacks = nvml_twin.missing()
     if lacks:
         print(f"new processes read the driver in Python, which costs them its imports: {lacks}")
-        return fake_nvml.environment("two_gpus", folder)
-    return nvml_twin.environment("two_gpus", nvml_twin.build(folder), folder)
+        found = fake_nvml.environment("two_gpus", folder)
+    else:
+        found = nvml_twin.environment("two_gpus", nvml_twin.build(folder), folder)
+    # as installed: an installer compiles every module once
+    found.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {**found, "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
 
 
 def samples(gpus: int, count: int) -> None:
@@ -180,6 +184,7 @@ def cold(environment: dict[str, str]) -> None:
     print(f"cold, medians of {COLD}; the first line is the base")
     for name, arguments in programs.items():
         wall, cpu = [], []
+        subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, check=False)
         for _ in range(COLD):
             began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
             done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, check=False)
