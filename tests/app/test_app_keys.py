@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from textual._xterm_parser import XTermParser
-from textual.events import Key
 
 from cachetop import cli
 from cachetop.cli import keys as probe
@@ -16,7 +14,6 @@ from cachetop_tui.commands import registry, table
 from cachetop_tui.commands.keymaps import KEYMAPS, ROUTES, clashes, merged
 from cachetop_tui.commands.registry import COMMANDS
 from cachetop_tui.settings import clashes_of
-from support.opening import opened, until
 
 DOCS = Path(__file__).parents[2] / "docs"
 ESC = "\x1b["
@@ -48,53 +45,6 @@ def test_the_persons_own_keys_go_over_the_keymap() -> None:
     assert made["runs.new"] == ("N",) and made["theme.next"] == ()
     assert made["app.quit"] == KEYMAPS["safe"]["app.quit"]
     assert [clash.key for clash in clashes_of(merged(KEYMAPS["safe"], {"runs.new": ["q"]}))] == ["q"]
-
-
-def parsed(sequence: str) -> list[str]:
-    """What Textual makes of the bytes of a terminal."""
-    parser = XTermParser()
-    found = [*parser.feed(sequence), *parser.feed("")]
-    return [event.key for event in found if isinstance(event, Key)]
-
-
-SENT = {
-    "kitty": {"ctrl+shift+p": ESC + "112;6u", "ctrl+comma": ESC + "44;5u", "ctrl+1": ESC + "49;5u",
-              "ctrl+shift+m": ESC + "109;6u", "ctrl+shift+x": ESC + "120;6u", "alt+m": ESC + "109;3u",
-              "ctrl+pagedown": ESC + "6;5~", "f2": ESC + "Q", "ctrl+b": ESC + "98;5u"},
-    "xterm": {"ctrl+p": "\x10", "f1": "\x1bOP", "f6": ESC + "17~", "ctrl+j": "\n", "ctrl+w": "\x17",
-              "ctrl+pageup": ESC + "5;5~", "alt+z": "\x1bz", "delete": ESC + "3~", "shift+tab": ESC + "Z"},
-    "tmux": {"ctrl+P": ESC + "27;6;80~", "ctrl+comma": ESC + "27;5;44~", "alt+k": "\x1bk", "f9": ESC + "20~",
-             "f8": ESC + "19~", "ctrl+1": ESC + "27;5;49~"},
-    "vscode": {"ctrl+b": "\x02", "alt+x": "\x1bx", "alt+o": "\x1bo", "f2": "\x1bOQ", "f3": "\x1bOR", "f7": ESC + "18~",
-               "f12": ESC + "24~", "shift+f2": ESC + "1;2Q"},
-}  # fmt: skip
-"""Bytes as these terminals send them, by the key that must come out."""
-
-
-@pytest.mark.parametrize("terminal", SENT)
-def test_the_bytes_of_real_terminals_become_keys_of_the_keymap(terminal: str) -> None:
-    bound = {key for keys in KEYMAPS["vscode"].values() for key in keys}
-    for key, raw in SENT[terminal].items():
-        assert parsed(raw) == [key], (terminal, key)
-        assert key in bound, key
-
-
-@pytest.mark.parametrize("terminal", ["xterm", "tmux", "vscode"])
-def test_every_command_is_reached_without_what_a_terminal_cannot_send(terminal: str) -> None:
-    eaten = {"vscode": {"f1", "ctrl+p", "ctrl+j"}, "tmux": {"ctrl+b"}, "xterm": set()}[terminal]
-    for name, keys in KEYMAPS["vscode"].items():
-        arriving = [key for key in keys if key not in eaten and ("+" not in key or key.startswith("alt+"))]
-        assert arriving, f"{name} cannot be reached in {terminal}"
-
-
-async def test_each_plain_and_safe_key_runs_its_command() -> None:
-    for name in ("models.focus", "kernels.focus", "gpus.focus", "runs.focus", "problems.focus"):
-        pane = {"runs": "conversion"}.get(name.partition(".")[0], name.partition(".")[0])
-        async with opened((120, 40)) as (app, pilot):
-            for key in (*ROUTES[name].plain, *ROUTES[name].safe):
-                await pilot.press("2" if pane != "kernels" else "1")
-                await pilot.press(key)
-                await until(pilot, lambda pane=pane: app.overview.pane == pane)  # type: ignore[misc]
 
 
 def test_the_page_in_the_docs_is_what_the_registry_says() -> None:

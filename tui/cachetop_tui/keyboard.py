@@ -24,23 +24,35 @@ from textual.screen import Screen
 _ESC: Final = "\x1b"
 _WORD_BACK: Final = "\x7f"
 """Alt+Backspace, which takes a word away while text is typed."""
+_STARTS: Final = "[]OPNX^_\\"
+"""What after Escape is the start of a longer sequence: of a key, or of a terminal's answer."""
 _PATIENCE: Final = 0.3
 """Seconds after which a key is taken to have been dealt with, whatever became of it."""
 
 
 class Parser(XTermParser):
-    """Takes Escape and what is no letter for two keys: no command has Alt with a digit or a sign."""
+    """Takes Escape and what is no letter for two keys: no command has Alt with a digit or a sign.
+
+    Both that and Alt with a letter are told at once, without waiting whether more comes, and also when the next key
+    came in the same read.
+    """
 
     def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
-        if len(sequence) == 2 and sequence[0] == _ESC and not sequence[1].isalpha() and sequence[1] != _WORD_BACK:
-            if any(super()._sequence_to_key_events(sequence)):  # one that Textual would make a single key of
+        if len(sequence) != 2 or sequence[0] != _ESC:
+            if alt and not sequence.isalpha():  # what could have been the start of more
                 yield events.Key("escape", _ESC)
-                yield from super()._sequence_to_key_events(sequence[1])
-        elif alt and not sequence.isalpha():
-            yield events.Key("escape", _ESC)
-            yield from super()._sequence_to_key_events(sequence)
-        else:
+                alt = False
             yield from super()._sequence_to_key_events(sequence, alt)
+            return
+        sign = sequence[1]
+        known = tuple(super()._sequence_to_key_events(sequence))
+        if known and (sign.isalpha() or sign == _WORD_BACK):
+            yield from known
+        elif sign.isalpha() and sign not in _STARTS:
+            yield from super()._sequence_to_key_events(sign, alt=True)
+        elif known or sign not in _STARTS:
+            yield events.Key("escape", _ESC)
+            yield from super()._sequence_to_key_events(sign)
 
 
 def install() -> None:

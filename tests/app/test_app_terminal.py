@@ -1,0 +1,126 @@
+"""What the app does to its terminal beyond painting: title, bell, clipboard; and a conversion that outlives it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import json
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cachetop.conversion import folder
+from cachetop_tui import crash
+from support.wire import TESTS, Wire, clean_end
+
+BELL = re.compile(rb"(?<!\x1b\]0;)\x07")
+
+
+@contextlib.contextmanager
+def app(home: Path, *words: str, **more: str) -> Iterator[Wire]:
+    """The real app, or a script, on a pty in a world of its own."""
+    names = ("HOME", "TMPDIR", "PATH", "CACHETOP_STATE_DIR", "XDG_RUNTIME_DIR")
+    env = {name: os.environ[name] for name in names}
+    env |= {"TERM": "xterm-256color", "LANG": "C.UTF-8", "PYTHONPATH": str(TESTS), **more}
+    one = Wire([sys.executable, *(words or ("-m", "cachetop_tui"))], env)
+    try:
+        yield one
+    finally:
+        one.close()
+
+
+class Job:
+    """A conversion that this process works on, as its lock says."""
+
+    def __init__(self) -> None:
+        self._made = folder.create({"files": ["/papers/annual.pdf"], "pipeline": "native", "device": "cpu"})
+        self._lock = (self._made.path / "lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock.write(f"{os.getpid()}\n")
+        self._lock.flush()
+        self._count = 0
+        self.tell(event="job-started", files=["/papers/annual.pdf"], pipeline="native", device="cpu", start="cold")
+        self.tell(event="phase-started", phase="convert")
+
+    def tell(self, **event: Any) -> None:
+        """Write an event."""
+        self._count += 1
+        with self._made.events.open("a") as file:
+            file.write(
+                json.dumps({"seq": self._count, "time": time.time(), "job": self._made.path.name, **event}) + "\n"
+            )
+
+    def page(self, number: int) -> None:
+        """One page of nine is through."""
+        self.tell(event="page-finished", file="/papers/annual.pdf", page=number, pages=9, seconds=0.1, success=True)
+
+    def finish(self) -> None:
+        """Say so and let the lock go."""
+        self.tell(event="job-finished", status="success", seconds=1.0, start="cold", phases={"convert": 1.0})
+        self._lock.close()
+
+
+def test_a_lost_line_kills_no_conversion_and_the_next_start_finds_it(world: Path) -> None:
+    """A login ends (SIGHUP), a new one shows the run where it is by then; title and bell tell its end."""
+    job = Job()
+    job.page(1)
+    with app(world) as first:
+        first.until(b"page 1 of 9")
+        first.until(b"\x1b]0;cachetop: 1 conversion running\x07")
+        os.kill(first.pid, signal.SIGHUP)
+        assert first.end() == 128 + signal.SIGHUP
+        assert clean_end(first.seen)
+    job.page(2)
+    job.page(3)
+    with app(world) as second:
+        second.until(b"page 3 of 9")
+        assert b"annual.pdf" in second.seen
+        rung = len(BELL.findall(without_titles(second.seen)))
+        job.finish()
+        second.until(b"\x1b]0;cachetop: annual.pdf done\x07")
+        second.read(0.2)
+        assert len(BELL.findall(without_titles(second.seen))) == rung + 1
+        second.send(b"q")
+        assert second.end() == 0 and clean_end(second.seen)
+
+
+def without_titles(seen: bytes) -> bytes:
+    """What was written but for control strings, which end with the bell's byte too."""
+    return re.sub(rb"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)", b"", seen)
+
+
+def test_copying_goes_through_the_terminal(world: Path) -> None:
+    with app(world, str(TESTS / "support" / "wire_app.py"), "idle") as one:
+        one.until(b"inotify")
+        one.read(0.3)
+        one.send(b"y")
+        one.until(b"\x1b]52;c;" + base64.b64encode(b"Qwen/Qwen2.5-VL-7B-Instruct"))
+
+
+@pytest.mark.parametrize("keys", [b"q", b"\x1bq"])
+def test_it_leaves_at_once_also_before_the_first_frame(world: Path, keys: bytes) -> None:
+    with app(world) as one:
+        one.send(keys)
+        assert one.end() == 0
+        assert clean_end(one.seen) and b"crashed" not in one.seen
+
+
+def test_what_goes_wrong_before_there_is_a_screen_is_reported_too(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        raise RuntimeError(f"token hf_{'A' * 34}")
+    except RuntimeError as error:
+        crash.last_words(error)
+    said = capsys.readouterr().err
+    (report,) = (world / "state" / "crashes").iterdir()
+    assert "cachetop crashed: RuntimeError" in said and str(report) in said
+    assert "AAAA" not in report.read_text() and "Traceback" in report.read_text()
