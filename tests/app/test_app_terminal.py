@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from cachetop.conversion import folder
-from cachetop_tui import crash
+from cachetop_tui import app as app_module
+from support import pictures
 from support.wire import TESTS, Wire, clean_end
 
 BELL = re.compile(rb"(?<!\x1b\]0;)\x07")
@@ -113,13 +114,22 @@ def test_it_leaves_at_once_also_before_the_first_frame(world: Path, keys: bytes)
         assert clean_end(one.seen) and b"crashed" not in one.seen
 
 
+def test_a_signal_before_the_first_frame_leaves_the_terminal_clean(world: Path) -> None:
+    with app(world) as one:
+        one.until(b"\x1b[?1049h", step=0.001)
+        os.kill(one.pid, signal.SIGTERM)
+        assert one.end() == 128 + signal.SIGTERM
+        assert clean_end(one.seen)
+
+
 def test_what_goes_wrong_before_there_is_a_screen_is_reported_too(
-    world: Path, capsys: pytest.CaptureFixture[str]
+    world: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    try:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError(f"token hf_{'A' * 34}")
-    except RuntimeError as error:
-        crash.last_words(error)
+
+    monkeypatch.setattr(app_module, "CachetopApp", fail)
+    assert app_module.run_source(pictures.everything()) == 1
     said = capsys.readouterr().err
     (report,) = (world / "state" / "crashes").iterdir()
     assert "cachetop crashed: RuntimeError" in said and str(report) in said

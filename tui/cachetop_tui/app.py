@@ -65,6 +65,12 @@ class CachetopApp(keyboard.TypedAhead, Actions):
         """The overview is the screen."""
         return self.overview
 
+    def on_load(self) -> None:
+        """Be ready to leave cleanly before the terminal is touched."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
+                asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 128 + number)
+
     @on(Overview.Ready)
     def _look(self) -> None:
         """Load the rest and look only once the first frame is out."""
@@ -73,9 +79,6 @@ class CachetopApp(keyboard.TypedAhead, Actions):
     async def _begin(self) -> None:
         from cachetop_tui.workbench import opening
 
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
-                asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 128 + number)
         self.write_terminal(terminal.opening(os.environ))
         try:
             with self.batch_update():  # one repaint for all that comes after the first frame
@@ -173,10 +176,15 @@ def run(demo: Sandbox | None = None, mouse: bool = True) -> int:
 
 def run_source(source: Source, *, note: str = "", mouse: bool = True, clock: Callable[[], float] = time.time) -> int:
     """Open the app on any source, and leave the terminal as it was; returns the exit code."""
-    keyboard.install()
-    app = CachetopApp(source, note=note, clock=clock)
     try:
+        keyboard.install()
+        app = CachetopApp(source, note=note, clock=clock)
         app.run(mouse=mouse and app.told.value("mouse", True))
+    except Exception as error:  # before or after there was a screen; on it see `_fatal_error`
+        from cachetop_tui import crash
+
+        crash.last_words(error)
+        return 1
     finally:
         terminal.leave(os.environ)
     return app.return_code or 0
