@@ -1,6 +1,6 @@
 """The bytes that terminals send for a key, by Textual's name for it; None for a key that does not arrive.
 
-kitty: its keyboard protocol with the flag that Textual asks for. xterm: modifyOtherKeys 1, which the app asks for.
+kitty: its keyboard protocol with the flags that Textual asks for. xterm: modifyOtherKeys 1, which the app asks for.
 tmux: extended-keys on, format csi-u, prefix Ctrl+B. vscode: xterm.js, which has the old sequences alone, in an editor
 whose default `commandsToSkipShell` takes keys away.
 """
@@ -46,21 +46,20 @@ def _typed(bits: int, last: str) -> str | None:
 
 
 def kitty(key: str) -> str | None:
-    """kitty, Ghostty, foot and others with its protocol."""
+    """kitty, Ghostty, foot and others with its protocol; every key is reported, with the text it types (flags 25)."""
     bits, last = _split(key)
-    if key == "escape":
-        return f"{CSI}27u"
-    if key == "menu":
-        return f"{CSI}57363u"
+    codes = {"escape": 27, "menu": 57363, "enter": 13, "tab": 9}
+    if last in codes:
+        return f"{CSI}{codes[last]};{bits + 1}u" if bits else f"{CSI}{codes[last]}u"
     if last == "f3":
         return f"{CSI}13;{bits + 1}~" if bits else f"{CSI}13~"
     found = _functional(bits, last, lambda letter: CSI + letter)
-    if found is not None:
-        return found
     char = _typed(bits, last)
-    if char is None:
-        return None
-    return f"{CSI}{ord(char.lower())};{bits + 1}u" if bits else char
+    if found is not None or char is None:
+        return found
+    if bits:
+        return f"{CSI}{ord(char.lower())};{bits + 1}u"
+    return f"{CSI}{ord(char.lower())};{'2' if char.isupper() or char in '?:<>' else ''};{ord(char)}u"
 
 
 def _legacy(bits: int, last: str) -> str | None:

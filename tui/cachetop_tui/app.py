@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on
 from textual.binding import BindingType
-from textual.widget import MountError
 
 from cachetop.base.hostile import clean
 from cachetop_tui import keyboard, terminal
@@ -80,13 +79,8 @@ class CachetopApp(keyboard.TypedAhead, Actions):
         from cachetop_tui.workbench import opening
 
         self.write_terminal(terminal.opening(os.environ))
-        try:
-            with self.batch_update():  # one repaint for all that comes after the first frame
-                await self.overview.complete()
-        except MountError:
-            if self._exit:  # `q` was faster
-                return
-            raise
+        with self.batch_update():  # one repaint for all that comes after the first frame
+            await self.overview.complete()
         opening.use_look(self.feed.process)
         self.feed.start()
         self.set_interval(REFRESH, self._refresh)
@@ -97,6 +91,13 @@ class CachetopApp(keyboard.TypedAhead, Actions):
         """Send a control sequence that Textual has no word for; nothing where there is no terminal."""
         if self._driver is not None and not self.is_headless:
             self._driver.write(sequence)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """While it leaves, what is gone already may be missed; that is no crash."""
+        if self._exit:
+            self._close_messages_no_wait()
+        else:
+            super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
         """Leave the terminal clean, and a report in a file instead of variables on the screen."""
