@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from cachetop.prune.records import Plan
     from cachetop.summary import Status
 
+_WORKER = "/cachetop/conversion/worker"
+"""Stands on the command line of cachetop's own workers."""
+
 
 def models(*, detail: bool = False) -> Models:
     """The Hugging Face cache: repos, revisions, refs, files, partial downloads.
@@ -54,16 +57,30 @@ def kernels(*, detail: bool = False, sms: Sequence[str] | None = None) -> Kernel
     return with_detail(graph, scanner, sms) if detail else graph
 
 
-def gpus(*, timeout: float = 5.0) -> Gpus:
-    """The GPUs, their memory, processes and the models these hold. `available` is False, with a reason, without one."""
+def gpus(*, timeout: float = 5.0, pcie: bool = False) -> Gpus:
+    """The GPUs, their memory, processes and the models these hold. `available` is False, with a reason, without one.
+
+    `pcie` also measures the throughput of the bus, which takes 40 ms for each GPU.
+    """
     from cachetop.gpu.attribution import Attribution
     from cachetop.gpu.sampler import sample_once
     from cachetop.gpu.source import NvmlSource
+
+    source = NvmlSource()
+    source.measure_pcie(pcie)
+    sample = sample_once(source, timeout)
+    if not any(gpu.processes for gpu in sample.gpus):
+        return sample
     from cachetop.hub.scan import Scanner
 
     scanner = Scanner([locations.hub()])
     scanner.scan()
-    return sample_once(NvmlSource(Attribution(scanner.inodes)), timeout)
+    attribution = Attribution(scanner.inodes)
+    if any(_WORKER in (process.command or "") for gpu in sample.gpus for process in gpu.processes):
+        from cachetop.inventory.reports import tell_now
+
+        tell_now(attribution)
+    return attribution.attach(sample)
 
 
 def jobs() -> Jobs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from cachetop.cli.exits import DONE
@@ -31,14 +31,10 @@ def add(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one sample; the exit code is 0 with a driver or without."""
+    from cachetop import api
     from cachetop.cli.table import emit
-    from cachetop.gpu.attribution import Attribution
-    from cachetop.gpu.sampler import sample_once
-    from cachetop.gpu.source import NvmlSource
 
-    source = NvmlSource()
-    source.measure_pcie(args.pcie)
-    gpus = Attribution(_index).attach(sample_once(source, TIMEOUT))
+    gpus = api.gpus(timeout=TIMEOUT, pcie=args.pcie)
     if args.json:
         emit(gpus)
         return DONE
@@ -47,16 +43,6 @@ def run(args: argparse.Namespace) -> int:
         return DONE
     print("\n".join(_report(gpus)))
     return DONE
-
-
-def _index() -> Mapping[tuple[int, int], Any]:
-    """The inodes of the hub cache; only asked for when a GPU has processes."""
-    from cachetop import locations
-    from cachetop.hub.scan import Scanner
-
-    scanner = Scanner([locations.hub()])
-    scanner.scan()
-    return scanner.inodes()
 
 
 def _report(gpus: Gpus) -> Iterator[str]:
@@ -160,5 +146,6 @@ def _model(model: HeldModel) -> str:
 
     revision = f"@{model.revision[:8]}" if model.revision else ""
     size = f" {units.size(model.bytes)}" if model.bytes is not None else ""
-    when = f" {units.age(model.seen)} ago" if model.evidence == "seen-loading" else ""
+    age = units.age(model.seen)
+    when = f" {age} ago" if model.evidence in ("seen-loading", "reported") and age != "now" else ""
     return f"{model.repo}{revision}{size} ({model.evidence}{when})"

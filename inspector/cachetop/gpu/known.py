@@ -49,7 +49,10 @@ class Known:
         self._models = None
 
     def report(self, model: HeldModel) -> None:
-        """It says that it holds a model."""
+        """It says that it holds a model; what was said before of its size and revision stands where it says none."""
+        before = self.reported.get(model.repo)
+        if before is not None and model.bytes is None:
+            model = msgspec.structs.replace(model, bytes=before.bytes, revision=model.revision or before.revision)
         self.reported[model.repo] = model
         self._models = None
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from cachetop import locations
 from cachetop.conversion.records import Jobs, Run
-from cachetop.conversion.usage import weights_on
 from cachetop.gpu.attribution import Attribution
 from cachetop.gpu.detail import ProcessDetail
 from cachetop.gpu.records import Gpus, Process
@@ -18,6 +17,7 @@ from cachetop.hub.records import Models
 from cachetop.inventory.gpu_feed import GpuFeed
 from cachetop.inventory.hub_feed import HubFeed
 from cachetop.inventory.kernel_feed import KernelFeed
+from cachetop.inventory.reports import tell
 from cachetop.inventory.run_feed import RunFeed
 from cachetop.inventory.updates import (
     GpusChanged,
@@ -114,7 +114,7 @@ class Inventory:
                     self._kernels.wake()
             case RunsChanged(jobs, runs):
                 self.jobs, self.runs = jobs, runs
-                self._report(runs)
+                tell(self._attribution, runs, jobs.workers)
             case WatchChanged():
                 self.watch = update
         for listener in self._listeners:
@@ -156,19 +156,3 @@ class Inventory:
         for n, root in enumerate(self.kernel_roots):
             recursive, files = root.kind in RECURSIVE, root.kind not in FOLDERS_ONLY
             yield Target(f"{root.kind}:{n}", root.path, recursive=recursive, files=files)
-
-    def _report(self, runs: Sequence[Run]) -> None:
-        """What cachetop's own workers hold in VRAM is known from their reports."""
-        for run in runs:
-            if run.finished is None and run.job.pid and (run.device or "").startswith("cuda"):
-                for load in run.loads:
-                    if load.repo and load.seconds is not None:
-                        self._attribution.report(run.job.pid, None, load.repo, load.revision, load.vram or load.bytes)
-                self._report_allocators(run.job.pid, run)
-
-    def _report_allocators(self, pid: int, run: Run) -> None:
-        for one in run.allocators:
-            self._attribution.report_allocator(pid, None, one.allocated, one.reserved, one.uuid, one.time)
-            if run.loads:  # a resident worker that loads nothing still has what it loaded before
-                known = None if run.start == "resident" else sum(weights_on(run, one.gpu).values()) or None
-                self._attribution.report_weights(pid, None, known, one.uuid)

@@ -248,6 +248,8 @@ def _held(key: str, model: HeldModel, width: int, now: float, two: bool) -> list
         why = f"seen loading {ago}"
     elif model.evidence == "mapped":
         why = f"mapped {ago}"
+    elif model.evidence == "reported" and now - model.seen >= _STALE:
+        why = f"reported {ago}"
     pen = Pen(width)
     pen.put(5, "└", "faint")
     start = pen.right(width - 1, units.memory(model.bytes), "dim")
