@@ -1,7 +1,9 @@
-"""The conversions, live: their events files are tailed ten times a second while one runs, else once a second."""
+"""The conversions, live: their events files are tailed while one runs, else looked at once a second."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from cachetop.conversion.events import Tail
@@ -13,6 +15,8 @@ from cachetop.inventory.feed import Feed, Publish
 from cachetop.inventory.updates import RunsChanged
 
 LIVE = ("queued", "running")
+_STEADY = 10.0
+"""Seconds after which a run is looked at less often."""
 LIST_EVERY = 10
 """All jobs are listed and all resident workers asked every so many looks, and when a job folder comes or goes."""
 
@@ -49,7 +53,7 @@ class RunFeed(Feed):
         if update != self._shown:
             self._shown = update
             self.publish(update)
-        return 0.1 if any(job.state in LIVE for job in followed) else 1.0
+        return _pause(followed)
 
     def _run(self, job: Job) -> Run:
         fold, tail = self._followed[job.id]
@@ -57,6 +61,14 @@ class RunFeed(Feed):
         for event in tail.poll():
             fold.feed(event)
         return fold.run()
+
+
+def _pause(jobs: Iterable[Job]) -> float:
+    """Seconds until the next look: a run shows tenths of a second at first, later its pages come without end."""
+    live = [job.started for job in jobs if job.state in LIVE]
+    if not live:
+        return 1.0
+    return 0.1 if time.time() - max(live) < _STEADY else 0.3
 
 
 def _opened(job: Job) -> tuple[Fold, Tail]:
