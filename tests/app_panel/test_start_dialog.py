@@ -19,6 +19,7 @@ from cachetop_tui.dialogs.keys import KeysScreen
 from cachetop_tui.dialogs.picker import FilePicker
 from cachetop_tui.dialogs.start import StartDialog, StartRequest
 from support import runs
+from support.slow_hub import slow_hub
 from support.stage_app import StageApp, screen_lines, until
 
 GPUS = Gpus(
@@ -34,8 +35,9 @@ GPUS = Gpus(
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Path:
-    """A folder with documents, folders, a hidden file, something else and hostile names."""
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No hub, and a folder with documents, folders, a hidden file, something else and hostile names."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for name in ("b.pdf", "A.docx", "notes.txt", ".hidden.pdf", "\x1b[31mred\x1b[0m[bold].pdf", "名前.md"):
         (tmp_path / name).write_bytes(b"x" * 1200)
     (tmp_path / "sub" / "deep").mkdir(parents=True)
@@ -364,3 +366,33 @@ async def test_the_keys_screen_lists_commands_and_panels() -> None:
         await pilot.press("escape")
         await pilot.pause()
         assert not isinstance(app.screen, KeysScreen)
+
+
+async def test_models_that_are_missing_are_named_with_their_size_before_they_are_fetched(
+    shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with slow_hub(1e9) as endpoint:
+        monkeypatch.setenv("HF_ENDPOINT", endpoint)
+        monkeypatch.delenv("HF_HUB_OFFLINE")
+        async with StageApp().run_test(size=(120, 30)) as pilot:
+            dialog, answers = await opened(pilot, shelf)
+            assert "fetches first: docling-layout-heron" in "\n".join(screen_lines(pilot.app)), "no size unasked"
+            dialog.query_one(FilePicker).take(str(shelf / "b.pdf"))
+            dialog.query_one("#pipeline").focus()
+            await pilot.press("right", "right")
+            await until(pilot, lambda: "fetches 1.20 MB first: granite-docling" in "\n".join(screen_lines(pilot.app)))
+            await pilot.press("enter")
+            await until(pilot, lambda: "granite-docling-258M (1.20 MB)" in "\n".join(screen_lines(pilot.app)))
+            assert answers == [], "it asks first"
+            await pilot.press("enter")
+            assert [answer.pipeline for answer in answers if answer] == ["vlm"]
+
+
+async def test_auto_without_a_hub_needs_no_second_word(shelf: Path) -> None:
+    async with StageApp().run_test(size=(120, 30)) as pilot:
+        dialog, answers = await opened(pilot, shelf)
+        await until(pilot, lambda: "HF_HUB_OFFLINE forbids" in "\n".join(screen_lines(pilot.app)))
+        dialog.query_one(FilePicker).take(str(shelf / "b.pdf"))
+        dialog.query_one("#pipeline").focus()
+        await pilot.press("enter")
+        assert [answer.pipeline for answer in answers if answer] == ["auto"], "auto does without"

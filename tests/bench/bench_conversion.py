@@ -107,7 +107,9 @@ def compare(bench: Bench, runs: int, pages: int) -> None:
                 took[name].append(result)
     middle = {name: statistics.median(values) for name, values in took.items()}
     over, allowed = middle["ours"] - middle["bare"], MOST * middle["bare"] + MORE
-    print(f"{pages} pages, {bench.pipeline}{', tables' if bench.tables else ''}, {runs} runs each, interleaved, medians")
+    print(
+        f"{pages} pages, {bench.pipeline}{', tables' if bench.tables else ''}, {runs} runs each, interleaved, medians"
+    )
     print(f"bare docling script      {middle['bare']:.3f} s  ({min(took['bare']):.3f} to {max(took['bare']):.3f})")
     print(
         f"cachetop convert         {middle['ours']:.3f} s  ({min(took['ours']):.3f} to {max(took['ours']):.3f}), "

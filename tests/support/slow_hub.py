@@ -35,7 +35,7 @@ def slow_hub(rate: float = 600_000) -> Iterator[str]:
             if "/tree/" in self.path:
                 self._json([
                     {"type": "file", "path": name, "size": len(data), "oid": "a" * 40,
-                     "lfs": {"oid": _etag(data), "size": len(data), "pointerSize": 130}}
+                     "lfs": {"oid": etag(data), "size": len(data), "pointerSize": 130}}
                     for name, data in FILES.items()
                 ])  # fmt: skip
             elif "/api/" in self.path:
@@ -45,7 +45,7 @@ def slow_hub(rate: float = 600_000) -> Iterator[str]:
                 data = FILES[self.path.rpartition("/")[2]]
                 self.send_response(200)
                 for key, value in {
-                    "ETag": f'"{_etag(data)}"',
+                    "ETag": f'"{etag(data)}"',
                     "X-Repo-Commit": COMMIT,
                     "Content-Length": len(data),
                 }.items():
@@ -77,5 +77,5 @@ def slow_hub(rate: float = 600_000) -> Iterator[str]:
         thread.join(10)
 
 
-def _etag(data: bytes) -> str:
+def etag(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()

@@ -118,9 +118,17 @@ def test_it_takes_its_turn_on_a_gpu_before_it_imports_torch(resident: Resident) 
 
 def test_every_hook_is_listed(resident: Resident) -> None:
     [hooks] = named(resident.first, "hooks")
-    assert {"progress", "stages", "downloads", "model-load", "weights", "safetensors", "model-move", "onnx"} == set(
-        hooks["active"]
-    )
+    assert {
+        "progress",
+        "stages",
+        "downloads",
+        "model-load",
+        "weights",
+        "safetensors",
+        "model-move",
+        "onnx",
+        "ocr-downloads",
+    } == set(hooks["active"])
     assert hooks["inactive"] == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from cachetop.cli.exits import DONE, FAILED, Refused
 
@@ -29,6 +30,11 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     verb.add_argument(
         "--vram-budget", type=_size, metavar="SIZE", help="a worker that holds more VRAM than this is not kept"
+    )
+    verb.add_argument(
+        "--fetch",
+        action=argparse.BooleanOptionalAction,
+        help="fetch missing models without asking, or never (default: ask on a terminal, else fetch)",
     )
     _docling(verb)
     verb.add_argument(
@@ -109,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
     """Start the job and follow it to its end."""
     from cachetop.api import convert
     from cachetop.base.record import why
+    from cachetop.cli.fetch import settle
     from cachetop.cli.follow import follow
     from cachetop.cli.table import emit
     from cachetop.config import ConfigError
@@ -126,9 +133,10 @@ def run(args: argparse.Namespace) -> int:
             password=_password(args.pdf_password),
             cold=args.run_cold,
         )
+        asks = not args.json and not args.detach and sys.stdin.isatty() and sys.stderr.isatty()
         handle = convert(
             args.files,
-            pipeline=args.pipeline,
+            pipeline=settle(args.files, args.pipeline, asked, args.python, args.fetch, asks),
             device=args.device,
             to=args.to or ("md",),
             output=args.output,

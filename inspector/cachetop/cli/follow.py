@@ -89,6 +89,7 @@ class _Narrator:
         self._lively = sys.stderr.isatty()
         self._shown = False
         self._passed = 0.0
+        self._began: dict[str, tuple[float, float]] = {}
 
     def clear(self) -> None:
         """Take away the line that is being rewritten."""
@@ -130,11 +131,15 @@ class _Narrator:
             case "tokens" if event.get("done") is not True:
                 return f"convert: {clean(str(event.get('tokens')))} tokens of page {_listed(event.get('pages'))}"
             case "download":
-                return (
-                    f"downloading {clean(str(event.get('repo')))} {clean(str(event.get('file')))}: "
-                    f"{units.size(_number(event.get('bytes')))} of {units.size(_number(event.get('total')))}"
-                )
+                return self._downloading(event)
         return None
+
+    def _downloading(self, event: Event) -> str:
+        name = f"{clean(str(event.get('repo')))} {clean(str(event.get('file')))}".removesuffix(" *")
+        got, moment = _number(event.get("bytes")) or 0.0, _number(event.get("time")) or 0.0
+        since, had = self._began.setdefault(name, (moment, got))
+        pace = f", {units.size((got - had) / (moment - since))}/s" if moment - since > 0.1 and got > had else ""
+        return f"downloading {name}: {units.size(got)} of {units.size(_number(event.get('total')))}{pace}"
 
 
 def _lines(event: Event) -> Iterator[str]:

@@ -206,7 +206,9 @@ class Fold:
 
     def _downloaded(self, event: Event, moment: float) -> None:
         key = (text(event.get("repo")) or "?", text(event.get("file")) or "?")
-        now = Download(repo=key[0], file=key[1], bytes=count(event.get("bytes")) or 0, total=count(event.get("total")))
+        got = count(event.get("bytes")) or 0
+        first = self._downloads.items[self._fetched[key]].since if key in self._fetched else (moment, got)
+        now = Download(repo=key[0], file=key[1], bytes=got, total=count(event.get("total")), since=first, time=moment)
         if key in self._fetched:
             self._downloads.replace(self._fetched[key], now)
         else:

@@ -174,6 +174,17 @@ class Download(Record, frozen=True):
     file: str
     bytes: int
     total: int | None
+    since: tuple[float, int] | None = None
+    """When it was first told of (epoch seconds), and how much there was then."""
+    time: float = 0.0
+    """When it was last told of."""
+
+    @property
+    def rate(self) -> float | None:
+        """Bytes a second since it was first told of; None before the second time."""
+        if self.since is None or self.time - self.since[0] < 0.1 or self.bytes <= self.since[1]:
+            return None
+        return (self.bytes - self.since[1]) / (self.time - self.since[0])
 
 
 class Allocated(Record, frozen=True):

@@ -99,6 +99,12 @@ class Choice(Field):
         super().__init__(label, id=id)
         self.options = tuple(options)
         self.index = 0
+        self._remark: tuple[str, str] | None = None
+
+    def remark(self, text: str, word: str) -> None:
+        """Say this of the chosen value instead of its own note, until another is chosen."""
+        self._remark = text, word
+        self.refresh()
 
     @property
     def option(self) -> Option:
@@ -124,19 +130,21 @@ class Choice(Field):
     def action_turn(self, by: int) -> None:
         """The next value (1) or the one before (-1)."""
         self.index = (self.index + by) % len(self.options)
+        self._remark = None
         self.refresh()
         self.post_message(self.Changed(self))
 
     def paint(self, canvas: Canvas) -> None:
         """The value between its arrows, then what it means."""
         option = self.option
+        note, word = self._remark or (option.note, option.word)
         room = canvas.width - LABEL_WIDTH - 6
-        text = middle(clean(option.text), max(8, room if not option.note else int(room * 0.55)), tail=0.6)
+        text = middle(clean(option.text), max(8, room if not note else int(room * 0.55)), tail=0.6)
         arrows = "link" if self.has_focus else "faint"
         x = canvas.run(LABEL_WIDTH, 0, "‹ " if not canvas.palette.ascii_only else "< ", arrows, text, "b:hi")
         x = canvas.put(x, 0, " ›", arrows)
         self._marks = [(LABEL_WIDTH, x)]
-        canvas.put(x + 2, 0, head(clean(option.note), canvas.width - x - 3), option.word)
+        canvas.put(x + 2, 0, head(clean(note), canvas.width - x - 3), word)
 
     def on_click(self, event: events.Click) -> None:
         """The left arrow goes back, anything else forward."""

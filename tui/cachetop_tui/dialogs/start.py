@@ -16,12 +16,13 @@ from textual.widgets import Input
 from cachetop.base.hostile import clean
 from cachetop.base.readonly import is_read_only
 from cachetop.conversion.launch import FORMATS
+from cachetop.conversion.missing import Missing
 from cachetop.conversion.records import Jobs
 from cachetop.gpu.records import Gpus
 from cachetop.locations import state_dir
 from cachetop_tui.background import in_background
 from cachetop_tui.cut import path_name
-from cachetop_tui.dialogs import folders, options
+from cachetop_tui.dialogs import folders, models, options
 from cachetop_tui.dialogs.fields import Choice, Field, Option, Press, Sentence, Ticks
 from cachetop_tui.dialogs.launching import StartRequest
 from cachetop_tui.dialogs.picker import FilePicker, chosen
@@ -69,6 +70,8 @@ class StartDialog(ModalScreen[StartRequest | None]):
         self._recent = tuple(path for job in (jobs.jobs if jobs else ()) for path in job.files)
         self._gpus = gpus
         self._unread = False
+        self._lacking: Missing | None = None
+        self._agreed: Missing | None = None
         self._base = folder or _here()
 
     def compose(self) -> ComposeResult:
@@ -140,10 +143,36 @@ class StartDialog(ModalScreen[StartRequest | None]):
             self.query_one(f"#{label}-label", Sentence).styles.width = 12
         self.query_one(FilePicker).focus()
         self._interpreters()
+        self._models(asks=False)  # nothing goes over the network before something is chosen
 
     @work(exit_on_error=False)
     async def _interpreters(self) -> None:
         self.query_one("#python", Choice).offer(await in_background(options.interpreters))
+
+    @on(Field.Changed, "#pipeline")
+    @on(Field.Changed, "#python")
+    @on(Field.Changed, "#extras")
+    def _look_for_models(self) -> None:
+        """Say what the run would have to fetch first."""
+        self._lacking = self._agreed = None
+        self._models(asks=True)
+
+    @work(exclusive=True, group="models", exit_on_error=False)
+    async def _models(self, asks: bool, question: bool = False) -> None:
+        """Look what is missing and say it beside the pipeline, as a `question` before the start too."""
+        pipeline = self.query_one("#pipeline", Choice)
+        chosen, python = pipeline.value, self.query_one("#python", Choice).value
+        found = await in_background(models.lacking, chosen, python, self.query_one("#extras", Ticks).values, asks)
+        self._lacking = found
+        if found is not None:
+            pipeline.remark(models.note(found), "warn")
+        if not question:
+            return
+        self._agreed = found
+        if found is None or self._automatic(found):
+            self.action_start()
+        else:
+            self._say(models.question(found))
 
     # Files
 
@@ -225,6 +254,10 @@ class StartDialog(ModalScreen[StartRequest | None]):
             self._say(f"{error}.")
             self.query_one("#pages", Input).focus()
             return
+        lacking = self._lacking
+        if lacking is not None and self._agreed is None and not self._automatic(lacking):
+            self._models(asks=True, question=True)
+            return
         output = self.query_one("#output", Input).value.strip()
         self.dismiss(
             StartRequest(
@@ -238,6 +271,10 @@ class StartDialog(ModalScreen[StartRequest | None]):
                 options=asked,
             )
         )
+
+    def _automatic(self, found: Missing) -> bool:
+        """Whether the choice is left to the run, which does without what it cannot have."""
+        return found.forbidden is not None and self.query_one("#pipeline", Choice).value == "auto"
 
     @on(Press.Pressed, "#cancel")
     def action_dismiss_none(self) -> None:

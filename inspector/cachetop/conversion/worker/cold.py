@@ -7,17 +7,19 @@ mapped keeps those pages, and `model-loading` then says how much was still there
 import importlib.util
 import os
 import stat
+from collections.abc import Mapping
+from typing import Any
 
-from . import offline, weights
+from . import needs, offline, weights
 
 
-def files(pipeline: str) -> list[str]:
+def files(pipeline: str, asked: Mapping[str, Any]) -> list[str]:
     """The weight files the pipeline reads, as they lie on disk, each once."""
     found: list[str] = []
-    if pipeline in weights.NEEDED:
-        for folder, names in weights.folders(pipeline):
-            found += [os.path.join(folder, name) for name in names]
-    elif pipeline == "offline":
+    for folder, names in needs.folders(pipeline, asked):
+        found += [os.path.join(folder, name) for name in names]
+        found += weights.files(folder)
+    if pipeline == "offline":
         found.append(offline.layout_file())
     if pipeline in ("standard", "offline"):
         spec = importlib.util.find_spec("rapidocr")

@@ -2,9 +2,11 @@
 
 import functools
 import importlib
+import os
 import threading
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from .record import Recorder
 
@@ -62,6 +64,51 @@ def watch_downloads(recorder: Recorder) -> None:
             raise NotFetched(repo_id, constants.HF_HUB_CACHE, _sentence(error)) from error
 
     huggingface_hub.snapshot_download = snapshot_download
+
+
+def watch_rapidocr(recorder: Recorder) -> None:
+    """Wrap RapidOCR's own download, which comes at the first page with text in an image and asks no hub setting.
+
+    Raises ImportError, AttributeError where RapidOCR has no such function.
+    """
+    library: Any = importlib.import_module("rapidocr.utils.download_file").DownloadFile
+    original = library.run.__func__
+
+    @functools.wraps(original)
+    def run(cls: Any, asked: Any) -> Any:
+        path, url = str(asked.save_path), str(asked.file_url)
+        if os.path.exists(path):
+            return original(cls, asked)
+        host, name = urlsplit(url).hostname or "its server", os.path.basename(path)
+        recorder.emit(
+            "warning", message=f"RapidOCR fetches {name} from {host} for the text in images; it heeds no setting of "
+            "the hub.", hint=None,
+        )  # fmt: skip
+        over = threading.Event()
+        threading.Thread(target=_grow, args=(recorder, path, name, over), name="ocr-download", daemon=True).start()
+        try:
+            result = original(cls, asked)
+        except Exception as error:
+            recorder.emit(
+                "warning", message=f"RapidOCR could not fetch {name} from {host}: {_sentence(error)}",
+                hint=f"Text in images is not read. Put the file at {path}, take the languages whose models are "
+                "installed (no --ocr-lang), or use --no-ocr.",
+            )  # fmt: skip
+            raise
+        finally:
+            over.set()
+        got = os.path.getsize(path) if os.path.exists(path) else 0
+        recorder.emit("download", repo="RapidOCR", file=name, bytes=got, total=got or None)
+        return result
+
+    library.run = classmethod(run)
+
+
+def _grow(recorder: Recorder, path: str, name: str, over: threading.Event) -> None:
+    """Tell how much of a file has come, until it is over; its size in the end is not known here."""
+    while not over.wait(_TICK):
+        if os.path.exists(path):
+            recorder.emit("download", repo="RapidOCR", file=name, bytes=os.path.getsize(path), total=None)
 
 
 def _sentence(error: BaseException) -> str:

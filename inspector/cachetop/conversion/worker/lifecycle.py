@@ -296,10 +296,10 @@ class Worker:
         choose.check_docling()
         # a GPU asked for by name and missing is the answer, whatever else is
         _check_device(job)
-        picked = choose.pick(job.pipeline)
+        picked = choose.pick(job.pipeline, job.docling)
         self.recorder.emit("pipeline", asked=picked.asked, chosen=picked.chosen, reason=picked.reason)
         if job.cold:
-            self._cool(picked.chosen)
+            self._cool(picked.chosen, job.docling)
         if picked.chosen != "native":
             self.turn.take(job.gpus, picked.weights, self.control, self._lock)
         card = self.turn.card
@@ -317,9 +317,9 @@ class Worker:
         self.control.check()
         return engine
 
-    def _cool(self, pipeline: str) -> None:
+    def _cool(self, pipeline: str, asked: dict[str, Any]) -> None:
         """Drop the weights from the page cache, and say what could not be dropped."""
-        gone, left = cold.drop(cold.files(pipeline))
+        gone, left = cold.drop(cold.files(pipeline, asked))
         self.recorder.emit("dropped", bytes=gone, left=left)
         if left:
             self.recorder.emit(

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import offline
-from .choose import CannotRun, Pick, ocr_problem, versions
+from .choose import ENRICHMENTS, CannotRun, Pick, ocr_problem, versions
 from .device import Choice
-from .downloads import watch_downloads
+from .downloads import watch_downloads, watch_rapidocr
 from .hooks import ModelWatch
 from .job import Job
 from .kernels import KernelWatch
@@ -164,6 +164,7 @@ def _prepare(chosen: Pick, compiled: bool, device: Choice, watches: Watches) -> 
     watches.models.install_torch()
     if chosen.chosen == "offline" or (chosen.chosen == "standard" and ocr_problem() is None):
         watches.models.install_onnx()
+        watches.models.install("ocr-downloads", lambda: watch_rapidocr(watches.recorder))
     if device.cuda or compiled:
         for name, hook in watches.kernels.hooks():
             watches.models.install(name, hook)
@@ -205,10 +206,7 @@ def _standard(device: Choice, without_hub: bool, recorder: Recorder, job: Job) -
     return StandardPdfPipeline, options
 
 
-_PLAIN = (
-    "do_table_structure", "do_code_enrichment", "do_formula_enrichment", "do_picture_classification",
-    "do_picture_description",
-)  # fmt: skip
+_PLAIN = ("do_table_structure", *ENRICHMENTS)
 
 
 def _ocr(options: Any, asked: dict[str, Any]) -> None:
@@ -235,7 +233,7 @@ def _ocr(options: Any, asked: dict[str, Any]) -> None:
 
 def _need_nothing_else(asked: dict[str, Any]) -> None:
     """Raise CannotRun where a switch asks the offline pipeline for a model from the hub."""
-    enrichments = [name for name in _PLAIN[1:] if asked.get(name)]
+    enrichments = [name for name in ENRICHMENTS if asked.get(name)]
     if enrichments:
         raise CannotRun(
             f"The offline pipeline has no model for {', '.join(enrichments)}.", "Use --pipeline standard for it."
