@@ -161,6 +161,7 @@ def convert(
     if python is not None:
         _remember(chosen.path)
     tidy()
+    spec["python"] = chosen.path
     group = workers.fingerprint(chosen.path, spec, given)
     spec["worker"] = f"{group}-{secrets.token_hex(2)}"
     spec["socket"] = str(workers.socket_path(spec["worker"])) if keep_warm and not asked.cold else None

@@ -8,6 +8,7 @@ from cachetop.api import convert
 from cachetop.base.hostile import show
 from cachetop.base.record import why
 from cachetop.config import ConfigError
+from cachetop.conversion.again import cold
 from cachetop.conversion.launch import JobHandle
 from cachetop.conversion.options import Options
 
@@ -30,6 +31,16 @@ class StartRequest:
 
 class NotStarted(Exception):
     """The conversion was not started; the message is a sentence for the person, safe to show."""
+
+
+def restart_cold(job: str) -> JobHandle:
+    """Start a job's files anew, cold. Blocks. Raises NotStarted."""
+    try:
+        return convert(**cold(job))
+    except (LookupError, ValueError, ConfigError) as error:
+        raise NotStarted(show(str(error))) from error
+    except OSError as error:
+        raise NotStarted(f"the conversion could not be started: {why(error)}") from error
 
 
 def start(request: StartRequest) -> JobHandle:

@@ -13,7 +13,7 @@ from textual import on, work
 from textual.message import Message
 from textual.widget import Widget
 
-from cachetop.base.hostile import show
+from cachetop.base.hostile import clean, show
 from cachetop.base.record import why
 from cachetop.conversion.records import Job, Run
 from cachetop_tui.background import in_background
@@ -23,6 +23,8 @@ from cachetop_tui.panel.happenings import Happening
 if TYPE_CHECKING:
     from cachetop_tui.dialogs.launching import StartRequest
 
+_MOST_COPIED = 500_000
+"""Characters; terminals drop longer clipboard sequences without a word."""
 Severity = Literal["information", "warning", "error"]
 _LEVELS: dict[Severity, str] = {"information": "info", "warning": "warning", "error": "error"}
 
@@ -36,11 +38,12 @@ class CancelRequested(Message):
 
 
 class ReportWanted(Message):
-    """Somebody wants to read the report of a run that has ended."""
+    """Somebody wants to read what there is on a run that has ended: its `report`, its `result`, or that as a `tree`."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, what: str = "report") -> None:
         super().__init__()
         self.job = job
+        self.what = what
 
 
 class UnloadRequested(Message):
@@ -82,6 +85,55 @@ class Acting(Widget):
             self.tell(str(error), "error")
         else:
             self.note([Happening(time.time(), "info", "app", f"started {words.run_name(handle.id)}")])
+
+    @work(exit_on_error=False)
+    async def show_folder(self, job_id: str) -> None:
+        """Show the folder of a run's outputs, or copy its path where there is no desktop."""
+        from cachetop_tui.documents import result
+
+        try:
+            path = await in_background(result.folder_of, job_id)
+            shown = await in_background(result.open_folder, path)
+        except (LookupError, ValueError) as error:
+            self.tell(show(str(error)), "error")
+            return
+        except OSError as error:
+            self.tell(f"what {words.run_name(job_id)} wrote cannot be read: {why(error)}", "error")
+            return
+        if not shown:
+            self.app.copy_to_clipboard(path)
+            self.tell(f"no desktop here: the folder's path was copied: {clean(path)}")
+
+    @work(exit_on_error=False)
+    async def copy_result(self, job_id: str) -> None:
+        """Copy what a run wrote to the terminal's clipboard (OSC 52)."""
+        from cachetop_tui.documents import result
+
+        try:
+            path, text = await in_background(result.load_text, job_id)
+        except (LookupError, ValueError) as error:
+            self.tell(show(str(error)), "error")
+            return
+        except OSError as error:
+            self.tell(f"what {words.run_name(job_id)} wrote cannot be read: {why(error)}", "error")
+            return
+        if len(text) > _MOST_COPIED:
+            self.tell(f"{clean(path)} is too long for a terminal's clipboard; o opens its folder", "warning")
+            return
+        self.app.copy_to_clipboard(text)
+        self.tell(f"copied {clean(path.rpartition('/')[2])}, {len(text):,} characters")
+
+    @work(exit_on_error=False)
+    async def again_cold(self, job_id: str) -> None:
+        """Run a job's files again, cold: weights dropped from RAM, fresh kernel folders, a new worker."""
+        from cachetop_tui.dialogs.launching import NotStarted, restart_cold
+
+        try:
+            handle = await in_background(restart_cold, job_id)
+        except NotStarted as error:
+            self.tell(str(error), "error")
+        else:
+            self.note([Happening(time.time(), "info", "app", f"started {words.run_name(handle.id)}, cold")])
 
     @on(CancelRequested)
     @work(exit_on_error=False)

@@ -19,7 +19,7 @@ from cachetop_tui import themes
 from cachetop_tui.commands import registry
 from cachetop_tui.cut import head
 from cachetop_tui.paint import Canvas, width_of
-from cachetop_tui.panel import happenings, history, lanes, result
+from cachetop_tui.panel import happenings, history, lanes, result, words
 from cachetop_tui.panel.acting import Acting, CancelRequested, ReportWanted, RunWanted, UnloadRequested
 from cachetop_tui.panel.compact import draw_compact
 from cachetop_tui.panel.figures import Figures, read
@@ -259,6 +259,38 @@ class ConversionPanel(Acting, can_focus=True):
         if not any(run.job.id == wanted for run in self._runs):
             self.post_message(RunWanted(wanted))
         self.repaint()
+
+    def action_read(self, what: str) -> None:
+        """Open the `result` of the run that is shown, or that as a `tree`."""
+        run = self._ended()
+        if run is not None:
+            self.post_message(ReportWanted(run.job, what))
+
+    def action_folder(self) -> None:
+        """Show the folder of the outputs."""
+        run = self.selected_run
+        if run is not None:
+            self.show_folder(run.job.id)
+
+    def action_copy_result(self) -> None:
+        """Copy what the run wrote."""
+        run = self._ended()
+        if run is not None:
+            self.copy_result(run.job.id)
+
+    def action_cold(self) -> None:
+        """Run the same again, cold."""
+        run = self._ended()
+        if run is not None:
+            self.again_cold(run.job.id)
+
+    def _ended(self) -> Run | None:
+        """The run that is shown, once it has ended; else that is said."""
+        run = self.selected_run
+        if run is not None and run.finished is None and run.job.state in ("queued", "running"):
+            self.tell(f"{words.run_name(run.job.id)} goes on; it has no result yet", "warning")
+            return None
+        return run
 
     def action_cancel(self) -> None:
         """Ask for the run that is shown to be cancelled, if it is going on."""

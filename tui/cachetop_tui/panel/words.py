@@ -119,7 +119,7 @@ def _fetching(found: Download) -> Note:
         return Note(
             (
                 f"downloading {name}, {amount}{pace}",
-                f"downloading {amount}{pace}",
+                f"downloading {share}, {amount}{pace}",
                 f"downloading {share}, {amount}",
                 f"downloading {share}",
             ),

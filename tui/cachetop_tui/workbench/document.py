@@ -35,6 +35,7 @@ class DocumentView(LineView):
         if tab is not None and (self._tab is None or self._tab.document.key != tab.document.key):
             self._offset = self._offsets.get(tab.document.key, 0)
             self._cursor, self.touched = None, False
+            self.unfolded = {}
         self._tab = tab
         self.update_lines()
 
@@ -61,7 +62,7 @@ class DocumentView(LineView):
         return [pen.line()]
 
     def rows(self, width: int, height: int) -> list[Row]:
-        """One row for each line; the cursor stands on none, so that moving it scrolls."""
+        """One row for each line; the cursor stands on none, so that moving it scrolls. A tree has rows that fold."""
         tab = self._tab
         if tab is None:
             return []
@@ -69,6 +70,8 @@ class DocumentView(LineView):
             made = _said(tab.problem, width, "err")
         elif tab.record is None:
             made = _said("reading …", width, "live")
+        elif tab.document.rows is not None:
+            return tab.document.rows(tab.record, self.unfolded, width)
         else:
             made = tab.document.lines(tab.record, width, self.clock())
         return [_row(i, line) for i, line in enumerate(made)]

@@ -206,6 +206,26 @@ def _process_key(gpu: Gpu, process: Process) -> str:
     return f"{_PROCESS}\0{gpu.key}\0{process.pid}\0{process.ticks}"
 
 
+def result_document(job: Any) -> Document:
+    """What a conversion wrote, its Markdown rendered."""
+    from cachetop_tui.documents import result
+
+    name = clean(job.files[0].rpartition("/")[2], 80) if job.files else clean(job.id, 40)
+    trail = ("conversions", name, "result")
+    return Document(f"result\0{job.id}", f"{name} result", trail, lambda: result.load_text(job.id), result.lines)
+
+
+def tree_document(job: Any) -> Document:
+    """The JSON a conversion wrote, as a tree."""
+    from cachetop_tui.documents import result, tree
+
+    name = clean(job.files[0].rpartition("/")[2], 80) if job.files else clean(job.id, 40)
+    trail = ("conversions", name, "JSON")
+    return Document(
+        f"tree\0{job.id}", f"{name} JSON", trail, lambda: result.load_tree(job.id), lambda *_: [], tree.rows
+    )
+
+
 def report_document(job: Any) -> Document:
     """What a conversion spent its time on."""
     from cachetop_tui.documents import report as document

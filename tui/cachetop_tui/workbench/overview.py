@@ -266,10 +266,11 @@ class Overview(Live):
             self.choose(message.activity)
 
     def on_report_wanted(self, message: ReportWanted) -> None:
-        """The report of the run in the panel; found by its name, so that the first frame need not know the panel."""
-        from cachetop_tui.workbench.opening import report_document
+        """A document on the run in the panel; found by its name, so that the first frame need not know the panel."""
+        from cachetop_tui.workbench import opening
 
-        self.open_document(report_document(message.job))
+        made = {"report": opening.report_document, "result": opening.result_document, "tree": opening.tree_document}
+        self.open_document(made[message.what](message.job))
 
     async def on_click(self, event: events.Click) -> None:
         """The right button opens the menu of what it points at; the list under it has moved its cursor already."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from textual import events
 from textual.message import Message
 
 from cachetop_tui.cut import middle
-from cachetop_tui.marks import Line
+from cachetop_tui.marks import Line, Row
 from cachetop_tui.paint import Canvas, width_of
 from cachetop_tui.workbench.chrome import Painted
 
@@ -34,6 +34,8 @@ class Document:
     lines: Callable[[Any, int, float], list[Line]]
     act: Callable[[Any], Awaitable[None]] | None = None
     """What Enter does with the target of a `Link` among its lines."""
+    rows: Callable[[Any, Mapping[str, bool], int], list[Row]] | None = None
+    """Instead of lines: rows that fold, given which the person folded or unfolded; each one's subject is its line."""
 
 
 @dataclass

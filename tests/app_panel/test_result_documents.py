@@ -1,0 +1,158 @@
+"""What a run wrote, in the app: Markdown rendered, JSON as a tree that folds, its folder, its text copied."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from cachetop.conversion.again import cold
+from cachetop.conversion.folder import JobFolder, create
+from cachetop_tui.documents import markdown, result, tree
+from cachetop_tui.panel import acting
+from cachetop_tui.panel.acting import ReportWanted
+from cachetop_tui.panel.conversion import ConversionPanel
+from cachetop_tui.workbench import opening
+from cachetop_tui.workbench.document import DocumentView
+from cachetop_tui.workbench.tabs import Tab
+from support import runs
+from support.stage_app import StageApp, screen_lines, until
+
+MARKDOWN = """# A title
+
+Some *marked* text with a [link](https://example.org) that is so long that it must be wrapped somewhere at the side.
+
+- one
+- two
+  1. inner
+
+| name | amount |
+|---|---|
+| apples | 3 |
+| \x1b[31mpears | 4 |
+
+```
+code   kept
+```
+
+<b>raw</b> [red]markup[/red]
+"""
+
+
+def written(tmp_path: Path, **outputs: str) -> JobFolder:
+    """A job that ended with these outputs, by format."""
+    folder = create({"files": [str(tmp_path / "paper.pdf")], "pipeline": "native", "device": "cpu", "to": list(outputs),
+                     "docling": {"do_ocr": False}, "page_range": [2, 3], "python": "/opt/python"})  # fmt: skip
+    folder.outputs.mkdir()
+    paths = []
+    for kind, text in outputs.items():
+        paths.append(folder.outputs / f"paper.{kind}")
+        paths[-1].write_text(text)
+    told = [
+        {"event": "document-finished", "file": str(tmp_path / "paper.pdf"), "status": "success", "pages": 1,
+         "seconds": 1.0, "outputs": [str(path) for path in paths]},
+        {"event": "job-finished", "status": "success", "seconds": 1.0, "start": None, "phases": {}},
+    ]  # fmt: skip
+    folder.events.write_text("".join(json.dumps({"seq": 1, "time": 1.0, **event}) + "\n" for event in told))
+    return folder
+
+
+def test_markdown_is_rendered_and_nothing_in_it_is_obeyed() -> None:
+    shown = [line.text for line in markdown.render(MARKDOWN, 60)]
+    text = "\n".join(shown)
+    assert shown[0] == "A title" and "# A title" not in text
+    assert "Some marked text with a link that is so long" in text and max(map(len, shown)) <= 60
+    assert "•   one".replace("   ", " ") in text.replace("•   ", "• ") and "1. inner" in text.replace("1.   ", "1. ")
+    assert any("apples" in line and "3" in line for line in shown)
+    assert "code   kept" in text and "<b>raw</b> [red]markup[/red]" in text
+    assert "\x1b" not in text
+    assert markdown.render("", 40) == []
+
+
+def test_a_tree_lays_out_only_what_is_unfolded() -> None:
+    value = {"a": {"deep": [1, 2, {"x": None}]}, "many": list(range(2000)), "text": "\x1b[31mred", "empty": []}
+    rows = tree.rows(value, {}, 80)
+    assert [row.open for row in rows] == [True, False, False, None, None]
+    assert rows[2].subject.text.endswith("[2,000]") and "\x1b" not in rows[3].subject.text
+    opened = tree.rows(value, {rows[1].key: True, rows[2].key: True}, 80)
+    assert any("deep: " in row.subject.text.replace(":  ", ": ") for row in opened)
+    assert opened[-3].subject.text.strip() == "and 1,500 more"
+    assert [row.key for row in tree.rows(value, {"$": False}, 80)] == ["$"]
+
+
+def test_what_is_read_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = written(tmp_path, json='{"a": 1}', md="# Hello")
+    assert result.load_text(both.id) == (str(both.outputs / "paper.md"), "# Hello")
+    assert result.load_tree(both.id) == {"a": 1}
+    assert result.folder_of(both.id) == str(both.outputs)
+    only = written(tmp_path, html="<p>&amp;</p>")
+    assert "<p>&amp;</p>" in "".join(line.text for line in result.lines(result.load_text(only.id), 80, 0.0))
+    with pytest.raises(LookupError, match="--to json"):
+        result.load_tree(only.id)
+    with pytest.raises(LookupError, match="wrote nothing"):
+        result.load_text(create({"files": ["/a.pdf"]}).id)
+    (both.outputs / "paper.md").unlink()
+    with pytest.raises(FileNotFoundError):
+        result.load_text(both.id)
+    monkeypatch.setattr(result, "MOST", 3)
+    with pytest.raises(ValueError, match="larger"):
+        result.load_tree(both.id)
+
+
+async def test_the_tree_folds_under_the_keys(tmp_path: Path) -> None:
+    document = opening.tree_document(runs.job("done", files=("/p/paper.pdf",)))
+    async with StageApp(DocumentView()).run_test(size=(80, 12)) as pilot:
+        view = pilot.app.query_one(DocumentView)
+        view.styles.display = "block"
+        await pilot.pause()
+        view.show(Tab(document, record={"body": {"label": "x"}, "n": 1}))
+        view.focus()
+        await pilot.press("down", "right")
+        assert any("label:" in line for line in screen_lines(pilot.app))
+        await pilot.press("left")
+        assert not any("label:" in line for line in screen_lines(pilot.app))
+
+
+async def test_keys_of_an_ended_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = written(tmp_path, md="# Hello")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    run = runs.done()
+    run = msgspec.structs.replace(run, job=runs.job("done", id=folder.id, files=run.job.files, seconds=1.0))
+    seen: list[str] = []
+    monkeypatch.setattr(ConversionPanel, "post_message", spy(ConversionPanel.post_message, seen))
+    async with StageApp(ConversionPanel(id="conversion")).run_test(size=(120, 15)) as pilot:
+        panel = pilot.app.query_one(ConversionPanel)
+        panel.show(runs.jobs(run), (run,), runs.T0)
+        panel.focus()
+        await pilot.press("e", "J")
+        assert seen == ["result", "tree"]
+        await pilot.press("Y")
+        await until(pilot, lambda: pilot.app.clipboard == "# Hello")
+        await pilot.press("O")
+        await until(pilot, lambda: pilot.app.clipboard == str(folder.outputs))
+        monkeypatch.setattr(acting, "_MOST_COPIED", 3)
+        await pilot.press("Y")
+        await pilot.pause()
+        assert pilot.app.clipboard == str(folder.outputs), "too long for a terminal"
+        panel.show(runs.jobs(runs.running()), (runs.running(),), runs.T0)
+        await pilot.press("e")
+        assert seen == ["result", "tree"], "a run that goes on has none yet"
+
+
+def spy(original, seen):  # type: ignore[no-untyped-def]
+    def post(self: object, message: object) -> bool:
+        if isinstance(message, ReportWanted):
+            seen.append(message.what)
+        return bool(original(self, message))
+
+    return post
+
+
+def test_run_cold_takes_the_same_options(tmp_path: Path) -> None:
+    again = cold(written(tmp_path, md="x").id)
+    assert again["files"] == [str(tmp_path / "paper.pdf")] and again["python"] == "/opt/python"
+    assert again["options"].cold and again["options"].docling == {"do_ocr": False}
+    assert again["options"].page_range == (2, 3) and again["to"] == ["md"]

@@ -1,0 +1,140 @@
+"""Markdown as lines of a document: headings, paragraphs, lists, tables, code. HTML and links are shown as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from cachetop.base.hostile import clean
+from cachetop_tui.cut import head
+from cachetop_tui.documents.layout import MARGIN
+from cachetop_tui.marks import Line, Pen, sentences
+from cachetop_tui.paint import width_of
+
+_INDENT = 2
+_MOST_COLUMNS = 24
+_HEADINGS = {"h1": "b:hi", "h2": "b:link", "h3": "b:fg"}
+
+
+def render(text: str, width: int) -> list[Line]:
+    """The lines of `text`, wrapped at `width` cells."""
+    tokens = MarkdownIt("commonmark", {"html": False}).enable("table").parse(text)
+    return list(_Renderer(width).blocks(tokens))
+
+
+class _Renderer:
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._depth = 0
+        self._bullets: list[tuple[str, int]] = []
+        self._mark = ""
+
+    def blocks(self, tokens: Sequence[Token]) -> Iterator[Line]:
+        """The lines of a document's tokens."""
+        number = 0
+        while number < len(tokens):
+            token = tokens[number]
+            if token.type == "table_open":
+                end = next(i for i in range(number, len(tokens)) if tokens[i].type == "table_close")
+                yield from self._table(tokens[number:end])
+                number = end
+            elif token.type == "heading_open":
+                word = _HEADINGS.get(token.tag, "fg")
+                yield from self._text(_words(tokens[number + 1]), word)
+                yield Line()
+                number += 2
+            elif token.type == "inline":
+                yield from self._text(_words(token), "fg" if not self._quoted else "dim")
+            elif token.type in ("fence", "code_block"):
+                yield from self._code(token.content)
+            elif token.type == "hr":
+                yield self._line("─" * max(1, self._width - 2 * MARGIN - self._depth), "rule")
+            else:
+                yield from self._structure(token)
+            number += 1
+
+    _quoted = 0
+
+    def _structure(self, token: Token) -> Iterator[Line]:
+        """Lists and quotes open and close; a paragraph ends with an empty line outside of lists."""
+        if token.type in ("bullet_list_open", "ordered_list_open"):
+            self._bullets.append(("•" if token.type.startswith("bullet") else "1", int(token.attrGet("start") or 1)))
+        elif token.type in ("bullet_list_close", "ordered_list_close"):
+            self._bullets.pop()
+            if not self._bullets:
+                yield Line()
+        elif token.type == "list_item_open":
+            kind, number = self._bullets[-1]
+            self._mark = f"{number}. " if kind == "1" else "• "
+            self._bullets[-1] = kind, number + 1
+            self._depth += _INDENT
+        elif token.type == "list_item_close":
+            self._depth -= _INDENT
+        elif token.type == "blockquote_open":
+            self._quoted += 1
+            self._depth += _INDENT
+        elif token.type == "blockquote_close":
+            self._quoted -= 1
+            self._depth -= _INDENT
+        elif token.type == "paragraph_close" and not self._bullets:
+            yield Line()
+
+    def _line(self, text: str, word: str, ground: str = "") -> Line:
+        pen = Pen(self._width, ground)
+        pen.put(MARGIN + self._depth, text, word)
+        return pen.line()
+
+    def _text(self, text: str, word: str) -> Iterator[Line]:
+        mark, self._mark = self._mark, ""
+        room = max(8, self._width - 2 * MARGIN - self._depth - len(mark))
+        for number, part in enumerate(sentences(text, room)):
+            pen = Pen(self._width)
+            if mark and not number:
+                pen.put(MARGIN + self._depth, mark, "link")
+            pen.put(MARGIN + self._depth + len(mark), part, word)
+            yield pen.line()
+
+    def _code(self, text: str) -> Iterator[Line]:
+        for line in text.splitlines():
+            yield self._line(head(clean(line.expandtabs(4)), self._width - 2 * MARGIN - self._depth), "ok", "head")
+        yield Line()
+
+    def _table(self, tokens: Sequence[Token]) -> Iterator[Line]:
+        """Columns as wide as they need to be, less where they do not fit; a cell that is too long is cut."""
+        rows: list[list[str]] = []
+        for token in tokens:
+            if token.type == "tr_open":
+                rows.append([])
+            elif token.type == "inline":
+                rows[-1].append(_words(token))
+        wide = [max(width_of(cell) for cell in column) for column in zip(*rows, strict=False)][:_MOST_COLUMNS]
+        room = self._width - 2 * MARGIN - self._depth - 3 * (len(wide) - 1)
+        while wide and sum(wide) > room and max(wide) > 3:
+            wide[wide.index(max(wide))] -= 1
+        for number, row in enumerate(rows):
+            pen = Pen(self._width)
+            x = MARGIN + self._depth
+            for cell, size in zip(row, wide, strict=False):
+                if x > MARGIN + self._depth:
+                    pen.put(x - 2, "│", "rule")
+                pen.put(x, head(cell, size), "b:fg" if not number else "fg")
+                x += size + 3
+            yield pen.line()
+            if not number:
+                yield self._line("─" * min(sum(wide) + 3 * (len(wide) - 1), self._width - 2 * MARGIN), "rule")
+        yield Line()
+
+
+def _words(token: Token) -> str:
+    """The text of an inline token: what it says, without its marks; a picture by its description."""
+    out = []
+    for part in token.children or ():
+        if part.type in ("text", "code_inline", "html_inline"):
+            out.append(part.content)
+        elif part.type in ("softbreak", "hardbreak"):
+            out.append(" ")
+        elif part.type == "image":
+            out.append(f"[picture: {part.content or 'without a description'}]")
+    return clean("".join(out), 100_000)

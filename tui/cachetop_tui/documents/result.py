@@ -1,0 +1,84 @@
+"""What a conversion wrote, as documents: its Markdown rendered, its JSON as a tree. Also its folder and its text."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from typing import Any
+
+from cachetop.base.files import read_bounded
+from cachetop.base.hostile import clean
+from cachetop.conversion.folder import find
+from cachetop.conversion.history import picture
+from cachetop_tui.documents import markdown
+from cachetop_tui.marks import Line
+
+MOST = 8 << 20
+"""Bytes of a result that are read."""
+_TEXTS = (".md", ".txt", ".html", ".doctags")
+
+
+def outputs(job: str) -> list[str]:
+    """The files a job wrote. Raises LookupError, ValueError, with a sentence."""
+    found = [path for document in picture(find(job)).documents for path in document.outputs]
+    if not found:
+        raise LookupError(f"Job {clean(job)} wrote nothing.")
+    return found
+
+
+def load_text(job: str) -> tuple[str, str]:
+    """(path, text) of the first readable output, Markdown before others. Blocks. Raises OSError, LookupError."""
+    ordered = sorted(outputs(job), key=lambda path: _TEXTS.index(_kind(path)) if _kind(path) in _TEXTS else 9)
+    if _kind(ordered[0]) not in _TEXTS:
+        raise LookupError("This run wrote no text; its JSON opens as a tree.")
+    return ordered[0], _read(ordered[0]).decode("utf-8", "replace")
+
+
+def load_tree(job: str) -> Any:
+    """The first JSON output. Blocks. Raises OSError, LookupError, ValueError."""
+    path = next((path for path in outputs(job) if _kind(path) == ".json"), None)
+    if path is None:
+        raise LookupError("This run wrote no JSON; `--to json`, or the tick in the dialog, makes it.")
+    return json.loads(_read(path))
+
+
+def _read(path: str) -> bytes:
+    data = read_bounded(path, MOST + 1)
+    if len(data) > MOST:
+        raise ValueError(f"{clean(path)} is larger than {MOST >> 20} MiB; open it in another program.")
+    return data
+
+
+def _kind(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
+
+
+def lines(record: tuple[str, str], width: int, now: float) -> list[Line]:
+    """The text rendered; what is no Markdown as it is."""
+    path, text = record
+    return markdown.render(text if _kind(path) == ".md" else f"```\n{text}\n```", width)
+
+
+def folder_of(job: str) -> str:
+    """The folder a job wrote into; without outputs its own. Raises LookupError, ValueError."""
+    folder = find(job)
+    found = [path for document in picture(folder).documents for path in document.outputs]
+    return os.path.dirname(found[0]) if found else str(folder.path)
+
+
+def open_folder(path: str) -> bool:
+    """Show a folder in the desktop's file manager; False where there is no desktop to show it on."""
+    program = shutil.which("xdg-open")
+    if (
+        program is None
+        or os.environ.get("SSH_CONNECTION")
+        or not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    ):
+        return False
+    subprocess.Popen(
+        [program, path], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    return True
