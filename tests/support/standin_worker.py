@@ -1,7 +1,8 @@
 """A worker without docling that speaks the worker's protocol and fails on demand.
 
 Run as `PYTHON standin_worker.py JOBDIR`. The name of the job's first file says what it does: `good`, `exit`
-(leaves with status 7 after a word on stderr), `torn` (dies in the middle of a line), `late` (never takes the
+(leaves with status 7 after a word on stderr), `torn` (dies in the middle of a line),
+`crash` (dies in the middle of a document), `late` (never takes the
 job up), `hang` (works until SIGTERM), `deaf` (ignores SIGTERM), `slow` (emits pages until cancelled).
 It takes its turn on a GPU as the worker does.
 """
@@ -57,6 +58,10 @@ if word == "torn":
     with open(folder / "events.jsonl", "ab", buffering=0) as file:
         file.write(b'{"event": "page-finished", "seq": 4, "fi')
     os.kill(os.getpid(), signal.SIGKILL)
+if word == "crash":
+    emit("phase-started", phase="convert")
+    emit("page-finished", file=job["files"][0], page=1, pages=2, seconds=None, success=True)
+    os.kill(os.getpid(), signal.SIGSEGV)
 while word in ("hang", "deaf", "slow"):
     time.sleep(0.02)
     if word == "slow":

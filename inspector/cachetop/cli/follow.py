@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import sys
 import threading
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cachetop.base import units
 from cachetop.base.hostile import clean, show
+from cachetop.base.record import why
 from cachetop.cli.exits import DONE, FAILED, INTERRUPTED, NO_GPU
 from cachetop.cli.table import say
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from cachetop.conversion.events import Event
     from cachetop.conversion.launch import JobHandle
 
+_FULL = 1 << 16
+"""Bytes below which a disk counts as full."""
 _EVERY = 0.1
 """Seconds between two rewritings of a line: the terminal may be far away."""
 
@@ -50,6 +54,8 @@ def follow(handle: JobHandle, as_json: bool, cancels: bool) -> int:
     with _interruptible() as interrupted:
         take(handle.events(stop=interrupted.is_set))
     if not interrupted.is_set() or end.get("event") == "job-finished":
+        if end.get("event") != "job-finished":
+            say(f"cachetop: {_cut_off(handle)}")
         return _code(end)
     if narrator is not None:
         narrator.clear()
@@ -63,6 +69,16 @@ def follow(handle: JobHandle, as_json: bool, cancels: bool) -> int:
     except (CannotCancel, TimeoutError) as error:
         say(f"cachetop: {error}")
     return INTERRUPTED
+
+
+def _cut_off(handle: JobHandle) -> str:
+    """Why a job's record may lack its end, though nobody writes to it any more."""
+    try:
+        free = shutil.disk_usage(handle.folder).free
+    except OSError as error:
+        return f"the folder of job {handle.id} cannot be read any more ({why(error)}), so its end is not known"
+    full = f": only {units.size(free)} are free there; free some, or set CACHETOP_STATE_DIR" if free < _FULL else ""
+    return f"the record of job {handle.id} in {clean(str(handle.folder))} ends before the job's end{full}"
 
 
 @contextlib.contextmanager

@@ -5,16 +5,20 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 from cachetop.base.hostile import show
 from cachetop.conversion.events import last, read
 from cachetop.conversion.fold import Fold
 from cachetop.conversion.folder import JobFolder
+from cachetop.conversion.records import Run
 
 _TAIL = 4096
+VMSTAT = Path("/proc/vmstat")
 _HINTS = {
     signal.SIGKILL: "Signal 9 often comes from the kernel's out-of-memory killer: `dmesg` tells. Close what else uses "
     "memory, or convert fewer pages at a time.",
@@ -22,11 +26,21 @@ _HINTS = {
 }
 
 
-def record(folder: JobFolder, returncode: int | None = None) -> bool:
+def oom_kills() -> int | None:
+    """How many processes the kernel's out-of-memory killer has ended since the boot; None where it does not tell."""
+    try:
+        found = re.search(r"^oom_kill (\d+)$", VMSTAT.read_text("ascii"), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) if found else None
+
+
+def record(folder: JobFolder, returncode: int | None = None, kills: int | None = None) -> bool:
     """Append `error` and `job-finished` for a job whose worker is gone; returns whether that was done.
 
     Nothing is written while the lock is held or when `job-finished` is there. `returncode` is as subprocess
-    gives it, negative for a signal, None when nobody knows. A job that was to be cancelled is cancelled.
+    gives it, negative for a signal, None when nobody knows; `kills` is `oom_kills` when the worker was started. A job
+    that was to be cancelled is cancelled.
     """
     try:
         lock = os.open(folder.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -37,7 +51,7 @@ def record(folder: JobFolder, returncode: int | None = None) -> bool:
         if last(folder.events, "job-finished"):
             return False
         (folder.path / "password").unlink(missing_ok=True)
-        _append(folder, returncode, folder.unwanted.exists())
+        _append(folder, returncode, kills, folder.unwanted.exists())
     except OSError:
         return False
     finally:
@@ -45,7 +59,7 @@ def record(folder: JobFolder, returncode: int | None = None) -> bool:
     return True
 
 
-def _append(folder: JobFolder, returncode: int | None, cancelled: bool) -> None:
+def _append(folder: JobFolder, returncode: int | None, kills: int | None, cancelled: bool) -> None:
     job = folder.job()
     if job is None:
         return
@@ -56,7 +70,7 @@ def _append(folder: JobFolder, returncode: int | None, cancelled: bool) -> None:
     run, now = fold.run(), time.time()
     told: list[dict[str, Any]] = []
     if not cancelled:
-        message, hint = words(folder, returncode)
+        message, hint = words(folder, returncode, kills, _document(run))
         told.append({"event": "error", "message": message, "hint": hint})
     told.append(
         {
@@ -91,9 +105,25 @@ def _ends_line(folder: JobFolder, size: int) -> bool:
         os.close(descriptor)
 
 
-def words(folder: JobFolder, returncode: int | None) -> tuple[str, str | None]:
-    """What happened, with the last thing the worker printed, and a hint."""
+def _document(run: Run) -> str | None:
+    """The document that was being converted when the events end; None where none was."""
+    working = any(phase.name == "convert" and phase.open for phase in run.phases)
+    return next((one.file for one in run.documents if one.status is None), None) if working else None
+
+
+def words(
+    folder: JobFolder, returncode: int | None, kills: int | None = None, document: str | None = None
+) -> tuple[str, str | None]:
+    """What happened, in which document, with the last thing the worker printed, and a hint."""
     hint = None
+    during = f" while it converted {document}" if document else ""
+    now = oom_kills()
+    if returncode == -signal.SIGKILL and kills is not None and now is not None and now > kills:
+        return (
+            f"the worker of job {folder.id} was killed{during}, with the kernel's out-of-memory killer at work: memory "
+            "ran out",
+            "Close what else uses memory, convert fewer pages at a time, or take a smaller pipeline (native).",
+        )
     if returncode is None:
         how = "ended without a word; only the process that started it knows its exit status"
     elif returncode < 0:
@@ -107,9 +137,12 @@ def words(folder: JobFolder, returncode: int | None) -> tuple[str, str | None]:
         how = f"ended with exit status {returncode} and no result"
     printed = stderr(folder, 1)
     quoted = f"; it last printed: {printed[-1]}" if printed else ""
-    return f"the worker of job {folder.id} {how}{quoted}", hint or (
-        f"everything it printed is in {folder.stderr}" if printed else None
-    )
+    if hint is None and printed:
+        hint = f"everything it printed is in {folder.stderr}"
+    if document:
+        before = f"{hint.rstrip('.')}. " if hint else ""
+        hint = f"{before}Leave that file out and convert the others, or try another pipeline."
+    return f"the worker of job {folder.id} {how}{during}{quoted}", hint
 
 
 def stderr(folder: JobFolder, lines: int) -> list[str]:

@@ -41,7 +41,8 @@ class JobHandle:
         self._job = folder
         self._reaper = None
         if process is not None:
-            self._reaper = threading.Thread(target=_reap, args=(folder, process), name=f"job {folder.id}", daemon=True)
+            told = (folder, process, death.oom_kills())
+            self._reaper = threading.Thread(target=_reap, args=told, name=f"job {folder.id}", daemon=True)
             self._reaper.start()
 
     @property
@@ -270,6 +271,6 @@ def _spawn(python: str, folder: JobFolder, env: Mapping[str, str]) -> subprocess
         os.close(printed)
 
 
-def _reap(folder: JobFolder, process: subprocess.Popen[bytes]) -> None:
+def _reap(folder: JobFolder, process: subprocess.Popen[bytes], kills: int | None) -> None:
     """Collect the worker when it ends, so that it leaves no zombie, and say how it ended if it did not."""
-    death.record(folder, process.wait())
+    death.record(folder, process.wait(), kills)

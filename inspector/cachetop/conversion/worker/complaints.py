@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import stat
 
 from .choose import CannotRun
@@ -9,6 +10,10 @@ from .downloads import NotFetched
 
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 MEMORY_HINT = "Free memory or give the job more; fewer pages at a time or a smaller pipeline (native) need less."
+VRAM_HINT = (
+    "End what holds VRAM (`cachetop jobs unload` for resident workers, `cachetop gpus` for the rest), take another GPU "
+    "with --device cuda:N, fewer pages at a time, or --device cpu."
+)
 _MEMORY = (
     "can't allocate memory", "cannot allocate memory", "out of memory", "std::bad_alloc", "bad allocation",
     "unable to allocate", "failed to allocate", "failed to map segment", "can't start new thread", "memoryerror",
@@ -20,6 +25,12 @@ _FORMATS = (
 _UNLOCK = "Give its password with --pdf-password, or decrypt it: qpdf --decrypt --password=... IN OUT"
 
 Complaint = tuple[str, str | None]
+
+
+def _memory(error: object) -> tuple[str, str]:
+    """Which memory it was that ran out, and what to do."""
+    on_gpu = "cuda" in f"{type(error).__name__} {error}".lower()
+    return ("VRAM", VRAM_HINT) if on_gpu else ("Memory", MEMORY_HINT)
 
 
 def out_of_memory(error: object) -> bool:
@@ -36,8 +47,10 @@ def broken(error: BaseException) -> Complaint:
     while (chain.__cause__ or chain.__context__) and len(seen) < 20:
         chain = chain.__cause__ or chain.__context__  # type: ignore[assignment]
         seen.append(chain)
-    if any(out_of_memory(one) for one in seen):
-        return "Memory ran out; the job was given up.", MEMORY_HINT
+    short = next((one for one in seen if out_of_memory(one)), None)
+    if short is not None:
+        what, hint = _memory(short)
+        return f"{what} ran out; the job was given up.", hint
     for one in seen:
         if isinstance(one, (NotFetched, CannotRun)):
             return str(one), one.hint
@@ -102,6 +115,16 @@ def _open_pdf(path: str, password: str | None = None) -> tuple[int | None, str]:
         document.close()
 
 
+def _pageless(path: str) -> bool:
+    """Whether a small PDF plainly has an empty page tree; PDFium's own words on that depend on what failed before."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(1 << 20)
+    except OSError:
+        return False
+    return re.search(rb"/Kids\s*\[\s*\]", data) is not None and not re.search(rb"/Type\s*/Page\b", data)
+
+
 def refused(path: str, pipeline: str) -> Complaint:
     """docling takes no file of this format with this pipeline."""
     if path.lower().endswith(IMAGES) and pipeline == "native":
@@ -114,7 +137,8 @@ def unreadable(path: str, said: str, password: str | None = None) -> Complaint:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     reason = lines[-1 if lines[0].startswith("Traceback") else 0][:1000] if lines else "docling gave no reason"
     if out_of_memory(said):
-        return f"Memory ran out while {path} was converted: {reason}", MEMORY_HINT
+        what, hint = _memory(said)
+        return f"{what} ran out while {path} was converted: {reason}", hint
     if path.lower().endswith(".pdf"):
         if not starts_as_pdf(path):
             return f"{path} has the name of a PDF, but is none.", "Check where the file comes from."
@@ -123,6 +147,6 @@ def unreadable(path: str, said: str, password: str | None = None) -> Complaint:
             if password is not None:
                 return f"{path} is encrypted, and the password that was given does not open it.", _UNLOCK
             return f"{path} is encrypted and needs a password.", _UNLOCK
-        if pages == 0:
+        if pages == 0 or (pages is None and _pageless(path)):
             return f"{path} has no pages.", "There is nothing to convert in it; check where the file comes from."
     return f"{path} could not be converted: {reason}", "The file may be damaged; open it in another program to see."

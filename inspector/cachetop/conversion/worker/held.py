@@ -1,5 +1,6 @@
 """What a worker holds of a job's folder: its lock, and the log that all its output goes to."""
 
+import contextlib
 import fcntl
 import os
 import sys
@@ -13,11 +14,12 @@ def take_lock(job: Job, word: str, held: int = -1) -> int:
     lock = held if held >= 0 else os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()} {word}".rstrip().encode() + b"\n", 0)
     except OSError:
         os.close(lock)
         raise
+    with contextlib.suppress(OSError):  # a full disk takes the name, not the lock
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()} {word}".rstrip().encode() + b"\n", 0)
     return lock
 
 
