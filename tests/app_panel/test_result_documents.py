@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -142,7 +143,9 @@ async def test_keys_of_an_ended_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert seen == ["result", "tree"], "a run that goes on has none yet"
 
 
-def spy(original, seen):  # type: ignore[no-untyped-def]
+def spy(original: Callable[..., object], seen: list[str]) -> Callable[..., bool]:
+    """`post_message` that notes which documents are wanted."""
+
     def post(self: object, message: object) -> bool:
         if isinstance(message, ReportWanted):
             seen.append(message.what)

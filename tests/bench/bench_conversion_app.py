@@ -23,9 +23,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from app.test_app_wire import Wire
 from cachetop.demo.paper import write_pdf
 from support.models import tiny_home
+from support.wire import Wire
 
 COMMAND = str(Path(sys.executable).parent / "cachetop")
 _TICKS = os.sysconf("SC_CLK_TCK")

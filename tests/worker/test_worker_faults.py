@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from support.pdf import encrypted
 from support.standin import STANDIN, until
 from support.workers import Event, Running, check_schema, environment, make_job, named
 
-MADE = {
+MADE: dict[str, Callable[[], bytes]] = {
     "no_pages.pdf": poisoned.no_pages,
     "loop.pdf": poisoned.loop,
     "bomb.pdf": poisoned.bomb,

@@ -222,7 +222,7 @@ def tree_document(job: Any) -> Document:
     name = clean(job.files[0].rpartition("/")[2], 80) if job.files else clean(job.id, 40)
     trail = ("conversions", name, "JSON")
     return Document(
-        f"tree\0{job.id}", f"{name} JSON", trail, lambda: result.load_tree(job.id), lambda *_: [], tree.rows
+        f"tree\0{job.id}", f"{name} JSON", trail, lambda: result.load_tree(job.id), lambda *_: [], rows=tree.rows
     )
 
 
