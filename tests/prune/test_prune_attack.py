@@ -1,122 +1,227 @@
-"""Somebody swaps folders for links while a plan is carried out, or plants links: nothing outside the cache goes."""
+"""Somebody swaps folders for links while a plan is carried out, or plants links: nothing outside the cache goes.
+
+The swap happens right before each system call in turn, so at every moment at which a file system can be seen to change.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cachetop.prune import moving, trash
-from cachetop.prune.calls import rename as real_rename
-from cachetop.prune.recover import empty_all
+from cachetop.prune import emptier, inuse, unlink
+from cachetop.prune.recover import empty_all, recover
 from cachetop.prune.undo import NothingToUndo, undo
+from support.boundaries import happening
 from support.hubcache import OTHER, repo, settle
 from support.pruning import carry_out, picture, plan_kernels, plan_models, state, trash_of
 from support.triton_cache import backdate, synthetic
 
-_CALLS = ("mkdir", "rmdir", "unlink", "fsync", "rename", "open", "listdir", "lstat")
+_NUMBERS = [str(number) for number in range(12)]
 
 
-def _swapping(monkeypatch: pytest.MonkeyPatch, number: int, swap: Callable[[], None]) -> Callable[[], bool]:
-    """Right before the `number`th call that looks at or changes a cache, `swap` happens; tells whether it did."""
-    calls, done = 0, False
-
-    def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **more: Any) -> Any:
-            nonlocal calls, done
-            calls += 1
-            if calls == number and not done:
-                done = True
-                swap()
-            return real(*args, **more)
-
-        return call
-
-    for name in _CALLS:
-        monkeypatch.setattr(os, name, wrap(getattr(os, name)))
-    for module in (moving, trash):
-        monkeypatch.setattr(module, "rename", wrap(real_rename))
-    return lambda: done
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes time and decides nothing here; one hand, so that each run makes the same calls."""
+    monkeypatch.setattr(inuse, "look", lambda *_: inuse.InUse())
+    monkeypatch.setattr(emptier, "start", lambda *_: None)
+    monkeypatch.setattr(unlink, "HANDS", 1)
 
 
 @pytest.fixture
-def precious(tmp_path: Path) -> Path:
-    """Files of the same names as in the caches, in a folder that is none of theirs."""
-    folder = tmp_path / "precious"
-    (folder / "snapshots" / OTHER).mkdir(parents=True)
-    for name in ("thesis.tex", "model.safetensors"):
-        (folder / name).write_text("irreplaceable")
+def place() -> Iterator[Path]:
+    """A folder in memory where there is one: thousands of trees are made and deleted here."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def precious(place: Path) -> Path:
+    """Files and folders of the same names as in the caches and the trash, in a folder that is none of theirs."""
+    folder = place / "precious"
+    for name in ("snapshots", "blobs", "refs", "trees", OTHER, "inside", *_NUMBERS):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "thesis.tex").write_text("irreplaceable")
+    for name in ("thesis.tex", "b.bin", "old", "main", "inside/file", "0/file", f"snapshots/{OTHER}"):
+        path = folder / name
+        (path / "b.bin" if path.is_dir() else path).write_text("irreplaceable")
     return folder
 
 
-def _swap(path: Path, aside: Path, target: Path) -> Callable[[], None]:
-    def act() -> None:
-        if path.is_dir() and not path.is_symlink():
-            path.rename(aside)
-            path.symlink_to(target)
-
-    return act
-
-
-@pytest.mark.parametrize("what", ["blobs", "snapshots", "repo"])
-def test_folders_of_a_repo_swapped_for_links_at_every_moment(
-    tmp_path: Path, precious: Path, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
+def _at_each_moment(
+    make: Callable[[], object],
+    act: Callable[[], object],
+    victim: Callable[[], Path | None],
+    precious: Path,
+    aside: Path,
+) -> int:
+    """Make, then act with the victim swapped for a link before each call in turn; returns how many calls there were."""
+    make()
     safe = picture(precious)
-    for number in range(1, 900, 19):
-        hub = tmp_path / f"hub{number}"
-        one = repo(hub, "org/one")
-        one.file("a.bin", b"a" * 5000)
-        one.ref()
-        one.file("b.bin", b"b" * 5000, commit=OTHER)
-        for name in one.path.glob("blobs/*"):
-            (precious / name.name).write_text("irreplaceable")
-        safe = picture(precious)
-        settle(hub)
-        draft = plan_models(hub, detached=True)
-        victim = one.path if what == "repo" else one.path / what
-        with monkeypatch.context() as patch:
-            happened = _swapping(patch, number, _swap(victim, tmp_path / f"aside{number}", precious))
-            carry_out(draft)
-            done = happened()
-        assert picture(precious) == safe
-        if not done:
-            return
-    pytest.fail("the execution never came to its end")
+    number = swapped = 0
+    while True:
+        number += 1
+        for path in (aside, state()):
+            shutil.rmtree(path, ignore_errors=True)
+        aside.mkdir()
+        make()
+
+        def swap() -> None:
+            nonlocal swapped
+            path = victim()
+            if path is not None and path.is_dir() and not path.is_symlink():
+                path.rename(aside / "victim")
+                path.symlink_to(precious)
+                swapped += 1
+
+        with happening(number, swap) as came:
+            act()
+        assert picture(precious) == safe, f"swapped before call {number}, {came}"
+        if not came:
+            assert swapped, "there never was anything to swap"
+            return number
 
 
-@pytest.mark.parametrize("what", ["root", "entry", "trash"])
-def test_folders_of_a_kernel_cache_swapped_for_links_at_every_moment(
-    tmp_path: Path, precious: Path, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
-    for number in range(1, 900, 11):
-        root = synthetic(tmp_path / f"cache{number}", 2)
-        entry = sorted(root.iterdir())[0]
-        shutil.copytree(entry, precious / entry.name, dirs_exist_ok=True)
+def _hub(root: Path, precious: Path) -> None:
+    shutil.rmtree(root, ignore_errors=True) if not root.is_symlink() else root.unlink()
+    one = repo(root, "org/one")
+    one.file("a.bin", b"a" * 5000)
+    one.ref()
+    blob = one.file("b.bin", b"b" * 5000, commit=OTHER)
+    one.ref("old", OTHER)
+    one.link("evil", str(precious / "thesis.tex"), commit=OTHER)
+    payload = one.stored("c.bin", b"c" * 5000, commit=OTHER)
+    for name in (blob.name, payload.name):  # so that a link in place of their folder would find something
+        for folder in (precious, precious / "blobs"):
+            if not (folder / name).exists():
+                (folder / name).write_text("irreplaceable")
+    settle(root)
+
+
+_VICTIMS = {
+    "blobs": "models--org--one/blobs", "snapshots": "models--org--one/snapshots", "refs": "models--org--one/refs",
+    "revision": f"models--org--one/snapshots/{OTHER}", "repo": "models--org--one", "store": "blobs", "root": "",
+    "trash": ".cachetop-trash-*",
+}  # fmt: skip
+
+
+def _found(root: Path, pattern: str) -> Path | None:
+    return next(iter(sorted(root.glob(pattern))), None) if pattern else root
+
+
+@pytest.mark.parametrize("what", _VICTIMS)
+def test_a_folder_of_a_hub_swapped_for_a_link(place: Path, precious: Path, what: str) -> None:
+    hub = place / "hub"
+    drafts: list[object] = []
+
+    def make() -> None:
+        _hub(hub, precious)
+        drafts[:] = [plan_models(hub, f"org/one@{OTHER}")]
+
+    calls = _at_each_moment(
+        make, lambda: carry_out(drafts[0]), lambda: _found(hub, _VICTIMS[what]), precious, place / "aside"
+    )  # type: ignore[arg-type]
+    assert calls > 100
+
+
+def _kernels(root: Path, precious: Path) -> None:
+    shutil.rmtree(root, ignore_errors=True) if not root.is_symlink() else root.unlink()
+    synthetic(root, 2)
+    for entry in root.iterdir():
+        (entry / "link").symlink_to(precious)
+        (entry / "inside").mkdir()
+        (entry / "inside" / "file").write_text("of the cache")
+    backdate(root, 60)
+
+
+_KERNEL_VICTIMS = {
+    "root": "", "entry": "[A-Z]*", "inside": "[A-Z]*/inside", "trash": ".cachetop-trash-*",
+    "in-the-trash": ".cachetop-trash-*/[0-9]", "inside-in-the-trash": ".cachetop-trash-*/[0-9]/inside",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", _KERNEL_VICTIMS)
+def test_a_folder_of_kernels_swapped_for_a_link(place: Path, precious: Path, what: str) -> None:
+    root = place / "cache"
+    drafts: list[object] = []
+
+    def make() -> None:
+        _kernels(root, precious)
+        drafts[:] = [plan_kernels(root, all=True)]
+
+    calls = _at_each_moment(
+        make, lambda: carry_out(drafts[0]), lambda: _found(root, _KERNEL_VICTIMS[what]), precious, place / "aside"
+    )  # type: ignore[arg-type]
+    assert calls > 60
+
+
+@pytest.mark.parametrize("what", ["root", "trash", "blobs", "repo"])
+def test_a_folder_swapped_while_it_is_brought_back(place: Path, precious: Path, what: str) -> None:
+    hub = place / "hub"
+
+    def make() -> None:
+        _hub(hub, precious)
+        carry_out(plan_models(hub, f"org/one@{OTHER}"), now=False)
+
+    def act() -> None:
+        try:
+            undo(state())
+        except NothingToUndo:
+            pass
+
+    assert _at_each_moment(make, act, lambda: _found(hub, _VICTIMS[what]), precious, place / "aside") > 40
+
+
+@pytest.mark.parametrize("what", ["root", "trash", "in-the-trash"])
+def test_a_folder_swapped_while_the_trash_is_emptied(place: Path, precious: Path, what: str) -> None:
+    root = place / "cache"
+
+    def make() -> None:
+        _kernels(root, precious)
+        carry_out(plan_kernels(root, all=True), now=False)
+
+    def act() -> None:
+        recover(state())
+        empty_all(state(), [str(root)])
+
+    assert _at_each_moment(make, act, lambda: _found(root, _KERNEL_VICTIMS[what]), precious, place / "aside") > 40
+
+
+def test_an_entry_swapped_for_another_folder_is_not_taken_for_it(place: Path) -> None:
+    """Not a link this time but a real folder of the same name: it is somebody's, and it is told apart by its inode."""
+    root, number = place / "cache", 0
+    while True:
+        number += 1
+        shutil.rmtree(place / "aside", ignore_errors=True)
+        shutil.rmtree(root, ignore_errors=True)
+        synthetic(root, 1)
         backdate(root, 60)
-        safe = picture(precious)
         draft = plan_kernels(root, all=True)
+        (entry,) = root.iterdir()
+        swapped = False
 
-        def swap(root: Path = root, entry: Path = entry, number: int = number) -> None:
-            victim = {"root": root, "entry": entry}.get(what) or next(iter(trash_of(root)), root / "none")
-            _swap(victim, tmp_path / f"aside{number}", precious)()
+        def swap(entry: Path = entry) -> None:
+            nonlocal swapped
+            if entry.exists():
+                entry.rename(place / "aside")
+                entry.mkdir()
+                (entry / "thesis.tex").write_text("irreplaceable")
+                swapped = True
 
-        with monkeypatch.context() as patch:
-            happened = _swapping(patch, number, swap)
+        with happening(number, swap) as came:
             carry_out(draft)
-            done = happened()
-        assert picture(precious) == safe
-        if not done:
+        assert not swapped or (entry / "thesis.tex").read_text() == "irreplaceable", f"before call {number}, {came}"
+        if not came:
+            assert number > 30
             return
-    pytest.fail("the execution never came to its end")
 
 
-def test_links_inside_an_entry_are_unlinked_and_not_followed(tmp_path: Path, precious: Path) -> None:
-    root = synthetic(tmp_path / "cache", 2)
+def test_links_inside_an_entry_are_unlinked_and_not_followed(place: Path, precious: Path) -> None:
+    root = synthetic(place / "cache", 2)
     for entry in root.iterdir():
         (entry / "link").symlink_to(precious)
         (entry / "tmp.x").mkdir()
@@ -129,13 +234,11 @@ def test_links_inside_an_entry_are_unlinked_and_not_followed(tmp_path: Path, pre
     assert picture(precious) == safe
 
 
-def test_a_trash_swapped_for_a_link_is_neither_emptied_nor_brought_back(tmp_path: Path, precious: Path) -> None:
-    root = synthetic(tmp_path / "cache", 2)
+def test_a_trash_swapped_for_a_link_is_neither_emptied_nor_brought_back(place: Path, precious: Path) -> None:
+    root = synthetic(place / "cache", 2)
     carry_out(plan_kernels(root, all=True), now=False)
     (found,) = trash_of(root)
-    for name in ("0", "1"):
-        (precious / name).mkdir()
-    found.rename(tmp_path / "aside")
+    found.rename(place / "aside")
     found.symlink_to(precious)
     safe = picture(precious)
     with pytest.raises(NothingToUndo):
@@ -144,8 +247,8 @@ def test_a_trash_swapped_for_a_link_is_neither_emptied_nor_brought_back(tmp_path
     assert picture(precious) == safe
 
 
-def test_a_journal_that_lies_leads_nowhere(tmp_path: Path, precious: Path) -> None:
-    root = synthetic(tmp_path / "cache", 2)
+def test_a_journal_that_lies_leads_nowhere(place: Path, precious: Path) -> None:
+    root = synthetic(place / "cache", 2)
     draft = plan_kernels(root, all=True)
     carry_out(draft, now=False)
     journal = state() / "prune" / f"{draft.plan.id}.jsonl"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,43 +12,23 @@ from typing import Any
 
 import pytest
 
-from cachetop.prune import emptier, moving, trash
-from cachetop.prune.calls import rename as real_rename
+from cachetop.prune import emptier
 from cachetop.prune.recover import empty_all, recover
 from cachetop.prune.undo import NothingToUndo, undo
 from cachetop.prune.work import Draft
+from support.boundaries import CHANGING, happening
 from support.hubcache import OTHER, repo, settle
 from support.pruning import carry_out, picture, plan_kernels, plan_models, state, trash_of
 from support.triton_cache import backdate, synthetic
 
-_CALLS = ("mkdir", "rmdir", "unlink", "write", "fsync", "link", "rename")
-
 
 def _killed_at(number: int, act: Callable[[], Any]) -> bool:
-    """Run `act` in a forked child that is killed before or after its `number`th change; False when it ended."""
+    """Run `act` in a forked child that is killed right before its `number`th change; False when it ended."""
     child = os.fork()
     if child == 0:
-        calls = 0
-
-        def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
-            def call(*args: Any, **more: Any) -> Any:
-                nonlocal calls
-                calls += 1
-                if calls == number:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                result = real(*args, **more)
-                calls += 1
-                if calls == number:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return result
-
-            return call
-
-        for name in _CALLS:
-            setattr(os, name, wrap(getattr(os, name)))
-        moving.rename = trash.rename = wrap(real_rename)  # type: ignore[attr-defined]
         try:
-            act()
+            with happening(number, lambda: os.kill(os.getpid(), signal.SIGKILL), CHANGING):
+                act()
         except BaseException:
             os._exit(1)
         os._exit(0)
@@ -64,15 +45,24 @@ def emptying_is_left_to_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
 def _whole(root: Path, before: dict[str, object]) -> None:
     """Every entry or revision that is there is there with everything it had."""
     now = {name: what for name, what in picture(root).items() if not name.startswith(".cachetop-trash-")}
-    assert all(before.get(name) == what for name, what in now.items())
+    assert all(before.get(name) == what for name, what in now.items() if "__grp__" not in name)
     for snapshot in root.glob("*/snapshots/*"):
         mine = str(snapshot.relative_to(root))
         assert {name for name in before if name.startswith(mine)} == {name for name in now if name.startswith(mine)}
         assert all(link.exists() for link in snapshot.rglob("*"))
     for entry in (path for path in root.iterdir() if len(path.name) == 52):
-        assert {name for name in before if name.startswith(entry.name)} == {
-            name for name in now if name.startswith(entry.name)
-        }
+        assert _loads(entry, set(before))
+
+
+def _loads(entry: Path, before: set[str]) -> bool:
+    """Whether an entry is as it was, or as Triton's own loader accepts it: every file that its group names is there."""
+    if {name for name in before if name.startswith(entry.name)} == {f"{entry.name}"} | {
+        f"{entry.name}/{path.name}" for path in entry.iterdir()
+    }:
+        return True
+    (group,) = entry.glob("__grp__*.json")
+    named = json.loads(group.read_text())["child_paths"]
+    return any(name.endswith(".cubin") for name in named) and all(Path(path).exists() for path in named.values())
 
 
 def _each_kill(root: Path, make: Callable[[], Path], draft: Callable[[], Draft], now: bool) -> int:
@@ -112,7 +102,13 @@ def _aged(root: Path) -> Path:
 def test_kernels(tmp_path: Path, now: bool) -> None:
     root = tmp_path / "cache"
     points = _each_kill(root, lambda: _aged(root), lambda: plan_kernels(root, sm="80"), now)
-    assert points > (15 if not now else 40)
+    assert points > (10 if not now else 20)
+
+
+@pytest.mark.parametrize("now", [False, True], ids=["held", "now"])
+def test_stages_of_kernels(tmp_path: Path, now: bool) -> None:
+    root = tmp_path / "cache"
+    assert _each_kill(root, lambda: _aged(root), lambda: plan_kernels(root, ir_only=True), now) > 15
 
 
 @pytest.mark.parametrize("now", [False, True], ids=["held", "now"])
@@ -132,7 +128,7 @@ def test_models(tmp_path: Path, now: bool) -> None:
         return hub
 
     points = _each_kill(hub, make, lambda: plan_models(hub, f"org/one@{OTHER}", "org/two"), now)
-    assert points > 30
+    assert points >= 25  # each once, right before it
 
 
 def test_a_killed_undo_is_taken_up_again(tmp_path: Path) -> None:
@@ -153,5 +149,51 @@ def test_a_killed_undo_is_taken_up_again(tmp_path: Path) -> None:
         assert {name: what for name, what in picture(root).items() if not name.startswith(".cachetop")} == before
         if not killed:
             assert number > 5
+            return
+        number += 1
+
+
+def test_a_killed_recovery_is_taken_up_again(tmp_path: Path) -> None:
+    """An execution is killed half-way, and then what should have brought it to an end, at each of its changes."""
+    root = tmp_path / "cache"
+    for first in (10, 14, 18, 22):
+        number = 1
+        while True:
+            shutil.rmtree(state(), ignore_errors=True)
+            shutil.rmtree(root, ignore_errors=True)
+            _aged(root)
+            before = picture(root)
+            draft = plan_kernels(root, ir_only=True)
+            assert _killed_at(first, lambda draft=draft: carry_out(draft, now=False))  # type: ignore[misc]
+            killed = _killed_at(number, lambda: recover(state()))
+            _whole(root, before)
+            recover(state())
+            _whole(root, before)
+            try:
+                undo(state())
+            except NothingToUndo:
+                pass
+            assert {name: what for name, what in picture(root).items() if not name.startswith(".cachetop")} == before
+            if not killed:
+                break
+            number += 1
+
+
+def test_killed_emptying_is_taken_up_again(tmp_path: Path) -> None:
+    root, number = tmp_path / "cache", 1
+    while True:
+        shutil.rmtree(state(), ignore_errors=True)
+        shutil.rmtree(root, ignore_errors=True)
+        _aged(root)
+        carry_out(plan_kernels(root, all=True), now=False)
+        killed = _killed_at(number, lambda: empty_all(state(), [str(root)]))
+        if killed:  # either all of it can still be brought back, or nothing
+            there = {path.name for one in trash_of(root) if not one.name.endswith("-going") for path in one.iterdir()}
+            assert there in (set(), {"0", "1", "2"})
+            recover(state())
+        empty_all(state(), [str(root)])
+        assert not list(root.iterdir())
+        if not killed:
+            assert number > 10
             return
         number += 1

@@ -5,11 +5,14 @@ Where namespaces are refused these tests fail under CI and are skipped elsewhere
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,8 +117,68 @@ def busy(folder: Path) -> None:
     assert len(list(first.iterdir())) == 8
 
 
+def mounted_at_each_moment(folder: Path) -> None:
+    """Somebody mounts a folder of theirs (a bind mount of the same disk) over one of a cache's, before each call."""
+    import ctypes
+
+    from cachetop.prune import emptier, inuse, unlink
+    from support.boundaries import happening
+    from support.pruning import carry_out, picture, plan_kernels, state
+    from support.triton_cache import backdate, synthetic
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    inuse.look = lambda *_: inuse.InUse()  # type: ignore[assignment]
+    emptier.start = lambda *_: None  # type: ignore[assignment]
+    unlink.HANDS = 1
+    _mount("-t", "tmpfs", "none", str(folder))
+    os.environ["CACHETOP_STATE_DIR"] = str(folder / "state")
+    root, precious = folder / "cache", folder / "precious"
+    for name in (".", "inside", "0", "0/inside"):
+        (precious / name).mkdir(parents=True)
+        for file in ("thesis.tex", "file"):
+            (precious / name / file).write_text("irreplaceable")
+    safe = picture(precious)
+    for pattern in (
+        "",
+        "[A-Z]*",
+        "[A-Z]*/inside",
+        ".cachetop-trash-*",
+        ".cachetop-trash-*/0",
+        ".cachetop-trash-*/0/inside",
+    ):
+        number, mounted = 0, 0
+        while True:
+            number += 1
+            shutil.rmtree(state(), ignore_errors=True)
+            shutil.rmtree(root, ignore_errors=True)
+            for entry in synthetic(root, 2).iterdir():
+                (entry / "inside").mkdir()
+                (entry / "inside" / "file").write_text("of the cache")
+            backdate(root, 60)
+            draft = plan_kernels(root, all=True)
+            points: list[bytes] = []
+
+            def mount(pattern: str = pattern, points: list[bytes] = points) -> None:
+                for path in sorted(root.glob(pattern) if pattern else [root])[:1]:
+                    if libc.mount(os.fsencode(precious), os.fsencode(path), None, 4096, None) == 0:  # MS_BIND
+                        points.append(os.fsencode(path))
+
+            with happening(number, mount) as came:
+                carry_out(draft)
+            assert picture(precious) == safe, f"{pattern} before call {number}, {came}"
+            mounted += len(points)
+            for line in Path("/proc/self/mountinfo").read_text().splitlines():
+                point = line.split()[4]
+                if point.startswith(f"{folder}/"):
+                    assert libc.umount2(os.fsencode(point), 2) == 0  # MNT_DETACH
+            if not came:
+                assert mounted > 3, pattern
+                break
+
+
 CASES: dict[str, Callable[[Path], None]] = {
     "full_disk": full_disk, "read_only": read_only, "mounted_inside": mounted_inside, "busy": busy,
+    "mounted_at_each_moment": mounted_at_each_moment,
 }  # fmt: skip
 
 
@@ -134,6 +197,81 @@ def test_fault(name: str, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("now", [False, True], ids=["held", "now"])
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC], ids=errno.errorcode.get)
+def test_an_error_of_any_call_is_told_and_leaves_whole_entries(
+    tmp_path: Path, number: int, now: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from support.pruning import plan_kernels
+    from support.triton_cache import backdate, synthetic
+
+    root = tmp_path / "cache"
+    _each_refused(root, lambda: backdate(synthetic(root, 2), 60), lambda: plan_kernels(root, all=True), number, now,
+                  monkeypatch)  # fmt: skip
+
+
+@pytest.mark.parametrize("now", [False, True], ids=["held", "now"])
+def test_an_error_of_any_call_leaves_whole_revisions(
+    tmp_path: Path, now: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from support.hubcache import OTHER, repo, settle
+    from support.pruning import plan_models
+
+    hub = tmp_path / "hub"
+
+    def make() -> None:
+        one = repo(hub, "org/one")
+        one.file("a.bin", b"a" * 5000)
+        one.ref()
+        one.file("b.bin", b"b" * 5000, commit=OTHER)
+        one.stored("c.bin", b"c" * 5000, commit=OTHER)
+        settle(hub)
+
+    _each_refused(hub, make, lambda: plan_models(hub, f"org/one@{OTHER}"), errno.EIO, now, monkeypatch)
+
+
+def _each_refused(
+    root: Path, make: Callable[[], object], draft: Callable[[], Any], number: int, now: bool, patch: pytest.MonkeyPatch
+) -> None:
+    """The disk refuses one call, each in turn: what is said to be deleted is gone, the rest is whole, and is said."""
+    from cachetop.prune import emptier, inuse
+    from cachetop.prune.recover import empty_all, recover
+    from support.boundaries import CHANGING, RESOLVING, happening
+    from support.pruning import carry_out, picture, state
+
+    patch.setattr(emptier, "start", lambda *_: None)
+    patch.setattr(inuse, "look", lambda *_: inuse.InUse())
+
+    def refuse() -> None:
+        raise OSError(number, os.strerror(number))
+
+    call, came = 0, ["first"]
+    while came:
+        call += 1
+        for folder in (root, state()):
+            shutil.rmtree(folder, ignore_errors=True)
+        make()
+        before, plan = picture(root), draft()
+        with happening(call, refuse, tuple(dict.fromkeys(CHANGING + RESOLVING))) as came:
+            try:
+                result = carry_out(plan, now=now)
+            except OSError:
+                assert picture(root) == before, came  # the journal could not be begun, so nothing was touched
+                continue
+        told = [one.path for one in (*result.failed, *result.skipped)]
+        for item in plan.plan.items:
+            assert (item.path in result.deleted) != Path(item.path).exists(), f"{came} at {call}: {result}"
+            assert item.path in result.deleted or item.path in told
+        recover(state())
+        empty_all(state(), [str(root)])
+        after = picture(root)
+        assert all(before[name] == what for name, what in after.items()), f"{came} at {call}: {result}"
+        assert all(path.exists() for path in root.rglob("*"))  # no link that leads nowhere
+        stays = [item.path for item in plan.plan.items if item.path not in result.deleted]
+        assert all(name in after for name in before if str(root / name).startswith(tuple(stays)))
+    assert call > 30
 
 
 def test_a_folder_that_may_not_be_written_fails_in_words(tmp_path: Path) -> None:

@@ -65,14 +65,16 @@ def execute(
         try:
             run.move_all(record)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            if not run.done and not full:
+                run.mover.take_back_trash(run.open)
                 raise
-            run.note("The disk was too full to write the journal to the end.")
-            now = True
+            run.leave_the_rest(f"the journal could not be written any more: {words(error)}")
+            now = now or full
         until = None if now or run.is_short() or not run.done else time.time() + undo
         with suppress(OSError):
             record.write("finished", until=until)
-    path = journal.folder(state) / f"{draft.plan.id}.jsonl"
+    path = journal.path(state, draft.plan.id)
     if until is not None:
         try:
             emptier.start(path, until)
@@ -101,12 +103,14 @@ class _Run:
         self._failed: list[Failed] = []
         self._skipped = [Skipped(path=one.path, reason=one.reason) for one in draft.plan.blocked]
         self._notes: list[str] = []
-        self._open: dict[str, int] = {}
+        self.open: dict[str, int] = {}
         self.mover = Mover(draft.plan.id)
         self._guards = Guards()
         self._use = inuse.InUse()
         self._looked = -_FRESH
         self._told = 0.0
+        self._seen = 0
+        """How many items were come to."""
         self._parts: dict[int, Measured] = {}
         """What each move of the item at hand holds."""
         self._went: list[Measured] = []
@@ -125,15 +129,15 @@ class _Run:
                     at = open_root(root)
                     found = os.fstat(at)
                     if (found.st_dev, found.st_ino) == inode:
-                        self._open[root] = at
+                        self.open[root] = at
                     else:
                         os.close(at)
             yield
         finally:
             self.mover.close()
-            for at in self._open.values():
+            for at in self.open.values():
                 os.close(at)
-            self._open.clear()
+            self.open.clear()
 
     def is_short(self) -> bool:
         """Whether a disk with trash has less than a tenth free."""
@@ -148,15 +152,16 @@ class _Run:
         for begin in range(0, len(works), _BATCH):
             batch = works[begin : begin + _BATCH]
             if self.cancel.is_set():
-                self._skip(batch, "cancelled before it was touched")
-                continue
+                self.leave_the_rest("cancelled before it was touched")
+                break
             _let_settle(batch)
-            self.mover.prepare(batch, self._open, record)
+            self.mover.prepare(batch, self.open, record)
             for work in batch:
                 if self.cancel.is_set():
                     self._skip([work], "cancelled before it was touched")
                 else:
                     self._one(work)
+                self._seen += 1
                 if time.monotonic() - self._told > _TELL:
                     self._told = time.monotonic()
                     self.progress("moving", len(self.done), len(works))
@@ -164,23 +169,28 @@ class _Run:
                 record.later("moved", items=len(batch))
         self.progress("moving", len(self.done), len(works))
 
+    def leave_the_rest(self, reason: str) -> None:
+        """Skip whatever was not come to yet."""
+        self._skip(self.draft.work[self._seen :], reason)
+        self._seen = len(self.draft.work)
+
     def _skip(self, works: Sequence[Work], reason: str) -> None:
         self._skipped += [Skipped(path=work.item.path, reason=reason) for work in works]
 
     def _one(self, work: Work) -> None:
         path = work.item.path
         try:
-            if work.moves[0].root not in self._open:
+            if work.moves[0].root not in self.open:
                 self._skip([work], "its cache folder is gone or was replaced since the plan was made")
                 return
-            root = self._open[work.moves[0].root]
+            root = self.open[work.moves[0].root]
             with self._guards.held(work, root) as reason:
                 if reason is None:
                     reason = self._changed(work, root)
                 if reason is not None:
                     self._skip([work], reason)
                     return
-                left = self.mover.move(work, self._open, self._guards)
+                left = self.mover.move(work, self.open, self._guards)
                 self._skipped += [
                     Skipped(path=clean(one.path), reason=why) for one, why in left if one.role != "manifest"
                 ]
@@ -188,7 +198,7 @@ class _Run:
                 self.done.append(work)
                 stayed = {id(one) for one, _ in left}
                 self._went += [part for number, part in self._parts.items() if number not in stayed]
-                self.mover.remove_aside(work, self._open, self._gone)
+                self.mover.remove_aside(work, self.open, self._gone)
         except Unmoved as error:
             self._skip([work], str(error))
         except FileNotFoundError:
@@ -203,7 +213,7 @@ class _Run:
             self._use = inuse.look(list(self.draft.roots))
             self._looked = time.monotonic()
         for one in work.moves:
-            with opened(one.parents, self._open[one.root]) as at:
+            with opened(one.parents, self.open[one.root]) as at:
                 found = os.lstat(one.name, dir_fd=at)
                 if not one.is_same(found):
                     return "it changed since the plan was made"

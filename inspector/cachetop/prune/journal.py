@@ -32,6 +32,11 @@ def folder(state: Path) -> Path:
     return path
 
 
+def path(state: Path, plan: str) -> Path:
+    """Where the journal of a plan is, or would be."""
+    return state / "prune" / f"{plan}.jsonl"
+
+
 def is_id(text: str) -> bool:
     """Whether this is how plans are named."""
     return _ID.fullmatch(text) is not None
@@ -101,7 +106,7 @@ def create(state: Path, plan: str) -> Iterator[Journal]:
     """Begin the journal of a plan, locked until it is left. Raises OSError, also for a plan that was executed."""
     place = folder(state)
     descriptor = os.open(
-        place / f"{plan}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
+        path(state, plan), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
     )
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cachetop.prune import journal, trash
@@ -44,6 +45,12 @@ class Mover:
         for at in self._trash.values():
             os.close(at)
         self._trash.clear()
+
+    def take_back_trash(self, roots: Mapping[str, int]) -> None:
+        """Remove the trash folders again, none of which holds anything yet."""
+        for root in self._trash:
+            with suppress(OSError):
+                os.rmdir(trash.name_of(self._plan), dir_fd=roots[root])
 
     def prepare(self, batch: Sequence[Work], roots: Mapping[str, int], record: journal.Journal | None) -> None:
         """Make the trash folders that a batch needs and write down what is about to move. Raises OSError."""
@@ -98,9 +105,12 @@ class Mover:
                 self._replace_group(one, work, at, to, name)
                 return
             rename(one.name, at, name, to)
-            if not one.is_same(lstat(name, to)):
-                rename(name, to, one.name, at)  # it was replaced between looking and renaming
-                raise Unmoved("it was replaced while it was being moved")
+            try:
+                if not one.is_same(lstat(name, to)):
+                    raise Unmoved("it was replaced while it was being moved")
+            except (OSError, Unmoved):
+                rename(name, to, one.name, at)
+                raise
 
     def _place(self, one: Move, at: int) -> tuple[int, str]:
         """Where something goes: into the trash; on a full disk, which takes no new folder, aside in its own one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from cachetop.base.hostile import clean
@@ -99,8 +100,9 @@ def _make_parents(parents: tuple[str, ...], at: int) -> None:
 
 def _tidy(story: journal.Story, root: str, at: int, inner: int) -> None:
     """Remove the trash folder when it is empty, new group files that were never put in place included."""
-    for name in os.listdir(inner):
-        if name.endswith(".new"):
-            os.unlink(name, dir_fd=inner)
-    if not os.listdir(inner):
-        os.rmdir(trash.name_of(story.id), dir_fd=at)
+    with suppress(OSError):  # what is left is emptied at the deadline
+        for name in os.listdir(inner):
+            if name.endswith(".new"):
+                os.unlink(name, dir_fd=inner)
+        if not os.listdir(inner):
+            os.rmdir(trash.name_of(story.id), dir_fd=at)
