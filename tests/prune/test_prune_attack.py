@@ -16,6 +16,7 @@ import pytest
 from cachetop.prune import emptier, inuse, unlink
 from cachetop.prune.recover import empty_all, recover
 from cachetop.prune.undo import NothingToUndo, undo
+from cachetop.prune.work import Draft
 from support.boundaries import happening
 from support.hubcache import OTHER, repo, settle
 from support.pruning import carry_out, picture, plan_kernels, plan_models, state, trash_of
@@ -116,7 +117,7 @@ def _found(root: Path, pattern: str) -> Path | None:
 @pytest.mark.parametrize("what", _VICTIMS)
 def test_a_folder_of_a_hub_swapped_for_a_link(place: Path, precious: Path, what: str) -> None:
     hub = place / "hub"
-    drafts: list[object] = []
+    drafts: list[Draft] = []
 
     def make() -> None:
         _hub(hub, precious)
@@ -124,7 +125,7 @@ def test_a_folder_of_a_hub_swapped_for_a_link(place: Path, precious: Path, what:
 
     calls = _at_each_moment(
         make, lambda: carry_out(drafts[0]), lambda: _found(hub, _VICTIMS[what]), precious, place / "aside"
-    )  # type: ignore[arg-type]
+    )
     assert calls > 100
 
 
@@ -147,7 +148,7 @@ _KERNEL_VICTIMS = {
 @pytest.mark.parametrize("what", _KERNEL_VICTIMS)
 def test_a_folder_of_kernels_swapped_for_a_link(place: Path, precious: Path, what: str) -> None:
     root = place / "cache"
-    drafts: list[object] = []
+    drafts: list[Draft] = []
 
     def make() -> None:
         _kernels(root, precious)
@@ -155,7 +156,7 @@ def test_a_folder_of_kernels_swapped_for_a_link(place: Path, precious: Path, wha
 
     calls = _at_each_moment(
         make, lambda: carry_out(drafts[0]), lambda: _found(root, _KERNEL_VICTIMS[what]), precious, place / "aside"
-    )  # type: ignore[arg-type]
+    )
     assert calls > 60
 
 

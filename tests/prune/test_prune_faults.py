@@ -127,8 +127,8 @@ def mounted_at_each_moment(folder: Path) -> None:
     from support.triton_cache import backdate, synthetic
 
     libc = ctypes.CDLL(None, use_errno=True)
-    inuse.look = lambda *_: inuse.InUse()  # type: ignore[assignment]
-    emptier.start = lambda *_: None  # type: ignore[assignment]
+    inuse.look = lambda *_: inuse.InUse()
+    emptier.start = lambda *_: None
     unlink.HANDS = 1
     _mount("-t", "tmpfs", "none", str(folder))
     os.environ["CACHETOP_STATE_DIR"] = str(folder / "state")
@@ -260,7 +260,7 @@ def _each_refused(
             except OSError:
                 assert picture(root) == before, came  # the journal could not be begun, so nothing was touched
                 continue
-        told = [one.path for one in (*result.failed, *result.skipped)]
+        told = [one.path for one in result.failed] + [one.path for one in result.skipped]
         for item in plan.plan.items:
             assert (item.path in result.deleted) != Path(item.path).exists(), f"{came} at {call}: {result}"
             assert item.path in result.deleted or item.path in told

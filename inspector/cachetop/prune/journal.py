@@ -105,9 +105,7 @@ def _line(event: str, more: dict[str, object]) -> bytes:
 def create(state: Path, plan: str) -> Iterator[Journal]:
     """Begin the journal of a plan, locked until it is left. Raises OSError, also for a plan that was executed."""
     place = folder(state)
-    descriptor = os.open(
-        path(state, plan), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
-    )
+    descriptor = os.open(path(state, plan), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         _sync_folder(place)
