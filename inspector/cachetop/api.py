@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cachetop import locations
 
@@ -24,8 +24,9 @@ _WORKER = "/cachetop/conversion/worker"
 
 
 def models(*, detail: bool = False) -> Models:
-    """The Hugging Face cache: repos, revisions, refs, files, partial downloads.
+    """The Hugging Face cache: repos, revisions, refs, files, partial downloads. Sizes in bytes, times since the epoch.
 
+    `size` counts st_size of each inode once, as huggingface_hub's `size_on_disk` does; `size_on_disk` its blocks.
     `detail` adds the second pass: completeness, residency in RAM, the expected size of partials, and the
     places beside the hub cache.
     Never raises for what is on disk: a folder that cannot be read is a root with a `problem`.
@@ -44,23 +45,26 @@ def models(*, detail: bool = False) -> Models:
 
 
 def kernels(*, detail: bool = False, sms: Sequence[str] | None = None) -> Kernels:
-    """The kernel caches: entries with name, SM, size and state.
+    """The kernel caches: entries with name, SM, size on disk in bytes, state, and the time they were made.
 
     `detail` adds the second pass: producer, last use, build time, and the stale rules. `sms` are the SMs this
-    machine has (`("sm_90",)`); without them nothing is called foreign.
+    machine has (`("sm_90",)`); without them nothing is called foreign. Never raises for what is on disk: a folder
+    that cannot be read is a cache with a `problem`. Raises ValueError for what is no SM.
     """
     from cachetop.kernelcache.detail import with_detail
     from cachetop.kernelcache.scan import Scanner
 
     scanner = Scanner(locations.kernel_roots())
     graph = scanner.scan()
-    return with_detail(graph, scanner, sms) if detail else graph
+    return with_detail(graph, scanner, _several(sms)) if detail else graph
 
 
 def gpus(*, timeout: float = 5.0, pcie: bool = False) -> Gpus:
-    """The GPUs, their memory, processes and the models these hold. `available` is False, with a reason, without one.
+    """The GPUs, their memory in bytes, processes and the models these hold, with the evidence for each.
 
-    `pcie` also measures the throughput of the bus, which takes 40 ms for each GPU.
+    `available` is False, with a `reason`, where there is no GPU or driver; a field that the driver does not tell is
+    None. A driver that hangs is given `timeout` seconds. `pcie` also measures the throughput of the bus, in bytes a
+    second, which takes 40 ms for each GPU.
     """
     from cachetop.gpu.attribution import Attribution
     from cachetop.gpu.sampler import sample_once
@@ -84,7 +88,7 @@ def gpus(*, timeout: float = 5.0, pcie: bool = False) -> Gpus:
 
 
 def jobs() -> Jobs:
-    """All conversion jobs, newest first, and the resident workers."""
+    """All conversion jobs, newest first, and the resident workers. Times since the epoch, durations in seconds."""
     from cachetop.conversion.folder import Listing
     from cachetop.conversion.records import Jobs
     from cachetop.conversion.workers import workers
@@ -93,7 +97,7 @@ def jobs() -> Jobs:
 
 
 def status() -> Status:
-    """One snapshot of models, kernels, GPUs and running jobs, with what needs attention."""
+    """One snapshot of models, kernels, GPUs and running jobs, with what needs attention. Sizes and memory in bytes."""
     from cachetop.summary import summarize
 
     sample = gpus()
@@ -104,29 +108,49 @@ def status() -> Status:
 def plan(
     what: str,
     *names: str,
+    stale: bool = False,
+    sm: str | None = None,
+    assume_sm: str | Sequence[str] = (),
+    cache: str | None = None,
+    ir_only: bool = False,
+    detached: bool = False,
+    superseded: bool = False,
+    older_than: str | float | None = None,
+    incomplete: bool = False,
+    max_size: str | int | None = None,
+    filters: str | Sequence[str] = (),
+    all: bool = False,  # noqa: A002  the command line's own word
     sms: Sequence[str] | None = None,
     keep: Sequence[str] = (),
     force: bool = False,
-    **selectors: Any,
 ) -> Plan:
-    """What pruning would delete, free and cost; nothing is touched.
+    """What pruning would delete, free and cost to have again; nothing is touched. `frees` is in bytes on disk.
 
-    `what` is "kernels" or "models"; `names` are keys or `REPO[@REVISION]`. `selectors` are those of the command
-    line: stale, sm, assume_sm, cache, older_than ("30d"), incomplete, detached, max_size ("20G"), ir_only, filters,
-    all; several join with AND. `sms` are the SMs of this machine. Raises ValueError with a sentence.
+    `what` is "kernels" or "models"; `names` are keys of kernel entries, or `REPO[@REVISION]`. The selectors are those
+    of the command line and join with AND; stale, sm, assume_sm, cache and ir_only are for kernels, detached and
+    superseded for models. `older_than` is "30d" or seconds, `max_size` "20G" or bytes. `sms` are the SMs of this
+    machine, without which nothing is foreign; what a glob of `keep` names stays; `force` lifts the block on what is
+    only in use.
+
+    Raises ValueError with a sentence for a selector that makes no sense, or when there is none.
     """
     from cachetop.prune.plan import plan as draft
     from cachetop.prune.selection import selection
 
-    return draft([selection(what, names=names, **selectors)], keep=keep, force=force, sms=sms).plan
+    chosen = selection(
+        what, names=names, stale=stale, sm=sm, assume_sm=assume_sm, cache=cache, ir_only=ir_only, detached=detached,
+        superseded=superseded, older_than=older_than, incomplete=incomplete, max_size=max_size, filters=filters,
+        all=all,
+    )  # fmt: skip
+    return draft([chosen], keep=keep, force=force, sms=_several(sms)).plan
 
 
 def convert(
-    files: Sequence[str | Path],
+    files: str | Path | Sequence[str | Path],
     *,
     pipeline: str = "auto",
     device: str = "auto",
-    to: Sequence[str] = ("md",),
+    to: str | Sequence[str] = ("md",),
     output: str | Path | None = None,
     force: bool = False,
     python: str | None = None,
@@ -134,12 +158,17 @@ def convert(
     options: Options | None = None,
     vram_budget: int | None = None,
 ) -> JobHandle:
-    """Start a Docling conversion in a worker process and return its handle at once.
+    """Start a Docling conversion of one or several files in a worker process and return its handle at once.
 
-    `handle.wait()` waits for its end, `handle.run()` is its picture so far, `handle.cancel()` asks it to stop.
-    The job goes on when this process ends. `options` come from `cachetop.conversion.options.make`. `vram_budget` is
-    how many bytes of VRAM a worker that is kept may hold, by default what the configuration says. Raises ValueError
-    with a sentence when it cannot be started, ConfigError for a configuration that cannot be used.
+    `pipeline` is auto, standard, vlm, native or offline; `device` auto, cpu, cuda or cuda:N; `to` some of md, json,
+    html, text, doctags. Outputs go into the folder `output`, else into the job's own; an existing file is not
+    overwritten without `force`. `python` is the interpreter that has docling. With `keep_warm` the worker stays that
+    many seconds after its last job, its models loaded; `vram_budget` is how many bytes of VRAM it may then hold, by
+    default what the configuration says. `options` come from `cachetop.conversion.options.make`.
+
+    `handle.wait()` waits for its end, `handle.run()` is its picture so far, `handle.cancel()` asks it to stop. The job
+    goes on when this process ends. Raises ValueError with a sentence when it cannot be started, ConfigError for a
+    configuration that cannot be used. A file that is missing is an error of the job, not of this call.
     """
     from cachetop.config import load
     from cachetop.conversion import launch
@@ -148,10 +177,10 @@ def convert(
         vram_budget = load(locations.config_file()).vram_budget
 
     return launch.convert(
-        [str(file) for file in files],
+        [files] if isinstance(files, str | Path) else files,
         pipeline=pipeline,
         device=device,
-        to=tuple(to),
+        to=(to,) if isinstance(to, str) else tuple(to),
         output=None if output is None else str(output),
         force=force,
         python=python,
@@ -160,6 +189,11 @@ def convert(
         gpus=_cards,
         vram_budget=vram_budget,
     )
+
+
+def _several(given: str | Sequence[str] | None) -> Sequence[str] | None:
+    """One text is one, not its letters."""
+    return (given,) if isinstance(given, str) else given
 
 
 def _cards() -> list[Card]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Generic, TypeVar
 
 from cachetop.base import units
 from cachetop.base.filters import compile_filters
+
+_ONLY = {"kernels": ("stale", "sm", "assume_sm", "cache", "ir_only"), "models": ("detached", "superseded")}
+"""Selectors that mean something in one kind of cache. In the other they would narrow nothing: everything would go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,15 @@ class Selection:
     filters: tuple[str, ...] = ()
     all: bool = False
 
+    def __post_init__(self) -> None:
+        """Raises ValueError with a sentence for what is no cache, or a selector that belongs to the other one."""
+        if self.what not in _ONLY:
+            raise ValueError(f"{self.what!r} cannot be pruned; there are kernels and models")
+        for what, names in _ONLY.items():
+            for name in names:
+                if what != self.what and getattr(self, name):
+                    raise ValueError(f"{name.replace('_', '-')} selects among {what}, not among {self.what}")
+
     @property
     def is_empty(self) -> bool:
         """Whether no selector was given. `assume_sm` only says by which SM to judge."""
@@ -48,6 +60,12 @@ def selection(what: str, **given: Any) -> Selection:
     """Check and normalise raw selectors, as a person writes them. Raises ValueError with a sentence."""
     from cachetop.kernelcache import sm
 
+    known = [one.name for one in fields(Selection)]
+    for name, value in given.items():
+        if name not in known:
+            raise ValueError(f"{name!r} is no selector; there are {', '.join(known[1:])}")
+        if name in ("names", "filters", "assume_sm"):
+            given[name] = (value,) if isinstance(value, str) else tuple(value)
     older, most = given.pop("older_than", None), given.pop("max_size", None)
     wanted = given.pop("sm", None)
     assumed = given.pop("assume_sm", ())
