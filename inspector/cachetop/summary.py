@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -135,16 +135,19 @@ def _problems(models: Models, kernels: Kernels, gpus: Gpus) -> Iterator[StatusPr
 
 
 def _kernel_problems(kernels: Kernels) -> Iterator[StatusProblem]:
-    """One line per cache and rule: a thousand stale kernels are one problem."""
     found: dict[tuple[str, str], list[int]] = {}
     for entry in kernels.entries:
         for rule in {stale.rule for stale in entry.stale}:
             found.setdefault((entry.cache, rule), []).append(entry.size_on_disk)
-    for (cache, rule), sizes in sorted(found.items()):
-        noun = "entry" if len(sizes) == 1 else "entries"
-        yield StatusProblem(
-            rule=rule, subject=cache, message=f"{len(sizes)} {rule} {noun}, {units.size(sum(sizes))} on disk"
-        )
+    yield from stale_problems((*key, len(sizes), sum(sizes)) for key, sizes in sorted(found.items()))
+
+
+def stale_problems(totals: Iterable[tuple[str, str, int, int]]) -> Iterator[StatusProblem]:
+    """One line per (cache, rule, entries, bytes on disk): a thousand stale kernels are one problem."""
+    for cache, rule, count, size in totals:
+        noun = "entry" if count == 1 else "entries"
+        message = f"{count} {rule} {noun}, {units.size(size)} on disk"
+        yield StatusProblem(rule=rule, subject=cache, message=message, fix=FIXES.get(rule, "cachetop doctor"))
 
 
 def _by_sm(kernels: Kernels) -> dict[str, SmTotals]:

@@ -13,6 +13,7 @@ from cachetop.summary import StatusProblem
 from cachetop_tui.app import CachetopApp
 from cachetop_tui.documents import diff
 from cachetop_tui.feed import ProblemsArrived
+from cachetop_tui.panes.kernel_tree import grow
 from cachetop_tui.prune.opening import STALE
 from cachetop_tui.prune.review import ReviewScreen
 from cachetop_tui.workbench.problems import Finder, fix_of, full_disks, judged, review_of
@@ -113,13 +114,13 @@ async def test_problems_are_listed_with_their_fix_and_copied() -> None:
 def test_each_problem_has_a_fix_and_parts_are_found_apart() -> None:
     finder = Finder()
     finder.models(pictures.models())
-    finder.kernels(pictures.kernels())
+    finder.kernels(pictures.kernels(), grow(pictures.kernels()).totals)
     finder.gpus(pictures.gpus())
     finder.watch("polling", "the folder is on a network file system")
     rules = [problem.rule for problem in finder.found]
     assert {"dead-partial", "foreign-sm", "orphan", "toolchain-gone", "watch"} <= set(rules)
     assert all(fix_of(problem).startswith("cachetop ") for problem in finder.found)
-    finder.kernels(Kernels())
+    finder.kernels(Kernels(), ())
     finder.models(Models())
     finder.gpus(Gpus(available=True))
     finder.watch("inotify", None)

@@ -19,7 +19,7 @@ from cachetop_tui.panes import gpu, kernels, models, models_data
 from cachetop_tui.panes.gpu_data import History, shares
 from cachetop_tui.panes.kernel_rows import View as KernelView
 from cachetop_tui.panes.kernel_rows import rows as kernel_rows
-from cachetop_tui.panes.kernel_tree import grow, key_of
+from cachetop_tui.panes.kernel_tree import Grower, grow, key_of
 from cachetop_tui.panes.order import settle
 from support import pictures
 
@@ -178,9 +178,10 @@ def test_a_kernel_counts_as_compiled_once_and_only_when_it_is_done() -> None:
     done = pictures.entry("triton", "brand_new", "sm_75", age=1)
     begun = msgspec.structs.replace(done, name=None, state="compiling")
     key = (done.cache, done.path)
-    trees = [grow(pictures.kernels(begun), frozenset({key}))]
+    grower = Grower()
+    trees = [grower.grow(pictures.kernels(begun), frozenset({key}))]
     for entry in (begun, done, done):
-        trees.append(grow(pictures.kernels(entry), building=trees[-1].building))
+        trees.append(grower.grow(pictures.kernels(entry)))
     assert [[one.name for one in tree.compiled] for tree in trees] == [[], [], ["brand_new"], []]
 
 

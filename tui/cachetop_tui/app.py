@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
 
 REFRESH: Final = 2.0
 """Seconds between two looks at the process whose document is in front."""
+KERNELS_EVERY = 0.05
+"""Seconds between two pictures of the kernel caches on the screen, so that a burst leaves time for what reads it."""
+SWITCH = 0.001
+"""Seconds after which a busy thread lets another one go on. The feeds make very many system calls, and after each they
+wait for the event loop: with Python's 5 ms a hundred entries take half a second while something is painted."""
 
 
 class CachetopApp(keyboard.TypedAhead, Actions):
@@ -57,6 +63,7 @@ class CachetopApp(keyboard.TypedAhead, Actions):
         super().__init__(Overview(clock, host))
         self._title = ""
         self._announcer: Announcer | None = None
+        self._kernels_next = 0.0
         self.feed = Feed(self, source)
         self.overview.note = note
 
@@ -76,6 +83,7 @@ class CachetopApp(keyboard.TypedAhead, Actions):
         self.call_after_refresh(self._begin)
 
     async def _begin(self) -> None:
+        sys.setswitchinterval(SWITCH)
         from cachetop_tui.workbench import opening
 
         self.write_terminal(terminal.opening(os.environ))
@@ -137,6 +145,12 @@ class CachetopApp(keyboard.TypedAhead, Actions):
     ) -> None:
         if not self.is_running:  # it is leaving, and the panes may be gone
             return
+        if isinstance(message, KernelsArrived):
+            early = self._kernels_next - time.monotonic()
+            if early > 0:  # it is brought up to date while it waits
+                self.set_timer(early, lambda: self._arrived(message))
+                return
+            self._kernels_next = time.monotonic() + KERNELS_EVERY
         self.overview.take(message)
         if isinstance(message, RunsArrived):
             self._announce(message.jobs)

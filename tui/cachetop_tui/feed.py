@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from textual.app import App
@@ -18,10 +19,10 @@ if TYPE_CHECKING:  # the first frame needs none of these
     from cachetop.gpu.detail import ProcessDetail
     from cachetop.gpu.records import Gpu, Gpus, Process
     from cachetop.hub.records import Models
-    from cachetop.inventory.updates import Listener, Update
+    from cachetop.inventory.updates import KernelsChanged, Listener, Update
     from cachetop.kernelcache.records import Kernels
     from cachetop.summary import StatusProblem
-    from cachetop_tui.panes.kernel_tree import Tree
+    from cachetop_tui.panes.kernel_tree import Grower, Tree
     from cachetop_tui.workbench.problems import Finder
 
 
@@ -146,11 +147,33 @@ class ModelsArrived(Message, bubble=False):
 
 
 class KernelsArrived(Message, bubble=False):
-    """A new picture of the kernel caches, and what was not there before. Never merged: each may mark entries."""
+    """A new picture of the kernel caches, and what was not there before.
+
+    While it waits in the queue it is brought up to date in place: of many pictures in a row only the newest is shown,
+    with everything that appeared since the last one.
+    """
 
     def __init__(self, tree: Tree) -> None:
         super().__init__()
-        self.tree = tree
+        self._tree = tree
+        self._taken = False
+        self._lock = threading.Lock()
+
+    @property
+    def tree(self) -> Tree:
+        """The newest picture. Whoever has asked for it has it: what comes later is another message."""
+        with self._lock:
+            self._taken = True
+            return self._tree
+
+    def renew(self, tree: Tree) -> bool:
+        """Put a newer picture in place of the one that nobody has taken yet; returns whether that could be done."""
+        with self._lock:
+            if not self._taken:
+                old = self._tree
+                appeared, named = old.appeared + tree.appeared, old.named + tree.named
+                self._tree = replace(tree, appeared=appeared, named=named, compiled=old.compiled + tree.compiled)
+            return not self._taken
 
 
 class GpusArrived(Message, bubble=False):
@@ -209,7 +232,9 @@ class Feed:
         self._finder: Finder | None = None
         self._problems: tuple[StatusProblem, ...] = ()
         self._gpus: Gpus | None = None
-        self._building: frozenset[tuple[str, str]] = frozenset()
+        self._grower: Grower | None = None
+        self._waiting: KernelsArrived | None = None
+        self._growing = threading.Lock()
 
     def start(self) -> None:
         """Post what is known already, then everything new."""
@@ -251,15 +276,12 @@ class Feed:
 
     def _listen(self, update: Update) -> None:
         from cachetop.inventory.updates import GpusChanged, KernelsChanged, ModelsChanged, RunsChanged, WatchChanged
-        from cachetop_tui.panes.kernel_tree import grow
 
         match update:
             case ModelsChanged():
-                message: Message = ModelsArrived(update.models)
+                message: Message | None = ModelsArrived(update.models)
             case KernelsChanged():
-                tree = grow(update.kernels, update.appeared, self._building)
-                self._building = tree.building
-                message = KernelsArrived(tree)
+                message = self._kernels(update)
             case GpusChanged():
                 self._gpus = update.gpus
                 message = GpusArrived(update.gpus)
@@ -267,8 +289,24 @@ class Feed:
                 message = RunsArrived(update.jobs, update.runs)
             case WatchChanged():
                 message = WatchArrived(update.mode, update.reason)
-        self._app.post_message(message)
+        if message is not None:
+            self._app.post_message(message)
         self._examine(update)
+
+    def _kernels(self, update: KernelsChanged) -> KernelsArrived | None:
+        """The message that brings a picture; None where one that waits has been brought up to date."""
+        from cachetop_tui.panes.kernel_tree import Grower
+
+        with self._growing:
+            if self._grower is None:
+                self._grower = Grower()
+            tree = self._grower.grow(update.kernels, update.appeared)
+            if self._finder is not None:
+                self._finder.kernels(update.kernels, tree.totals)
+            if self._waiting is not None and self._waiting.renew(tree):
+                return None
+            self._waiting = KernelsArrived(tree)
+            return self._waiting
 
     def _examine(self, update: Update) -> None:
         """Find the problems in what came, still in the thread that brought it."""
@@ -280,7 +318,7 @@ class Feed:
             case ModelsChanged():
                 self._finder.models(update.models)
             case KernelsChanged():
-                self._finder.kernels(update.kernels)
+                pass  # done together with the tree
             case GpusChanged():
                 self._finder.gpus(update.gpus)
             case WatchChanged():

@@ -6,6 +6,7 @@ into lines. The view keeps the cursor on its row when rows come and go, and wher
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -19,10 +20,13 @@ from textual.widget import Widget
 from cachetop_tui import themes
 from cachetop_tui.commands import registry
 from cachetop_tui.finding import Find
+from cachetop_tui.listing import find, nearest, parent, step
 from cachetop_tui.marks import Line, Row
 from cachetop_tui.paint import Canvas
 
 _WHEEL = 3
+_SLIP = 0.5
+"""Seconds after the cursor's row went in which Enter and Space do nothing: they were meant for it."""
 
 
 class LineView(Widget, can_focus=True):
@@ -54,6 +58,8 @@ class LineView(Widget, can_focus=True):
         super().__init__(id=id, classes=classes)
         self._rows: Sequence[Row] = ()
         self._cursor: str | None = None
+        self._at: int | None = None
+        self._displaced = -_SLIP
         self._offset = 0
         self._shown: list[tuple[Line, str, bool]] = []
         self._strips: list[Strip] = []
@@ -92,7 +98,8 @@ class LineView(Widget, can_focus=True):
     @property
     def cursor(self) -> Row | None:
         """The row under the cursor."""
-        return next((row for row in self._rows if row.key == self._cursor), None)
+        index = self._index()
+        return None if index is None else self._rows[index]
 
     @property
     def shown_rows(self) -> Sequence[Row]:
@@ -110,34 +117,40 @@ class LineView(Widget, can_focus=True):
         """The words of every line in sight, headers included."""
         return [line.text for line, _, _ in self._shown]
 
-    def update_lines(self, quiet: bool = False) -> None:
-        """Make the rows anew and repaint the lines that changed; `quiet`: while they are being asked for anyway."""
+    def update_lines(self, quiet: bool = False, arrived: bool = False) -> None:
+        """Make the rows anew and repaint the lines that changed; `quiet`: while they are being asked for anyway,
+        `arrived`: because of news, so that the person at the keys cannot know it yet."""
         if self.size.height == 0 or not (quiet or self.is_mounted):
             return
         width = self.size.width
         top = self.headers(width)[: self.size.height]
         before = self._index()
         self._rows = self.rows(width, self.size.height - len(top))
-        self._follow(before, self.size.height - len(top))
+        self._follow(before, self.size.height - len(top), arrived)
         self._draw(top, quiet)
 
     def _index(self) -> int | None:
-        return next((i for i, row in enumerate(self._rows) if row.key == self._cursor), None)
+        self._at = find(self._rows, self._cursor, self._at)
+        return self._at
 
-    def _follow(self, before: int | None, room: int) -> None:
+    def _follow(self, before: int | None, room: int, arrived: bool) -> None:
         """Keep the cursor on its row and, when rows above it came or went, at its height on the screen."""
+        self._at = before
         now = self._index() if self.touched else None
+        most = len(self._rows) - room
         if now is None:
-            free = [i for i, row in enumerate(self._rows) if not row.fixed]
-            if not free:
-                self._cursor, self._offset = None, min(self._offset, max(0, len(self._rows) - room))
+            now = nearest(self._rows, (before or 0) if self.touched else 0)
+            if now is None:
+                self._cursor, self._offset = None, min(self._offset, max(0, most))
                 return
-            wanted = (before or 0) if self.touched else 0
-            now = min(free, key=lambda i: abs(i - wanted))
-            self._cursor = self._rows[now].key
-        elif before is not None and now != before and (self._offset > 0 or before - self._offset > room // 2):
+            if self.touched and arrived:
+                self._displaced = time.monotonic()
+            self._cursor, self._at = self._rows[now].key, now
+        elif before is not None and now != before:
             self._offset += now - before
-        self._offset = max(0, min(self._offset, len(self._rows) - room))
+            if self.has_focus:  # rather rows out of sight, and room below, than the row moving under the cursor
+                most = max(most, self._offset)
+        self._offset = max(0, min(self._offset, most))
 
     def _draw(self, top: Sequence[Line] | None = None, quiet: bool = False) -> None:
         width, height = self.size
@@ -189,21 +202,13 @@ class LineView(Widget, can_focus=True):
             self._offset = index - room + 1
         self._draw()
 
-    def _step(self, start: int, by: int) -> int | None:
-        """The nearest row from `start` on, in direction `by`, on which the cursor may stand."""
-        while 0 <= start < len(self._rows):
-            if not self._rows[start].fixed:
-                return start
-            start += by
-        return None
-
     def action_move(self, by: int) -> None:
         """One row up (-1) or down (1)."""
         index = self._index()
         if index is None:
             self._scroll(by)
             return
-        target = self._step(index + by, by)
+        target = step(self._rows, index + by, by)
         if target is None:
             self._scroll(by)  # rows the cursor cannot reach may still be out of sight
         else:
@@ -217,15 +222,15 @@ class LineView(Widget, can_focus=True):
             self._scroll(by * room)
             return
         wanted = max(0, min(len(self._rows) - 1, index + by * room))
-        target = self._step(wanted, by)
+        target = step(self._rows, wanted, by)
         if target is None:
-            target = self._step(wanted, -by)
+            target = step(self._rows, wanted, -by)
         if target is not None:
             self._go(target)
 
     def action_edge(self, which: int) -> None:
         """The first row (0) or the last (-1)."""
-        target = self._step(0, 1) if which == 0 else self._step(len(self._rows) - 1, -1)
+        target = step(self._rows, 0, 1) if which == 0 else step(self._rows, len(self._rows) - 1, -1)
         if target is not None:
             self._go(target)
 
@@ -238,14 +243,22 @@ class LineView(Widget, can_focus=True):
 
     def action_open(self) -> None:
         """Open the row under the cursor, or fold and unfold it."""
+        if self._slipped():
+            return
         row = self.cursor
         if row is not None and self.opens(row):
             self.post_message(self.Opened(self, row))
         else:
             self.action_flip()
 
+    def _slipped(self) -> bool:
+        """Whether the row under the cursor went just now, so that a key meant for it would hit its neighbour."""
+        return time.monotonic() - self._displaced < _SLIP
+
     def action_mark(self) -> None:
         """Mark the row under the cursor or take its mark away, and go down; or fold and unfold it."""
+        if self._slipped():
+            return
         row = self.cursor
         if row is None or not self.marks(row):
             self.action_flip()
@@ -325,7 +338,7 @@ class LineView(Widget, can_focus=True):
         if not row.open:
             self._set_open(row, True)
         elif index + 1 < len(self._rows) and self._rows[index + 1].depth > row.depth:
-            target = self._step(index + 1, 1)
+            target = step(self._rows, index + 1, 1)
             if target is not None:
                 self._go(target)
 
@@ -338,10 +351,9 @@ class LineView(Widget, can_focus=True):
         if row.open:
             self._set_open(row, False)
             return
-        for above in range(index - 1, -1, -1):
-            if self._rows[above].depth < row.depth and not self._rows[above].fixed:
-                self._go(above)
-                return
+        above = parent(self._rows, index)
+        if above is not None:
+            self._go(above)
 
     # Events
 
@@ -371,7 +383,7 @@ class LineView(Widget, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """Put the cursor on the row, or the one that it belongs to; on its twisty, or a second time, fold it."""
         top = len(self.headers(self.size.width))
-        at = self._step(min(event.y - top + self._offset, len(self._rows)), -1) if event.y >= top else None
+        at = step(self._rows, min(event.y - top + self._offset, len(self._rows)), -1) if event.y >= top else None
         if at is None or event.y - top + self._offset >= len(self._rows):
             return
         row = self._rows[at]

@@ -45,6 +45,8 @@ class Changes:
                 yield from self._of_runs(update)
 
     def _of_kernels(self, kernels: Kernels) -> Iterator[Event]:
+        if kernels.scanning:  # the first scan's entries as they come
+            return
         before, self._kernels = self._kernels, kernels
         if before is None:
             return

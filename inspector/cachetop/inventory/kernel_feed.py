@@ -23,6 +23,8 @@ from cachetop.locations import Location
 
 IN_FLIGHT_PAUSES = ((10.0, 0.05), (60.0, 0.5), (600.0, 2.0))
 """(entries in flight unchanged for up to n seconds, look again after m seconds)."""
+AT_ONCE = 64
+"""Announced entries that are read before they are published, so that the first of a burst do not wait for the last."""
 WHOLE_EVERY = 10.0
 """Seconds between two whole looks, at least; fifty times what one costs when that is more."""
 
@@ -85,6 +87,8 @@ class KernelFeed(Feed):
             if self._detail.outdated:
                 now = time.monotonic()
                 self._whole_at = min(self._whole_at, now + 20 * (now - began) + self._interval)
+        if self._touched:
+            return 0.0
         pause = max(0.0, min(self._quick_at, self._whole_at) - time.monotonic())
         return min(pause, self._pause_in_flight()) if self._scanner.in_flight() else pause
 
@@ -94,7 +98,7 @@ class KernelFeed(Feed):
         first = self._detailed is None
         self._woken = False
         self._touched.clear()
-        self._take(self._scanner.scan())
+        self._take(self._scanner.scan(progress=self._first_rows if first else None))
         born = self._scanner.born()
         if first:
             self._show(self._graph, frozenset())
@@ -112,6 +116,11 @@ class KernelFeed(Feed):
         now = time.monotonic()
         self._whole_at = now + max(WHOLE_EVERY, 50 * (now - began))
 
+    def _first_rows(self, kernels: Kernels) -> None:
+        """What is known in the middle of the first scan."""
+        if not self.stopped:
+            self.publish(KernelsChanged(kernels))
+
     def _due(self) -> bool:
         """Whether something is waiting that is quickly read."""
         now = time.monotonic()
@@ -123,10 +132,10 @@ class KernelFeed(Feed):
         """Read what was touched or is in flight and, when woken or when it is time, what is new elsewhere."""
         began = time.monotonic()
         woken, self._woken = self._woken, False
-        touched = [self._touched.popleft() for _ in range(len(self._touched))]  # later ones are for the next look
+        touched = [self._touched.popleft() for _ in range(min(len(self._touched), AT_ONCE))]  # the rest: next look
         announced = self._announced()
         looked: frozenset[str] = frozenset()
-        if woken or began >= self._quick_at:
+        if woken or (began >= self._quick_at and not self._touched):  # listing takes time that a burst has not
             left = frozenset() if woken else announced
             looked = frozenset(kept.id for kept in self._scanner.kept) - left
             self._take(self._scanner.scan(quick=True, but=left))

@@ -106,7 +106,8 @@ class Inventory:
             case ModelsChanged(models):
                 self.models = models
             case KernelsChanged(kernels):
-                self.kernels = kernels
+                if not kernels.scanning:
+                    self.kernels = kernels
             case GpusChanged(gpus):
                 before = self._sms()
                 self.gpus = gpus

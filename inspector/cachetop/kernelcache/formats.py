@@ -7,7 +7,7 @@ format lists its shelves and reads rows; `cachetop.kernelcache.shelves` decides 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -149,6 +149,8 @@ class Context:
     elsewhere: frozenset[tuple[int, int]] = frozenset()
     errors: list[str] = field(default_factory=list)
     quick: bool = False
+    progress: Callable[[], None] | None = None
+    """Called now and then while much is read for the first time."""
     prefix: str = ""
     """The path of a cache that lies within another one, with a slash: it begins the paths of its entries."""
 

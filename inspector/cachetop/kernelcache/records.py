@@ -93,3 +93,5 @@ class Kernels(Record, frozen=True):
     caches: tuple[Cache, ...] = ()
     size_on_disk: int = 0
     entries: tuple[Entry, ...] = ()
+    scanning: bool = False
+    """Whether the first scan is still going on, so that more will come."""

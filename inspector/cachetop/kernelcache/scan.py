@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 
+from msgspec.structs import replace
+
 from cachetop.base.collecting import collecting_later
 from cachetop.base.hostile import clean
 from cachetop.base.mounts import Mount, mount_of, mounts
@@ -34,6 +36,7 @@ from cachetop.locations import Location, plugins
 _READ: tuple[type[Format], ...] = (
     Triton, Inductor, Nvrtc, Driver, Extensions, FlashInfer, Vllm, HfKernels, Numba, Jax, Warp,
 )  # fmt: skip
+_TELL_EVERY = 0.25
 UNREAD = ("cupy", "deep-gemm", "tilelang", "cute-dsl", "helion", "tensorrt")
 FORMATS: dict[str, Callable[[], Format]] = {
     **{one.kind: one for one in _READ},
@@ -70,18 +73,31 @@ class Scanner:
                 Kept(location, formats[location.kind](), location.kind if number == 1 else f"{location.kind}:{number}")
             )
 
-    def scan(self, quick: bool = False, but: Collection[str] = ()) -> Kernels:
+    def scan(
+        self, quick: bool = False, but: Collection[str] = (), progress: Callable[[Kernels], None] | None = None
+    ) -> Kernels:
         """Bring everything up to date, `but` the caches with these ids, which stay as they are.
+
+        `progress` is given what is known by then, four times a second at most, while large caches are read.
 
         A `quick` scan lists what changed and reads what is new or in flight: that a complete entry lost files, or
         lies on another file system now, is left to a whole one.
         """
         elsewhere = self._roots()
         table = None if quick else mounts()
+        last = time.monotonic()
+
+        def tell() -> None:
+            nonlocal last
+            if progress is not None and time.monotonic() - last >= _TELL_EVERY:
+                progress(self._partly())
+                last = time.monotonic()
+
         with collecting_later():
             for kept in self.kept:
                 if kept.id not in but:
-                    kept.scan(elsewhere, table, quick)
+                    kept.scan(elsewhere, table, quick, tell if progress is not None else None)
+                    tell()
             return self._picture()
 
     def rescan(self, cache_id: str, keys: Iterable[str]) -> Kernels:
@@ -161,6 +177,14 @@ class Scanner:
             found[kept.id] = (about.st_dev, about.st_ino)
         return found
 
+    def _partly(self) -> Kernels:
+        """What is known in the middle of a scan."""
+        every = (shelf.rows.entries.values() for kept in self.kept for shelf in kept.shelves.values())
+        entries = tuple(itertools.chain.from_iterable(every))
+        caches = tuple(kept.describe_partly() for kept in self.kept)
+        size = sum(cache.size_on_disk for cache in caches)
+        return Kernels(caches=caches, size_on_disk=size, entries=entries, scanning=True)
+
     def _picture(self) -> Kernels:
         """The same object as the last time when nothing changed."""
         parts = [(kept.cache, kept.entries()) for kept in self.kept]
@@ -196,8 +220,22 @@ class Kept:
             self._entries = tuple(itertools.chain.from_iterable(every))
         return self._entries
 
-    def scan(self, roots: dict[str, tuple[int, int]], table: list[Mount] | None, quick: bool) -> None:
-        self._update(roots, lambda root, context: self.format.scan(root, self.shelves, context), table, quick)
+    def scan(
+        self,
+        roots: dict[str, tuple[int, int]],
+        table: list[Mount] | None,
+        quick: bool,
+        progress: Callable[[], None] | None = None,
+    ) -> None:
+        def work(root: int, context: Context) -> bool:
+            context.progress = progress
+            return self.format.scan(root, self.shelves, context)
+
+        self._update(roots, work, table, quick)
+
+    def describe_partly(self) -> Cache:
+        """The cache while it is being read."""
+        return replace(self.cache, exists=self.cache.exists or bool(self.shelves), size_on_disk=self._size())
 
     def rescan(self, paths: list[str], roots: dict[str, tuple[int, int]]) -> None:
         self._update(roots, lambda root, context: self.format.rescan(root, self.shelves, paths, context), None, True)

@@ -14,6 +14,8 @@ from cachetop.base.files import DIRECTORY
 from cachetop.base.record import why
 from cachetop.kernelcache.formats import Context, Row, Rows, Shelf
 
+_SOME = 256
+"""Entries between two calls of `Context.progress`."""
 RACY = 2_000_000_000
 """Nanoseconds: a folder changed less than this before it was listed may change again within its time stamp."""
 
@@ -81,8 +83,10 @@ def refresh(folder: int, shelf: Shelf, wanted: Callable[[str], bool], read: Read
         changed = drop(shelf.rows, present)
         shelf.stamp, shelf.listed = stamp, listed
         names = [*(shelf.rows.unsettled if context.quick else shelf.rows), *fresh]
-    for name in names:
+    for count, name in enumerate(names, 1):
         changed |= reread(folder, name, shelf.rows, read, context)
+        if context.progress is not None and not count % _SOME:
+            context.progress()
     return changed
 
 

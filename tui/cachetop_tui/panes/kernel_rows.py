@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cachetop.base.hostile import show
 from cachetop.kernelcache.records import Entry, Kernels
+from cachetop_tui.listing import Listing
 from cachetop_tui.marks import Row, sentences
 from cachetop_tui.panes import names
 from cachetop_tui.panes.kernel_tree import CacheGroup, SmGroup, Tree, key_of
+
+_FAR = 5000
+"""How many entries of a group the one under the cursor is looked for in."""
 
 
 @dataclass(slots=True)
@@ -22,9 +26,17 @@ class View:
     fresh: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     """Keys of entries that just appeared, when, and their names."""
     sms: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    held: bool = False
+    """Whether somebody moves about in the rows, so that none goes or changes places but with its entry."""
+    cursor: str | None = None
+    """The key of the row under a cursor that somebody moved: it stays in any case."""
+    shown: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Keys of the entries that were shown last, by group, where nobody folded or unfolded it."""
+    hits: dict[str, tuple[SmGroup, str, tuple[Entry, ...]]] = field(default_factory=dict)
+    """What a filter found, by group."""
 
 
-def rows(tree: Tree | None, width: int, height: int, view: View) -> list[Row]:
+def rows(tree: Tree | None, width: int, height: int, view: View) -> Sequence[Row]:
     """All rows for a pane with `height` lines below its headers.
 
     A group nobody folded or unfolded shows its newest entries, as many as let every group be seen.
@@ -34,36 +46,66 @@ def rows(tree: Tree | None, width: int, height: int, view: View) -> list[Row]:
     if not tree.caches:
         return _empty(tree.kernels, width)
     if view.filter:
-        return _filtered(tree, width, view.filter.casefold())
+        return _filtered(tree, width, view.filter.casefold(), view)
     if height <= 4:
         return _digest(tree, height, view)
-    unfolded = view.unfolded
     auto = [
         group
         for cache in tree.caches
-        if unfolded.get(cache.key, True)
+        if view.unfolded.get(cache.key, True)
         for group in cache.groups
-        if group.key not in unfolded
+        if group.key not in view.unfolded
     ]
+    chosen = _held(auto, view) if view.held else _newest(tree, auto, height, view)
+    view.shown = {key: tuple(map(key_of, entries)) for key, entries in chosen.items()}
+    return _all(tree, view.unfolded, chosen)
+
+
+def _newest(tree: Tree, auto: list[SmGroup], height: int, view: View) -> dict[str, tuple[Entry, ...]]:
+    """As many of the newest entries of each group as there is room for."""
     auto.sort(key=lambda group: -group.entries[0].created)
-    shown = {group.key: _moving(group, view) for group in auto}
-    left = height - len(_all(tree, unfolded, shown))
+    counts = {group.key: _moving(group, view) for group in auto}
+    every = {group.key: group for group in auto}
+    chosen = {key: every[key].entries[:count] for key, count in counts.items()}
+    left = height - len(_all(tree, view.unfolded, chosen))
     while left > 0 and auto:
-        auto = [group for group in auto if shown[group.key] < len(group.entries)]
+        auto = [group for group in auto if counts[group.key] < len(group.entries)]
         for group in auto[:left]:
-            shown[group.key] += 1
+            counts[group.key] += 1
         left -= len(auto[:left])
-    return _all(tree, unfolded, shown)
+    chosen = {key: every[key].entries[:count] for key, count in counts.items()}
+    for key, entries in chosen.items():
+        if view.cursor in view.shown.get(key, ()):
+            here = (one for one in every[key].entries[len(entries) : _FAR] if key_of(one) == view.cursor)
+            chosen[key] = (*entries, *here)
+    return chosen
 
 
-def _all(tree: Tree, unfolded: Mapping[str, bool], shown: Mapping[str, int]) -> list[Row]:
-    out: list[Row] = []
+def _held(auto: list[SmGroup], view: View) -> dict[str, tuple[Entry, ...]]:
+    """The entries that were shown, where they were; what is new or being compiled comes in above them."""
+    chosen = {}
+    for group in auto:
+        before = view.shown.get(group.key, ())
+        wanted, moving = set(before), _moving(group, view)
+        kept = []
+        for place, entry in enumerate(group.entries):
+            if place < moving or key_of(entry) in wanted:
+                kept.append(entry)
+                wanted.discard(key_of(entry))
+            elif not wanted:
+                break
+        chosen[group.key] = tuple(kept)
+    return chosen
+
+
+def _all(tree: Tree, unfolded: Mapping[str, bool], chosen: Mapping[str, tuple[Entry, ...]]) -> Listing:
+    out = Listing()
     for cache in tree.caches:
         is_open = unfolded.get(cache.key, True)
-        out.append(_cache(cache, is_open))
+        out.add(_cache(cache, is_open))
         for group in cache.groups if is_open else ():
             asked = unfolded.get(group.key)
-            out += _group(group, shown.get(group.key, 0) if asked is None else len(group.entries) if asked else 0)
+            _group(out, group, chosen.get(group.key, ()) if asked is None else group.entries if asked else ())
     return out
 
 
@@ -71,10 +113,10 @@ def _cache(cache: CacheGroup, is_open: bool) -> Row:
     return Row(cache.key, "cache", cache, 0, is_open if cache.groups else None)
 
 
-def _group(group: SmGroup, shown: int) -> list[Row]:
-    """A group with its first `shown` entries; it counts as unfolded once all of them are there."""
-    head = Row(group.key, "sm", (group, shown > 0), 1, shown >= len(group.entries))
-    return [head, *map(_entry, group.entries[:shown])]
+def _group(out: Listing, group: SmGroup, entries: tuple[Entry, ...]) -> None:
+    """A group with some of its entries; it counts as unfolded once all of them are there."""
+    out.add(Row(group.key, "sm", (group, bool(entries)), 1, len(entries) >= len(group.entries)))
+    out.run(entries, _entry)
 
 
 def _entry(entry: Entry) -> Row:
@@ -83,12 +125,12 @@ def _entry(entry: Entry) -> Row:
 
 def _moving(group: SmGroup, view: View) -> int:
     """How many entries it takes to show all that are being built or just appeared; these come first."""
-    last = 0
+    last = group.moving
     for i, entry in enumerate(group.entries):
-        if entry.state == "compiling" or key_of(entry) in view.fresh:
-            last = i + 1
-        elif i > last + len(view.fresh):
+        if i > last + len(view.fresh):
             break
+        if i >= last and key_of(entry) in view.fresh:
+            last = i + 1
     return last
 
 
@@ -112,24 +154,32 @@ def _digest(tree: Tree, height: int, view: View) -> list[Row]:
         for group in cache.groups:
             if group.key in kept:
                 out.append(Row(group.key, "sm", (group, False), 1, False))
-            moving = group.entries[: _moving(group, view)]
+            moving = group.entries[: min(2, _moving(group, view))]
             out += [Row(key_of(entry), "entry", entry, 1) for entry in moving if key_of(entry) in kept]
     return out
 
 
-def _filtered(tree: Tree, width: int, wanted: str) -> list[Row]:
-    out: list[Row] = []
+def _filtered(tree: Tree, width: int, wanted: str, view: View) -> Sequence[Row]:
+    out = Listing()
     for cache in tree.caches:
-        below: list[Row] = []
-        for group in cache.groups:
-            hits = group.entries
-            if wanted not in group.sm and wanted not in cache.cache.kind:
-                hits = tuple(e for e in group.entries if wanted in (e.name or e.key).casefold())
-            if hits:
-                below += [Row(group.key, "sm", (group, True), 1, True), *map(_entry, hits)]
-        if below:
-            out += [_cache(cache, True), *below]
+        found = [(group, hits) for group in cache.groups if (hits := _hits(group, cache, wanted, view))]
+        if found:
+            out.add(_cache(cache, True))
+        for group, hits in found:
+            out.add(Row(group.key, "sm", (group, True), 1, True))
+            out.run(hits, _entry)
     return out or notes(f"No kernel, SM or cache has {wanted!r} in its name.", width, "dim")
+
+
+def _hits(group: SmGroup, cache: CacheGroup, wanted: str, view: View) -> tuple[Entry, ...]:
+    """The entries of a group that a filter means, looked for once while neither changes."""
+    if wanted in group.sm or wanted in cache.cache.kind:
+        return group.entries
+    known = view.hits.get(group.key)
+    if known is None or known[0] is not group or known[1] != wanted:
+        hits = tuple(entry for entry in group.entries if wanted in (entry.name or entry.key).casefold())
+        known = view.hits[group.key] = group, wanted, hits
+    return known[2]
 
 
 def notes(text: str, width: int, word: str) -> list[Row]:

@@ -43,6 +43,8 @@ def headers(tree: Tree | None, width: int, height: int, view: View, focused: boo
         kernels = tree.kernels
         total = words.count(len(kernels.entries), "entry", "entries")
         parts = [total, "dim", f"   {units.size(kernels.size_on_disk)}", "dim"]
+        if kernels.scanning:
+            parts = ["scanning …   ", "live", *parts]
         if tree.stale:
             parts += [f"   ▲ {tree.stale:,} stale", "warn"]
     if view.fresh:
@@ -182,6 +184,7 @@ class KernelsPane(LineView):
         self.clock = clock
         self.shown: Tree | None = None
         self._fresh: dict[str, tuple[float, str]] = {}
+        self._laid = (0, 0)
         self.view = View(self.unfolded, fresh=self._fresh)
 
     def show(self, tree: Tree) -> None:
@@ -190,12 +193,10 @@ class KernelsPane(LineView):
         self.shown = tree
         for entry in tree.appeared[-_MARKED:]:
             self._fresh[key_of(entry)] = (now, clean(entry.name or "", 400))
-        if any(not name for _, name in self._fresh.values()):  # its folder came first, its name a stage later
-            for entry in tree.kernels.entries:
-                born = self._fresh.get(key_of(entry))
-                if born and entry.name:
-                    self._fresh[key_of(entry)] = (born[0], clean(entry.name, 400))
-        self.update_lines()
+        for key, name in tree.named:  # its folder came first, its name a stage later
+            if (born := self._fresh.get(key)) is not None:
+                self._fresh[key] = (born[0], clean(name, 400))
+        self.update_lines(arrived=True)
         if tree.appeared and self.is_mounted:
             self.set_timer(FRESH_SECONDS, self._fade)
 
@@ -230,8 +231,11 @@ class KernelsPane(LineView):
         """See `LineView`."""
         return headers(self.shown, width, self.size.height, self.view, self.has_focus)
 
-    def rows(self, width: int, height: int) -> list[Row]:
-        """See `LineView`."""
+    def rows(self, width: int, height: int) -> Sequence[Row]:
+        """See `LineView`. Where somebody moves about, what is shown stays as long as its entry does."""
+        self.view.held = self.touched and self.has_focus and self._laid == (width, height)
+        self._laid = (width, height)
+        self.view.cursor = self._cursor if self.touched else None
         return kernel_rows.rows(self.shown, width, height, self.view)
 
     def line(self, row: Row, width: int) -> Line:

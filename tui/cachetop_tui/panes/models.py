@@ -283,7 +283,7 @@ class ModelsPane(LineView):
         self.view.now = self.clock()
         self.view.rates.note(models, self.view.now)
         self._arrange()
-        self.update_lines()
+        self.update_lines(arrived=True)
 
     def show_gpus(self, gpus: Gpus) -> None:
         """Show which repos are held in VRAM."""

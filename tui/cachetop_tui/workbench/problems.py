@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+import msgspec
+
 from cachetop.base import units
 from cachetop.base.hostile import clean, show
 from cachetop.gpu.records import Gpus
 from cachetop.hub.records import Models
 from cachetop.kernelcache.records import Kernels
-from cachetop.summary import FIXES, StatusProblem
+from cachetop.summary import FIXES, StatusProblem, stale_problems
 from cachetop.summary import problems as found_in
 from cachetop_tui.cut import head, middle
 from cachetop_tui.lines import LineView
@@ -67,9 +69,10 @@ class Finder:
             *full_disks(root.path for root in models.roots),
         )
 
-    def kernels(self, kernels: Kernels) -> None:
-        """The kernel caches have changed."""
-        self._parts["kernels"] = tuple(found_in(Models(), kernels, Gpus(available=True)))
+    def kernels(self, kernels: Kernels, totals: Iterable[tuple[str, str, int, int]]) -> None:
+        """The kernel caches have changed; `totals` are (cache, rule, entries, bytes on disk)."""
+        caches = found_in(Models(), msgspec.structs.replace(kernels, entries=()), Gpus(available=True))
+        self._parts["kernels"] = (*caches, *stale_problems(totals))
 
     def gpus(self, gpus: Gpus) -> None:
         """A new sample."""

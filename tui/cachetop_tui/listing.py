@@ -1,0 +1,90 @@
+"""Very many rows of which only those in sight are ever made."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import overload
+
+from cachetop_tui.marks import Row
+
+_NEAR = 64
+
+
+class Listing(Sequence[Row]):
+    """Rows one after the other: single ones, and runs of subjects that a function makes into rows when asked."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._runs: list[tuple[Sequence[object], Callable[[object], Row]]] = []
+        self._length = 0
+
+    def add(self, *rows: Row) -> None:
+        """Add rows that are made already."""
+        self.run(rows, _itself)
+
+    def run(self, subjects: Sequence[object], make: Callable[..., Row]) -> None:
+        """Add a row for each of `subjects`."""
+        if subjects:
+            self._starts.append(self._length)
+            self._runs.append((subjects, make))
+            self._length += len(subjects)
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        if isinstance(index, slice):
+            return [self._at(n) for n in range(*index.indices(self._length))]
+        if index < 0:
+            index += self._length
+        if not 0 <= index < self._length:
+            raise IndexError(index)
+        return self._at(index)
+
+    def _at(self, index: int) -> Row:
+        run = bisect_right(self._starts, index) - 1
+        subjects, make = self._runs[run]
+        return make(subjects[index - self._starts[run]])
+
+
+def find(rows: Sequence[Row], key: str | None, near: int | None) -> int | None:
+    """Where the row with `key` is; the rows around index `near`, where it was, are looked at first."""
+    if key is None:
+        return None
+    tried = range(0)
+    if near is not None:
+        tried = range(max(0, near - _NEAR), min(len(rows), near + _NEAR))
+        for index in sorted(tried, key=lambda one: abs(one - near)):
+            if rows[index].key == key:
+                return index
+    return next((index for index in range(len(rows)) if index not in tried and rows[index].key == key), None)
+
+
+def step(rows: Sequence[Row], start: int, by: int) -> int | None:
+    """The nearest row from `start` on, in direction `by`, on which a cursor may stand."""
+    while 0 <= start < len(rows):
+        if not rows[start].fixed:
+            return start
+        start += by
+    return None
+
+
+def nearest(rows: Sequence[Row], wanted: int) -> int | None:
+    """The row nearest to `wanted` on which a cursor may stand."""
+    found = [step(rows, min(wanted, len(rows) - 1), -1), step(rows, wanted, 1)]
+    return min((one for one in found if one is not None), key=lambda one: abs(one - wanted), default=None)
+
+
+def parent(rows: Sequence[Row], index: int) -> int | None:
+    """The row that the one at `index` belongs to: the nearest above that stands further left."""
+    above = (one for one in range(index - 1, -1, -1) if rows[one].depth < rows[index].depth and not rows[one].fixed)
+    return next(above, None)
+
+
+def _itself(row: Row) -> Row:
+    return row
