@@ -186,6 +186,12 @@ async def _stale(at: Stage) -> None:
     await at.shows(ReviewScreen)
 
 
+@case("models.superseded")
+async def _superseded(at: Stage) -> None:
+    await at.go()
+    await at.shows(ReviewScreen)
+
+
 @case("prune.undo")
 async def _undo(at: Stage) -> None:
     await at.go()

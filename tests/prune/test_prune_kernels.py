@@ -102,6 +102,8 @@ def test_a_file_in_use_blocks_with_its_pid_and_force_lifts_it(root: Path) -> Non
         assert not draft.plan.items
         (blocked,) = draft.plan.blocked
         assert blocked.pids == (user.pid,) and "in use" in blocked.reason and blocked.lifted_by_force
+        name = Path(f"/proc/{user.pid}/comm").read_text().strip()
+        assert f"pid {user.pid} ({name}, " in blocked.reason
         forced = plan_kernels(root, key, force=True)
         assert len(forced.plan.items) == 1
         assert carry_out(forced).deleted == (str(root / key),)

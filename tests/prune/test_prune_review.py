@@ -40,6 +40,20 @@ async def test_it_shows_what_goes_and_touches_nothing(root: Path, size: tuple[in
     assert picture(root) == before
 
 
+async def test_it_says_how_long_undo_works_and_what_the_disk_gets(root: Path) -> None:
+    app = StageApp()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await app.push_screen(ReviewScreen(plan_kernels(root, all=True), 900))
+        await pilot.pause()
+        text = "\n".join(screen_lines(app))
+        assert "You can undo for 15 min, or until less than 10 %" in text and "free " in text and "→" in text
+        await pilot.press("escape")
+        await app.push_screen(ReviewScreen(plan_kernels(root, all=True), 0))
+        await pilot.pause()
+        text = "\n".join(screen_lines(app))
+        assert "freed at once" in text and "Delete for good" in text and "undo for" not in text
+
+
 async def test_confirming_moves_it_and_the_result_is_said(root: Path) -> None:
     before = picture(root)
     draft = plan_kernels(root, all=True)

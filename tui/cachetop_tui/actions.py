@@ -90,6 +90,12 @@ class Actions(Configured):
         wanted = [judged(STALE, self.overview.picture.gpus)]
         self.run_worker(plan_and_review(self, wanted), group="plan", exclusive=True)
 
+    def action_plan_superseded(self) -> None:
+        """Review what deleting superseded revisions would free."""
+        from cachetop_tui.prune.opening import SUPERSEDED, plan_and_review
+
+        self.run_worker(plan_and_review(self, [SUPERSEDED]), group="plan", exclusive=True)
+
     def action_undo(self) -> None:
         """Bring back what the last plan deleted."""
         self.run_worker(self._undo(), group="undo")

@@ -160,7 +160,7 @@ def keeps(
     if measured.pids and not force:
         several = f" and {len(measured.pids) - 1} more" if len(measured.pids) > 1 else ""
         mine = os.getpid()
-        who = f"this process (pid {mine})" if mine in measured.pids else f"pid {min(measured.pids)}"
+        who = f"this process (pid {mine})" if mine in measured.pids else inuse.who(min(measured.pids))
         return f"in use: open or mapped by {who}{several}", "use"
     return None
 
@@ -185,8 +185,10 @@ def cost(work: Sequence[Work]) -> Cost:
     download = sum(item.rebuild.download or 0 for item in models if item.rebuild)
     parts = []
     if kernels:
-        text = f"{units.duration(known / 1000)} of recompilation" if known else "no recompilation that is known of"
-        parts.append(text + (f" and {unknown} kernels of unknown build time" if unknown else ""))
+        told = [f"{units.duration(known / 1000)} of recompilation"] if known else []
+        if unknown:
+            told.append(f"{unknown} {'kernel' if unknown == 1 else 'kernels'} of unknown build time")
+        parts.append(" and ".join(told) or "nothing to recompile")
     if models:
         parts.append(f"{units.size(download)} to download")
     only = "" if kernels and models else "only kernels: " if kernels else "only models: "

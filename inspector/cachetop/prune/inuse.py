@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import re
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from cachetop.base.hostile import clean
 from cachetop.base.residency import WINDOWS
 
 _MAPPED = re.compile(rb"^([0-9a-f]+)-\S+ \S+ \S+ ([0-9a-f]+):([0-9a-f]+) (\d+) +(/.*)$", re.MULTILINE)
@@ -48,6 +51,16 @@ def look(roots: Sequence[str] = ()) -> InUse:
         if name.isdigit():
             _process(int(name), below, found)
     return found
+
+
+def who(pid: int) -> str:
+    """A process as people know it: `pid 41877 (python, ana)`, as far as /proc tells."""
+    known = []
+    with suppress(OSError), open(f"/proc/{pid}/comm", "rb") as file:
+        known.append(clean(file.read(64).decode("utf-8", "replace").strip()))
+    with suppress(OSError, KeyError):
+        known.append(clean(pwd.getpwuid(os.stat(f"/proc/{pid}").st_uid).pw_name))
+    return f"pid {pid} ({', '.join(known)})" if known else f"pid {pid}"
 
 
 def _process(pid: int, below: tuple[bytes, ...], found: InUse) -> None:

@@ -171,6 +171,8 @@ COMMANDS: Final = (
             "plan_marked", "plan prune", LISTS, when="plannable"),
     Command("kernels.stale", "Kernels: Prune Stale", "Review what deleting the stale kernels would free",
             "plan_stale", when="stale"),
+    Command("models.superseded", "Models: Prune Superseded",
+            "Review what deleting the revisions would free that a newer download has replaced", "plan_superseded"),
     Command("prune.undo", "Prune: Undo", "Bring back what the last plan deleted, as far as it is kept", "undo"),
     Command("copy", "List: Copy Name", "Copy the name under the cursor, or a problem's fix, to the clipboard", "copy",
             when="named"),

@@ -8,19 +8,23 @@ from cachetop.base.hostile import clean
 from cachetop.base.units import duration, size
 from cachetop.prune.records import Blocked, Item, Keeping, Plan, Result
 from cachetop_tui.cut import head, middle, path_name
-from cachetop_tui.marks import Line, Pen, Row, sentences
+from cachetop_tui.marks import Bar, Line, Pen, Row, sentences
 
-_STEPS = (
-    "Each item is checked again: the same file, unused, unlocked.",
-    "It is renamed into a trash folder on the same disk.",
-    "Undo brings it back for the time that is set, or until less than 10 % of the disk is free.",
-    "Then its bytes are freed.",
-)
 _GROUPED = 3
 
 
-def rows(plan: Plan, off: Set[int], unfolded: Mapping[str, bool], width: int) -> list[Row]:
-    """Every row of a review. `off` are the numbers of items that somebody took out."""
+def steps(undo: float) -> tuple[str, ...]:
+    """What confirming does, one step after the other. `undo`: seconds for which the trash is kept."""
+    checked = "Each item is checked again: the same file, unused, unlocked."
+    moved = "It is renamed into a trash folder on the same disk."
+    if not undo:
+        return checked, moved, "Its bytes are freed at once: prune.undo keeps nothing to bring back."
+    kept = f"You can undo for {duration(undo).removesuffix(' 0 s')}, or until less than 10 % of the disk is free."
+    return checked, moved, kept, "Then its bytes are freed."
+
+
+def rows(plan: Plan, off: Set[int], unfolded: Mapping[str, bool], width: int, undo: float) -> list[Row]:
+    """Every row of a review. `off` are the numbers of items that somebody took out; `undo` as in `steps`."""
     found = [Row("goes", "section", ("WILL GO", count(len(plan.items) - len(off))), fixed=True)]
     for name, members in _groups(plan).items():
         if len(members) < _GROUPED:
@@ -43,7 +47,7 @@ def rows(plan: Plan, off: Set[int], unfolded: Mapping[str, bool], width: int) ->
     for number, note in enumerate(plan.notes):
         found += _text(note, f"note{number}", width)
     found.append(Row("then", "section", ("WHAT HAPPENS WHEN YOU CONFIRM", ""), fixed=True))
-    for number, step in enumerate(_STEPS, 1):
+    for number, step in enumerate(steps(undo), 1):
         found += _text(f"{number} {step}", f"step{number}", width)
     return found
 
@@ -97,7 +101,23 @@ def headers(plan: Plan, disk: tuple[str, int, int] | None, width: int, state: st
         x = 2
     if plan.cost is not None:
         pen.put(x + 3 if disk else 2, head(f"To get it back: {plan.cost.sentence}", width - x - 5), "dim")
-    return [*lines, pen.line()]
+    lines.append(pen.line())
+    if disk is not None:
+        lines.append(_disk(disk[1], disk[2], plan.frees, width))
+    return lines
+
+
+def _disk(free: int, total: int, goes: int, width: int) -> Line:
+    """The disk as a bar: what stays, what goes, what is free."""
+    pen = Pen(width)
+    text = f"free {size(free)} → {size(min(total, free + goes))}"
+    if (across := width - 6 - len(text)) < 20:
+        return pen.line()
+    used = across * (1 - free / total)
+    left = max(0.0, used - max(across * goes / total, 0.25 if goes else 0.0))
+    pen.add(Bar(2, across, ((0.0, left, "dim"), (left, used, "warn"))))
+    pen.right(width - 2, text, "dim")
+    return pen.line()
 
 
 def result_lines(result: Result, width: int) -> list[tuple[str, str]]:
@@ -162,6 +182,9 @@ def _section(title: str, count: str, width: int) -> Line:
         pen.right(_frees(width), "FREES", "faint")
         pen.put(_frees(width) + 3, "REASON, WITH ITS EVIDENCE", "faint")
         pen.right(width - 2, "TO GET IT BACK", "faint")
+    elif title.startswith("STAYS") and width >= 100:
+        pen.right(_frees(width), "HOLDS", "faint")
+        pen.put(_frees(width) + 3, "WHY, AND BY WHOM", "faint")
     return pen.line()
 
 

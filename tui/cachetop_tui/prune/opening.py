@@ -24,6 +24,8 @@ from cachetop_tui.prune.review import ReviewScreen
 
 STALE = Selection("kernels", stale=True)
 """What the command 'Kernels: Prune stale' plans."""
+SUPERSEDED = Selection("models", superseded=True)
+"""What the command 'Models: Prune superseded' plans."""
 
 
 def marked(repos: Iterable[tuple[Repo, Revision | None]], entries: Iterable[Entry]) -> list[Selection]:

@@ -35,8 +35,9 @@ from cachetop_tui.prune import lines
 class PlanView(LineView):
     """The plan as a list. Space takes an item out of it, or in again."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Draft, undo: float) -> None:
         super().__init__(id="plan")
+        self._undo = undo
         self.draft = draft
         self.off: set[int] = set()
         self.shown: Plan = draft.plan
@@ -52,7 +53,7 @@ class PlanView(LineView):
     def rows(self, width: int, height: int) -> Sequence[Row]:
         """The plan, or what came of it."""
         if self.result is None:
-            return lines.rows(self.draft.plan, self.off, self.unfolded, width)
+            return lines.rows(self.draft.plan, self.off, self.unfolded, width, self._undo)
         told = lines.result_lines(self.result, width)
         return [Row(str(number), "told", one) for number, one in enumerate(told)]
 
@@ -109,12 +110,12 @@ class ReviewScreen(ModalScreen[Result | None]):
         """The list, and below it what confirms."""
         with Vertical():
             yield Sentence(f"Prune plan {self._draft.plan.id}", "b:hi", id="title")
-            yield PlanView(self._draft)
+            yield PlanView(self._draft, self._undo)
             with Vertical(id="foot"):
                 yield Sentence(id="ask")
                 with Horizontal(classes="line", id="answer"):
                     yield Input(placeholder="size", compact=True, id="size")
-                    yield Press("Move to trash", id="go")
+                    yield Press("Move to trash" if self._undo else "Delete for good", id="go")
                     yield Press("Keep all", id="keep")
                 yield Sentence(
                     "↑↓ move  Space keep or take  Tab to the buttons  Esc leave, nothing is deleted", id="hint"
@@ -140,7 +141,7 @@ class ReviewScreen(ModalScreen[Result | None]):
         elif not plan.items:
             ask.say("Nothing would go.", "dim")
         elif typed.display and not go.display:
-            ask.say(f"Type the size that will be freed, {size(plan.frees)}, to confirm", "fg")
+            ask.say(f"Type the size that will be freed, {size(plan.frees)}, to confirm: the button comes with it", "fg")
         else:
             ask.say(f"{lines.count(len(plan.items))}, {size(plan.frees)}", "fg")
 
