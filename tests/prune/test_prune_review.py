@@ -34,7 +34,14 @@ async def test_it_shows_what_goes_and_touches_nothing(root: Path, size: tuple[in
         await app.push_screen(ReviewScreen(draft, 900))
         await pilot.pause()
         text = "\n".join(screen_lines(app))
-        for words in ("WILL GO", "nothing is deleted yet", "Move to trash", "Keep all", "[√]"):
+        for words in (
+            "WILL GO",
+            "To get it back: only kernels",
+            "nothing is deleted yet",
+            "Move to trash",
+            "Keep all",
+            "[√]",
+        ):
             assert words in text
         await pilot.press("escape")
     assert picture(root) == before

@@ -92,15 +92,16 @@ def headers(plan: Plan, disk: tuple[str, int, int] | None, width: int, state: st
         pen.put(x + 3, f"{plan.frees:,} bytes on disk, each inode counted once", "dim")
     pen.right(width - 2, state, word)
     lines = [pen.line()]
-    pen = Pen(width)
+    back = f"To get it back: {plan.cost.sentence}" if plan.cost is not None else ""
+    pen, x = Pen(width), 2
     if disk is not None:
         where, free, total = disk
         before, after = 100 * (1 - free / total), 100 * (1 - min(total, free + plan.frees) / total)
-        x = pen.put(2, f"Disk of {path_name(where, 24)}  {before:.1f} % full → {after:.1f} %", "fg")
-    else:
-        x = 2
-    if plan.cost is not None:
-        pen.put(x + 3 if disk else 2, head(f"To get it back: {plan.cost.sentence}", width - x - 5), "dim")
+        x = pen.put(2, f"Disk of {path_name(where, 24)}  {before:.1f} % full → {after:.1f} %", "fg") + 3
+        if width < 100:  # no room for both
+            lines.append(pen.line())
+            pen, x = Pen(width), 2
+    pen.put(x, head(back, width - x - 2), "dim")
     lines.append(pen.line())
     if disk is not None:
         lines.append(_disk(disk[1], disk[2], plan.frees, width))

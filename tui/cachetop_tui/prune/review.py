@@ -141,7 +141,7 @@ class ReviewScreen(ModalScreen[Result | None]):
         elif not plan.items:
             ask.say("Nothing would go.", "dim")
         elif typed.display and not go.display:
-            ask.say(f"Type the size that will be freed, {size(plan.frees)}, to confirm: the button comes with it", "fg")
+            ask.say(f"Type the size that will be freed, {size(plan.frees)}, to confirm", "fg")
         else:
             ask.say(f"{lines.count(len(plan.items))}, {size(plan.frees)}", "fg")
 
