@@ -35,9 +35,10 @@ def models(*, detail: bool = False) -> Models:
 
     from cachetop.hub import beside
     from cachetop.hub.detail import with_detail
+    from cachetop.hub.roots import roots
     from cachetop.hub.scan import Scanner
 
-    scanner = Scanner([locations.hub()])
+    scanner = Scanner(roots())
     graph = scanner.scan()
     if not detail:
         return graph
@@ -75,9 +76,10 @@ def gpus(*, timeout: float = 5.0, pcie: bool = False) -> Gpus:
     sample = sample_once(source, timeout)
     if not any(gpu.processes for gpu in sample.gpus):
         return sample
+    from cachetop.hub.roots import roots
     from cachetop.hub.scan import Scanner
 
-    scanner = Scanner([locations.hub()])
+    scanner = Scanner(roots())
     scanner.scan()
     attribution = Attribution(scanner.inodes)
     if any(_WORKER in (process.command or "") for gpu in sample.gpus for process in gpu.processes):

@@ -23,11 +23,13 @@ from cachetop_tui.app import CachetopApp
 from cachetop_tui.commands.palette import Palette
 from cachetop_tui.commands.quick import QuickOpen
 from cachetop_tui.commands.registry import COMMANDS, Command, named
+from cachetop_tui.dialogs.confirm import Confirm
 from cachetop_tui.dialogs.keys import KeysScreen
 from cachetop_tui.dialogs.menu import ContextMenu
 from cachetop_tui.dialogs.signal import SignalDialog
 from cachetop_tui.dialogs.start import StartDialog
 from cachetop_tui.lines import LineView
+from cachetop_tui.model_tasks import Task
 from cachetop_tui.prune.review import ReviewScreen
 from cachetop_tui.workbench.here import focused
 from support import pictures, runs
@@ -178,6 +180,48 @@ async def _plan(at: Stage) -> None:
     await at.press("space")
     await at.go()
     await at.shows(ReviewScreen)
+
+
+@case("models.warm", "models.verify")
+async def _task(at: Stage) -> None:
+    await at.to("Qwen2.5")
+    await at.go()
+    await at.sees("is not in the cache any more")  # the sample's repos are on no disk
+
+
+@case("models.verify.all")
+async def _verify_all(at: Stage) -> None:
+    await at.go()
+    await at.sees("Checksums")
+    await at.until(lambda: (task := at.app.overview.model_task) is not None and not task.state.going)
+
+
+@case("models.drop")
+async def _drop(at: Stage) -> None:
+    await at.go()
+    await at.shows(Confirm)
+
+
+@case("models.cancel")
+async def _cancel_task(at: Stage) -> None:
+    task = at.app.overview.model_task = Task("verify", [])
+    await at.go()
+    await at.until(lambda: task.cancelled)
+    at.app.overview.model_task = None
+
+
+@case("models.preset", "preset.biggest", "preset.unused", "preset.superseded", "preset.partials", "preset.all")
+async def _preset(at: Stage) -> None:
+    if at.command.id == "preset.all":
+        at.app.overview.models.set_filter("whisper")
+    await at.go()
+    wanted = {
+        "preset.unused": "sort=accessed:asc",
+        "preset.superseded": "superseded sort=reclaimable",
+        "preset.partials": "partial=stale sort=size",
+        "preset.all": "",
+    }
+    await at.until(lambda: at.app.overview.models.view.filter == wanted.get(at.command.id, "sort=size"))
 
 
 @case("kernels.stale")

@@ -21,7 +21,7 @@ ESC = "\x1b["
 
 def test_every_command_that_takes_no_argument_has_three_routes() -> None:
     for command in COMMANDS:
-        if command.action.startswith("use_theme"):
+        if command.action.startswith(("use_theme", "use_preset")):
             continue  # one of a choice: by name, in the palette
         routes = ROUTES[command.id]
         assert routes.plain and routes.safe and routes.chords, command.id

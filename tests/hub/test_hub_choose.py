@@ -62,7 +62,7 @@ def test_presets_and_orders(models: Models) -> None:
 
 def test_the_filter_line(models: Models) -> None:
     def found(text: str) -> set[str]:
-        return {repo.id.removeprefix("org/") for repo in models.repos if choose.search(text)(repo)}
+        return {repo.id.removeprefix("org/") for repo in models.repos if choose.search(text).keep(repo)}
 
     assert found("GOOD") == found("org/good") == {"good"}
     assert found("detached o") == {"old", "lone"}

@@ -11,20 +11,17 @@ from cachetop.base.readonly import is_read_only
 from cachetop_tui import themes
 from cachetop_tui.background import in_background
 from cachetop_tui.commands.registry import COMMANDS
-from cachetop_tui.configured import Configured
+from cachetop_tui.model_actions import ModelActions
 
 if TYPE_CHECKING:
     from cachetop_tui.commands.registry import Command
     from cachetop_tui.dialogs.launching import StartRequest
-    from cachetop_tui.feed import Feed
 
 _CHANGES: Final = frozenset(command.action for command in COMMANDS if command.changes)
 
 
-class Actions(Configured):
+class Actions(ModelActions):
     """The commands of the app; `CachetopApp` adds how it starts, listens and ends."""
-
-    feed: Feed
 
     def action_focus_pane(self, pane: str) -> None:
         """Put the cursor into a pane."""

@@ -133,6 +133,7 @@ class CachetopApp(keyboard.TypedAhead, Actions):
     def on_unmount(self) -> None:
         """Stop looking."""
         self.feed.stop()
+        self.action_cancel_task()
 
     @on(ModelsArrived)
     @on(KernelsArrived)

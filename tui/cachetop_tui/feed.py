@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # the first frame needs none of these
     from cachetop.kernelcache.records import Kernels
     from cachetop.summary import StatusProblem
     from cachetop_tui.panes.kernel_tree import Grower, Tree
+    from cachetop_tui.panes.models_data import Totals
     from cachetop_tui.workbench.problems import Finder
 
 
@@ -137,9 +138,10 @@ def _inspected(source: Source | None, process: Process) -> ProcessDetail:
 class ModelsArrived(Message, bubble=False):
     """A new picture of the hub cache."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, totals: Totals | None = None) -> None:
         super().__init__()
         self.models = models
+        self.totals = totals
 
     def can_replace(self, message: Message) -> bool:
         """Only the newest picture matters."""
@@ -230,6 +232,7 @@ class Feed:
         self._source = source
         self._leave: Callable[[], None] | None = None
         self._finder: Finder | None = None
+        self._totals: Totals | None = None
         self._problems: tuple[StatusProblem, ...] = ()
         self._gpus: Gpus | None = None
         self._grower: Grower | None = None
@@ -279,7 +282,7 @@ class Feed:
 
         match update:
             case ModelsChanged():
-                message: Message | None = ModelsArrived(update.models)
+                message: Message | None = ModelsArrived(update.models, self._counted(update.models))
             case KernelsChanged():
                 message = self._kernels(update)
             case GpusChanged():
@@ -292,6 +295,15 @@ class Feed:
         if message is not None:
             self._app.post_message(message)
         self._examine(update)
+
+    def _counted(self, models: Models) -> Totals:
+        """The sums over all files, worked out before the event loop asks for them."""
+        from cachetop_tui.panes.models_data import Totals
+
+        if self._totals is None:
+            self._totals = Totals()
+        self._totals.summary(models)
+        return self._totals
 
     def _kernels(self, update: KernelsChanged) -> KernelsArrived | None:
         """The message that brings a picture; None where one that waits has been brought up to date."""

@@ -10,7 +10,9 @@ from cachetop.cli import models_show, models_verify
 from cachetop.cli.exits import DONE, FAILED, Refused
 
 if TYPE_CHECKING:
-    from cachetop.hub.records import Models, Partial, Repo
+    from collections.abc import Sequence
+
+    from cachetop.hub.records import Models, Partial, Repo, Root
 
 _HEAD = ("REPO", "TYPE", "REVISIONS", "SIZE", "IN RAM", "USED", "REMARKS")
 
@@ -58,6 +60,7 @@ def _options(parser: argparse.ArgumentParser, prefix: str) -> None:
         choices=("biggest", "longest-unused", "superseded", "stale-partials"),
         help="filters and an order that are asked for often",
     )
+    models_show.add_roots(parser, prefix)
     parser.add_argument("--limit", dest=f"{prefix}limit", type=_count, metavar="N", help="at most N repos")
 
 
@@ -69,9 +72,9 @@ def _count(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """List the repos. Filters and the limit choose repos; the totals stay those of the whole cache."""
-    from cachetop import locations
     from cachetop.hub import beside, choose
     from cachetop.hub.detail import with_detail
+    from cachetop.hub.roots import roots
     from cachetop.hub.scan import Scanner
 
     inner = args.what == "ls"
@@ -88,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
     import msgspec
 
-    scanner = Scanner([locations.hub()])
+    scanner = Scanner(roots([*args.root, *(args.ls_root if inner else [])]))
     models = scanner.scan()
     total = len(models.repos)
     detailed = choose.needs_detail(filters, order)
@@ -112,7 +115,7 @@ def report(models: Models, total: int) -> list[str]:
     """The lines for people: a row per repo, what is wrong, the totals, where that is. `total`: repos in all."""
     from cachetop.cli.table import table
 
-    lines = table(_HEAD, [_row(repo) for repo in models.repos], "<<>>>><") if models.repos else []
+    lines = table(_HEAD, [_row(repo, models.roots) for repo in models.repos], "<<>>>><") if models.repos else []
     wrong = [f"{repo.id}: {problem.message}" for repo in models.repos for problem in repo.problems]
     wrong += [problem.message for problem in models.problems]
     if wrong:
@@ -142,7 +145,7 @@ def _where(path: str, reason: str, exists: bool, problem: str | None, total: int
     )
 
 
-def _row(repo: Repo) -> tuple[str, ...]:
+def _row(repo: Repo, roots: Sequence[Root]) -> tuple[str, ...]:
     return (
         repo.id,
         repo.type,
@@ -150,7 +153,7 @@ def _row(repo: Repo) -> tuple[str, ...]:
         units.size(repo.size),
         _warm(repo),
         units.age(repo.last_used),
-        _remarks(repo),
+        _remarks(repo, roots),
     )
 
 
@@ -164,8 +167,9 @@ def _warm(repo: Repo) -> str:
     return f"{100 * found[0] / found[1]:.0f} %" if found[1] else "0 %"
 
 
-def _remarks(repo: Repo) -> str:
-    found = [_partial(partial) for partial in repo.partials]
+def _remarks(repo: Repo, roots: Sequence[Root]) -> str:
+    found = [f"in {repo.root}"] if roots and repo.root != roots[0].path else []
+    found += [_partial(partial) for partial in repo.partials]
     missing = sum(len(revision.missing) for revision in repo.revisions if revision.complete is False)
     if missing:
         found.append("1 file missing" if missing == 1 else f"{missing} files missing")

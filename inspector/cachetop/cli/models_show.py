@@ -27,20 +27,34 @@ def add(words: argparse._SubParsersAction[Any]) -> None:
         "tensors, the VRAM it needs as stored; and how complete and how warm in RAM it is.",
     )
     parser.add_argument("repo", metavar="REPO[@REVISION]", help="as `cachetop models` names it, for example org/name")
+    add_roots(parser, "show_")
     parser.add_argument("--json", dest="show_json", action="store_true", help="one JSON object on stdout")
     parser.set_defaults(run=run)
+
+
+def add_roots(parser: argparse.ArgumentParser, prefix: str = "") -> None:
+    """Define `--root`, which a verb and its words share."""
+    parser.add_argument(
+        "--root",
+        dest=f"{prefix}root",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="look at this hub cache, too, instead of those that CACHETOP_HUB_ROOTS or models.roots of the "
+        "configuration name; may be given several times",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Describe one repo."""
     import msgspec
 
-    from cachetop import locations
     from cachetop.cli.table import emit
     from cachetop.hub.about import describe
+    from cachetop.hub.roots import roots
     from cachetop.hub.scan import Scanner
 
-    scanner = Scanner([locations.hub()])
+    scanner = Scanner(roots([*args.root, *args.show_root]))
     name, _, revision = args.repo.partition("@")
     repo = find(scanner, name)
     try:
@@ -59,13 +73,18 @@ def run(args: argparse.Namespace) -> int:
 
 def find(scanner: Scanner, name: str) -> Repo:
     """The repo called `name`, also `dataset/org/name` where several types share a name. Raises Refused."""
+    return find_all(scanner, name)[0]
+
+
+def find_all(scanner: Scanner, name: str) -> list[Repo]:
+    """The same, with its copies in other cache roots. Raises Refused."""
     repos = scanner.scan().repos
     found = [repo for repo in repos if repo.id == name] or [repo for repo in repos if f"{repo.type}/{repo.id}" == name]
     if not found:
         raise Refused(f"No repo {name!r} is in the cache. `cachetop models` lists those that are.", FAILED)
     if len({repo.type for repo in found}) > 1:
         raise Refused(f"Several repos are called {name}: {', '.join(f'{repo.type}/{repo.id}' for repo in found)}.")
-    return found[0]
+    return found
 
 
 def _free() -> Any:

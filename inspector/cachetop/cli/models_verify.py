@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from cachetop.base import units
+from cachetop.cli import models_show
 from cachetop.cli.exits import DONE, FAILED, INTERRUPTED
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def add(words: argparse._SubParsersAction[Any]) -> None:
     )
     parser.add_argument("repos", nargs="*", metavar="REPO", help="default: all")
     parser.add_argument("--afresh", action="store_true", help="read again what was found sound before")
+    models_show.add_roots(parser, "verify_")
     parser.add_argument("--json", dest="verify_json", action="store_true", help="one JSON object on stdout")
     parser.set_defaults(run=run)
 
@@ -31,14 +33,14 @@ def add(words: argparse._SubParsersAction[Any]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check the repos."""
     from cachetop import locations
-    from cachetop.cli.models_show import find
     from cachetop.cli.table import emit
+    from cachetop.hub.roots import roots
     from cachetop.hub.scan import Scanner
     from cachetop.hub.verify import Verifier
 
-    scanner = Scanner([locations.hub()])
+    scanner = Scanner(roots([*args.root, *args.verify_root]))
     models = scanner.scan()
-    repos = [find(scanner, name) for name in args.repos] or list(models.repos)
+    repos = [repo for name in args.repos for repo in models_show.find_all(scanner, name)] or list(models.repos)
     verifier = Verifier(scanner, locations.state_dir() / "verified.json")
     live = sys.stderr.isatty()
     found, interrupted = _until_interrupted(verifier, repos, _draw if live else None, args.afresh)

@@ -317,11 +317,12 @@ def _trash(args: argparse.Namespace) -> int:
     from cachetop import locations
     from cachetop.base import units
     from cachetop.cli.table import emit
+    from cachetop.hub.roots import roots as hub_roots
     from cachetop.prune.records import Failed, Plan, Result
     from cachetop.prune.recover import empty_all, holding
     from cachetop.prune.words import words
 
-    roots = [locations.hub().path, *(one.path for one in locations.kernel_roots())]
+    roots = [one.path for one in (*hub_roots(), *locations.kernel_roots())]
     state = locations.state_dir()
     if args.dry_run:
         said = f"{len(holding(state, roots))} plans have something in the trash"

@@ -30,6 +30,8 @@ class Config:
     keep: tuple[str, ...] = ()
     policy: tuple[dict[str, Any], ...] = field(default=())
     """Each rule's selectors as they are written, checked for their names and types."""
+    hub_roots: tuple[str, ...] = ()
+    """Hub caches besides huggingface_hub's own, as they are written."""
     vram_budget: int | None = None
     """Bytes; None for no limit."""
     app: dict[str, Any] = field(default_factory=lambda: {name: one.default for name, one in APP.items()})
@@ -93,7 +95,7 @@ def checked(path: Path, text: str) -> Config:
             raise reader.error((section,), f"{section} must be a table: [{section}]")
     for section, settings in SETTINGS.items():
         reader.values(told.get(section, {}), settings, (section,))
-    prune, conversion, app = (told.get(name, {}) for name in ("prune", "convert", "app"))
+    prune, models, conversion, app = (told.get(name, {}) for name in ("prune", "models", "convert", "app"))
     for i, rule in enumerate(prune.get("policy", ())):
         reader.rule(rule, ("prune", "policy", i))
     return Config(
@@ -101,6 +103,7 @@ def checked(path: Path, text: str) -> Config:
         undo=units.parse_span(prune["undo"]) if "undo" in prune else Config(path).undo,
         keep=tuple(prune.get("keep", ())),
         policy=tuple(prune.get("policy", ())),
+        hub_roots=tuple(models.get("roots", ())),
         vram_budget=units.parse_size(conversion["vram-budget"]) if "vram-budget" in conversion else None,
         app={name: one.default for name, one in APP.items()} | app,
         keys=reader.bindings(told.get("keys", {}), ("keys",)),

@@ -78,6 +78,10 @@ SETTINGS: Final[dict[str, dict[str, Setting]]] = {
         "policy": Setting("rules", [], "What `cachetop prune --policy` removes: tables of selectors",
                           example='{what = "models", older-than = "90d"}'),
     },
+    "models": {
+        "roots": Setting("texts", [], "Hub caches to look at besides the one huggingface_hub uses",
+                         example='["/data/hf/hub"]'),
+    },
 }  # fmt: skip
 """Section, key: setting. `[keys]` stands beside them: it has a key for each command of the app."""
 

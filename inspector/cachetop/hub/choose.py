@@ -13,6 +13,10 @@ from typing import Any, NamedTuple
 from cachetop.base.filters import Predicate, compile_filters
 from cachetop.hub.records import Repo
 
+Part = Callable[[Repo], tuple[int, int] | None]
+Arrange = Callable[[Sequence[Repo]], list[Repo]]
+_SORT = "sort="
+
 
 def refs(repo: Repo) -> list[str]:
     """All refs of a repo."""
@@ -33,9 +37,8 @@ def _partial(repo: Repo) -> list[str]:
     return [words[partial.live] for partial in repo.partials]
 
 
-def _warm(repo: Repo) -> bool:
-    found = resident(repo)
-    return found is not None and found[0] > 0
+def _some(part: tuple[int, int] | None) -> bool:
+    return part is not None and part[0] > 0
 
 
 FILTERS: dict[str, tuple[str, Callable[[Repo], Any]]] = {
@@ -53,7 +56,7 @@ FILTERS: dict[str, tuple[str, Callable[[Repo], Any]]] = {
     "problem": ("text", lambda repo: [problem.rule for problem in repo.problems]),
 }
 WORDS: dict[str, Predicate] = {
-    "resident": _warm,
+    "resident": lambda repo: _some(resident(repo)),
     "partial": lambda repo: bool(repo.partials),
     "detached": lambda repo: any(revision.detached for revision in repo.revisions),
     "superseded": lambda repo: any(revision.superseded for revision in repo.revisions),
@@ -96,17 +99,25 @@ def needs_detail(expressions: Iterable[str], order: str) -> bool:
     return any(_SECOND_PASS.match(text) for text in (*expressions, order))
 
 
-def keep(expressions: Iterable[str], now: float | None = None) -> Predicate:
-    """One predicate over repos out of filters joined with AND. Raises ValueError with a sentence."""
-    return compile_filters(expressions, FILTERS, now, WORDS)
+def keep(expressions: Iterable[str], now: float | None = None, warm: Part = resident) -> Predicate:
+    """One predicate over repos out of filters joined with AND. Raises ValueError with a sentence.
+
+    `warm` says what `resident` does, where somebody has worked that out already.
+    """
+    if warm is resident:
+        return compile_filters(expressions, FILTERS, now, WORDS)
+    filters = {**FILTERS, "resident": ("part", warm)}
+    return compile_filters(expressions, filters, now, {**WORDS, "resident": lambda repo: _some(warm(repo))})
 
 
-def arrange(order: str) -> Callable[[Sequence[Repo]], list[Repo]]:
+def arrange(order: str, warm: Part = resident) -> Arrange:
     """What sorts repos by `KEY`, `KEY:asc` or `KEY:desc`; unknown values come last. Raises ValueError."""
     key, colon, direction = order.strip().lower().partition(":")
     if key not in SORTS or (colon and direction not in ("asc", "desc")):
         raise ValueError(f"{order!r} is no order; write KEY, KEY:asc or KEY:desc with {', '.join(sorted(SORTS))}")
     value, largest_first = SORTS[key]
+    if key == "resident":
+        value = lambda repo: (warm(repo) or (None,))[0]  # noqa: E731
     if colon:
         largest_first = direction == "desc"
 
@@ -118,19 +129,38 @@ def arrange(order: str) -> Callable[[Sequence[Repo]], list[Repo]]:
     return sort
 
 
-def search(text: str, now: float | None = None) -> Predicate:
-    """What a person typed into a filter line, as a predicate; it never raises.
+class Search(NamedTuple):
+    """What a person typed into a filter line."""
 
-    Words that are filters count as such; all others must be in the repo's name, or be its type.
+    keep: Predicate
+    arrange: Arrange | None
+    """How to sort what is kept; None where no order was typed."""
+
+
+def search(text: str, now: float | None = None, warm: Part = resident) -> Search:
+    """What a person typed into a filter line; it never raises.
+
+    Words that are filters count as such, `sort=KEY[:asc|:desc]` is an order; all others must be in the repo's
+    name, or be its type.
     """
-    filters, names = [], []
+    filters, names, order = [], [], None
     for word in text.split():
         try:
-            keep([word], now)
+            if word.lower().startswith(_SORT):
+                order = arrange(word[len(_SORT) :], warm)
+            else:
+                keep([word], now, warm)
+                filters.append(word)
         except ValueError:
             if not _LOOKS_LIKE_ONE.match(word):  # `size>` is a filter still being typed: it hides nothing
                 names.append(word.casefold())
-        else:
-            filters.append(word)
-    test = keep(filters, now)
-    return lambda repo: test(repo) and all(name in repo.id.casefold() or name == repo.type for name in names)
+    test = keep(filters, now, warm)
+    return Search(
+        lambda repo: test(repo) and all(name in repo.id.casefold() or name == repo.type for name in names), order
+    )
+
+
+def typed(preset: str) -> str:
+    """A preset of `PRESETS` as it would be typed into a filter line."""
+    chosen = PRESETS[preset]
+    return " ".join([*chosen.filters, _SORT + chosen.sort])

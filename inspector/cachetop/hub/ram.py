@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
+from cachetop.base.hostile import clean
 from cachetop.base.readonly import is_read_only
 from cachetop.base.record import Record
 from cachetop.base.residency import resident_fd
@@ -43,26 +44,34 @@ def warm(
     confirmed: bool,
     progress: Callable[[int, int], bool] | None = None,
     available: int | None = None,
+    commit: str | None = None,
 ) -> Outcome:
-    """Read the repo's content once so that it is in RAM.
+    """Read the repo's content once so that it is in RAM; with `commit` that of one revision alone.
 
     `progress(done, total)` is called with bytes after each step and returns whether to go on. `available` is the
     memory there is, by default MemAvailable of /proc/meminfo. Raises Refused when it does not fit, or unconfirmed.
     """
     _permit(confirmed)
     limit = _available() if available is None else available
-    return _each(repo, scanner, limit, lambda descriptor, size: _read(descriptor, size), progress)
+    return _each(repo, scanner, commit, limit, _read, progress)
 
 
 def drop(
-    repo: Repo, scanner: Scanner, *, confirmed: bool, progress: Callable[[int, int], bool] | None = None
+    repo: Repo,
+    scanner: Scanner,
+    *,
+    confirmed: bool,
+    progress: Callable[[int, int], bool] | None = None,
+    commit: str | None = None,
 ) -> Outcome:
     """Ask the kernel to let go of the repo's content in RAM. What is mapped by a running process stays.
+
+    With `commit` only of what that revision names.
 
     Raises Refused when the person did not confirm it, or in read-only mode.
     """
     _permit(confirmed)
-    return _each(repo, scanner, None, lambda descriptor, size: _let_go(descriptor, size), progress)
+    return _each(repo, scanner, commit, None, _let_go, progress)
 
 
 def _permit(confirmed: bool) -> None:
@@ -86,6 +95,7 @@ def _available() -> int | None:
 def _each(
     repo: Repo,
     scanner: Scanner,
+    commit: str | None,
     limit: int | None,
     act: Callable[[int, int], Iterator[int]],
     progress: Callable[[int, int], bool] | None,
@@ -107,6 +117,9 @@ def _each(
         for snapshot in contents.snapshots:
             for name, blob in snapshot.kept.items():
                 work[blob] = lambda c=snapshot.commit, n=name, b=blob: hold.open_kept(c, n, b)  # type: ignore[misc]
+        if commit is not None:
+            named = {blob for one in contents.snapshots if clean(one.commit) == commit for blob in one.blobs}
+            work = {blob: open_it for blob, open_it in work.items() if blob in named}
         total = sum(blob.size for blob in work)
         if limit is not None and total > limit:
             raise Refused(

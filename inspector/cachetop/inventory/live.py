@@ -14,6 +14,7 @@ from cachetop.gpu.records import Gpus, Process
 from cachetop.gpu.sampler import Source
 from cachetop.gpu.source import NvmlSource
 from cachetop.hub.records import Models
+from cachetop.hub.roots import roots
 from cachetop.inventory.gpu_feed import GpuFeed
 from cachetop.inventory.hub_feed import HubFeed
 from cachetop.inventory.kernel_feed import KernelFeed
@@ -50,7 +51,7 @@ class Inventory:
         gpu: Source | None = None,
         interval: float = 1.0,
     ) -> None:
-        self.hub_roots = [locations.hub()] if hub is None else list(hub)
+        self.hub_roots = roots() if hub is None else list(hub)
         self.kernel_roots = locations.kernel_roots() if kernels is None else list(kernels)
         self.models: Models | None = None
         self.kernels: Kernels | None = None

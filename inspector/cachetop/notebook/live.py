@@ -17,6 +17,7 @@ from cachetop.base import units
 from cachetop.gpu.attribution import Attribution
 from cachetop.gpu.sampler import Sampler
 from cachetop.gpu.source import NvmlSource
+from cachetop.hub.roots import roots
 from cachetop.hub.scan import Scanner as HubScanner
 from cachetop.kernelcache.scan import Scanner as KernelScanner
 from cachetop.notebook import markup, plain, snapshots
@@ -35,7 +36,7 @@ class Panes:
     """The three panes as they are now. A look costs what changed; it opens no model file."""
 
     def __init__(self) -> None:
-        self._hub = HubScanner([locations.hub()])
+        self._hub = HubScanner(roots())
         self._kernels = KernelScanner(locations.kernel_roots())
         self._gpus = Sampler(NvmlSource(Attribution(self._hub.inodes)), INTERVAL)
 

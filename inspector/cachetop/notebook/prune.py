@@ -16,6 +16,7 @@ from cachetop.base.hostile import show
 from cachetop.base.readonly import is_read_only
 from cachetop.base.record import why
 from cachetop.gpu.present import sms
+from cachetop.hub.roots import roots
 from cachetop.notebook import prune_sheet
 from cachetop.notebook.output import Output
 from cachetop.notebook.sheet import Sheet, count
@@ -97,7 +98,7 @@ class Trash(Shown):
 
     def __init__(self, asked: argparse.Namespace) -> None:
         self._asked = asked
-        self._place = locations.state_dir(), [locations.hub().path, *(one.path for one in locations.kernel_roots())]
+        self._place = locations.state_dir(), [one.path for one in (*roots(), *locations.kernel_roots())]
         self.plans: tuple[str, ...] = tuple(dict.fromkeys(plan for _, plan, _ in holding(*self._place)))
         """The plans whose items can be brought back, or could not be unlinked yet."""
 

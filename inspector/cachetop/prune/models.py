@@ -69,7 +69,7 @@ def meant(
                 missing.append(name)
     else:
         subjects = [Subject(repo) for repo in models.repos]
-    subjects = list(dict.fromkeys(subjects))
+    subjects = [one for one in dict.fromkeys(subjects) if not chosen.roots or one.repo.root in chosen.roots]
     if chosen.incomplete:
         subjects = [
             Subject(one.repo, None, part) for one in subjects for part in one.repo.partials if part.live is False

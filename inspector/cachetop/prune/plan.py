@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cachetop import locations
+from cachetop.hub.roots import roots as hub_roots
 from cachetop.prune import kernels, models
 from cachetop.prune.draft import Drafting
 from cachetop.prune.selection import Selection
@@ -19,8 +20,8 @@ def plan(
     `keep` are globs of names that never go; `force` lifts the block on what is only in use; `sms` are the SMs of
     this machine's GPUs, without which nothing is called foreign. Raises ValueError for a filter that is none.
     """
-    hub, caches = locations.hub(), locations.kernel_roots()
-    roots = [hub.path] if any(one.what == "models" for one in selections) else []
+    caches = locations.kernel_roots()
+    roots = [one.path for one in hub_roots()] if any(one.what == "models" for one in selections) else []
     roots += [one.path for one in caches if one.exists] if any(one.what == "kernels" for one in selections) else []
     into = Drafting(roots, keep=keep, force=force)
     for one in selections:
@@ -38,7 +39,7 @@ def _models(chosen: Sequence[Selection], into: Drafting) -> None:
     from cachetop.hub.detail import with_detail
     from cachetop.hub.scan import Scanner
 
-    scanner = Scanner([locations.hub()])
+    scanner = Scanner(hub_roots())
     found = with_detail(scanner.scan(), scanner)
     into.unreadable += [root.problem for root in found.roots if root.problem]
     models.draft(found, scanner, chosen, into)

@@ -36,6 +36,8 @@ class Selection:
     max_size: int | None = None
     ir_only: bool = False
     filters: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
+    """Of models: only those in these cache roots; all of them for none. No selector by itself."""
     all: bool = False
 
     def __post_init__(self) -> None:

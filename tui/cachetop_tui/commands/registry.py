@@ -23,6 +23,7 @@ HOMES: Final = {"": "Everywhere", "list": "In a list", "document": "In a documen
 """Where a command's keys are heard (`Command.home`), and what to call that."""
 _SCROLLED: Final = (*ROWS, "document")
 _RUNS: Final = ("conversion",)
+_REPOS: Final = ("models", "side", "document")
 
 _SHOWN: Final = {
     "question_mark": "?", "colon": ":", "slash": "/", "left_square_bracket": "[", "right_square_bracket": "]",
@@ -116,6 +117,12 @@ class Here:
     """The document in front is a preview."""
     setting: bool = True
     """A setting is under the cursor."""
+    repo: bool = True
+    """Repos are marked, one is under the cursor, or the document in front is about one."""
+    repos: bool = True
+    """There are repos."""
+    task: bool = True
+    """Something is being done with repos."""
     stale: bool = True
     """Kernels are stale."""
     going: bool = True
@@ -173,6 +180,26 @@ COMMANDS: Final = (
             "plan_stale", when="stale"),
     Command("models.superseded", "Models: Prune Superseded",
             "Review what deleting the revisions would free that a newer download has replaced", "plan_superseded"),
+    Command("models.warm", "Models: Warm Now", "Read the marked repos, or this one, into RAM: the next start is warm",
+            "warm_models", panes=_REPOS, changes=True, when="repo"),
+    Command("models.drop", "Models: Drop from RAM", "Let go of what of them is in RAM, after asking",
+            "drop_models", panes=_REPOS, changes=True, when="repo"),
+    Command("models.verify", "Models: Verify", "Compute the checksums of the marked repos, or of this one",
+            "verify_models", panes=_REPOS, when="repo"),
+    Command("models.verify.all", "Models: Verify All", "Compute the checksums of every repo, in the background",
+            "verify_models(True)", when="repos"),
+    Command("models.cancel", "Models: Cancel Task", "Stop warming, dropping or verifying; what was done stays done",
+            "cancel_task", when="task"),
+    Command("models.preset", "Models: Next Preset", "Biggest, longest unused, superseded, stale partials, all",
+            "next_preset", when="repos"),
+    Command("preset.biggest", "Models: Biggest", "Every repo, the biggest first", "use_preset('biggest')"),
+    Command("preset.unused", "Models: Longest Unused", "Every repo, the one that was read longest ago first",
+            "use_preset('longest-unused')"),
+    Command("preset.superseded", "Models: Superseded", "Repos with revisions that a newer download replaced",
+            "use_preset('superseded')"),
+    Command("preset.partials", "Models: Stale Partials", "Repos with downloads that were cut off",
+            "use_preset('stale-partials')"),
+    Command("preset.all", "Models: All", "Every repo, in the usual order", "use_preset('')"),
     Command("prune.undo", "Prune: Undo", "Bring back what the last plan deleted, as far as it is kept", "undo"),
     Command("copy", "List: Copy Name", "Copy the name under the cursor, or a problem's fix, to the clipboard", "copy",
             when="named"),

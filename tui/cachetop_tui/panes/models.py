@@ -34,6 +34,10 @@ class View:
     totals: data.Totals = field(default_factory=data.Totals)
     rates: Rates = field(default_factory=Rates)
     now: float | None = None
+    others: frozenset[str] = frozenset()
+    """The cache roots besides the first, whose repos say where they are."""
+    chosen: tuple[Models, object, Sequence[Repo]] | None = None
+    """What `_chosen` worked out last."""
 
 
 class _Columns:
@@ -85,12 +89,8 @@ def rows(models: Models | None, width: int, view: View) -> list[Row]:
     for root in models.roots:
         if root.problem:
             out += _notes(f"{names.home(root.path, str(Path.home()))} could not be read: {root.problem}", width, "err")
-    by_key = {data.key_of(repo): repo for repo in models.repos}
-    wanted = choose.search(view.filter, view.now) if view.filter else None
-    for key in view.order or data.in_order(models, view.held):
-        repo = by_key.get(key)
-        if repo is None or (wanted and not wanted(repo)):
-            continue
+    for repo in _chosen(models, view):
+        key = data.key_of(repo)
         is_open = view.unfolded.get(key, False)
         out.append(Row(key, "repo", repo, 0, is_open if repo.revisions else None))
         out += [
@@ -109,6 +109,28 @@ def rows(models: Models | None, width: int, view: View) -> list[Row]:
     if not view.filter:
         out += [Row(f"beside\0{row.path}", "beside", row) for row in models.beside if row.size or row.problem]
     return out
+
+
+def _chosen(models: Models, view: View) -> Sequence[Repo]:
+    """The repos to show, in order; worked out once for a snapshot, a filter and an order."""
+    asked = (view.filter, view.now, view.order)
+    if view.chosen is None or view.chosen[0] is not models or view.chosen[1] != asked:
+        by_key = {data.key_of(repo): repo for repo in models.repos}
+        repos = [repo for key in view.order or _order(models, view) if (repo := by_key.get(key))]
+        if view.filter:
+            repos = list(filter(_search(view).keep, repos))
+        view.chosen = (models, asked, repos)
+    return view.chosen[2]
+
+
+def _search(view: View) -> choose.Search:
+    return choose.search(view.filter, view.now, view.totals.part)
+
+
+def _order(models: Models, view: View) -> list[str]:
+    """The keys of all repos in the order the filter line asks for, else what is in use and then the biggest first."""
+    arrange = _search(view).arrange if view.filter else None
+    return [data.key_of(repo) for repo in arrange(models.repos)] if arrange else data.in_order(models, view.held)
 
 
 def _below(repo: Repo, key: str, view: View) -> list[Row]:
@@ -188,7 +210,9 @@ def _repo(pen: Pen, at: _Columns, row: Row, view: View, now: float) -> None:
     organisation, name = names.repo(repo.id, at.name - 6 - width_of(tag))
     end = pen.run(5, organisation, "dim", name, "fg", tag, "p.export")
     if state.word and end + 2 + width_of(state.word) < at.name:
-        pen.put(end + 2, state.word, state.token)
+        end = pen.put(end + 2, state.word, state.token)
+    if repo.root in view.others and at.name - end > 12:
+        pen.put(end + 2, path_name(names.home(repo.root, str(Path.home())), at.name - end - 4), "faint")
     _numbers(pen, at, data.on_disk(repo), view.totals.of(repo))
     gpus = view.held.get(repo.id)
     if gpus and not at.narrow:
@@ -277,10 +301,12 @@ class ModelsPane(LineView):
         self.models: Models | None = None
         self.view = View(self.unfolded)
 
-    def show(self, models: Models) -> None:
-        """Show a new snapshot."""
+    def show(self, models: Models, totals: data.Totals | None = None) -> None:
+        """Show a new snapshot; `totals` know it already."""
         self.models = models
+        self.view.totals = totals or self.view.totals
         self.view.now = self.clock()
+        self.view.others = frozenset(root.path for root in models.roots[1:])
         self.view.rates.note(models, self.view.now)
         self._arrange()
         self.update_lines(arrived=True)
@@ -294,14 +320,14 @@ class ModelsPane(LineView):
             self.update_lines()
 
     def set_filter(self, text: str) -> None:
-        """Show only repos with `text` in their name; all of them for an empty text."""
+        """Show only repos that `text` asks for, as `choose.search` reads it; all of them for an empty text."""
         self.view.filter = text
-        self.update_lines()
+        self.sort()
 
     def _arrange(self) -> None:
         """Sort, but never under a cursor that somebody moved."""
         if self.models is not None:
-            fresh = data.in_order(self.models, self.view.held)
+            fresh = _order(self.models, self.view)
             self.view.order = settle(self.view.order, fresh) if self.touched else fresh
 
     def sort(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from cachetop.base.hostile import clean
 from cachetop.gpu.records import Gpus
+from cachetop.hub import choose
 from cachetop.hub.records import File, Models, Repo, Revision
 
 
@@ -33,13 +34,6 @@ def resident(files: tuple[File, ...]) -> int | None:
 def on_disk(repo: Repo) -> int:
     """Bytes of `repo` with those of its downloads so far, which `repo.size` leaves out as the Hub does."""
     return repo.size + sum(partial.bytes for partial in repo.partials)
-
-
-def repo_resident(repo: Repo) -> int | None:
-    """Bytes of all revisions of `repo` in RAM, each blob once; None where that is not known."""
-    if not repo.revisions:
-        return None
-    return resident(tuple(file for revision in repo.revisions for file in revision.files))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +98,34 @@ def in_order(models: Models, held: Mapping[str, tuple[int, ...]]) -> list[str]:
 
 @dataclass(slots=True)
 class Totals:
-    """Bytes in RAM over all repos, remembered by repo so that a new snapshot costs what changed."""
+    """Bytes in RAM over all repos, remembered by repo so that a new snapshot costs what changed.
 
-    _known: dict[str, tuple[Repo, int | None]] = field(default_factory=dict)
+    The feed's thread asks for each `summary` first: counting the files of thousands of repos takes longer than the
+    event loop may be held.
+    """
+
+    _known: dict[str, tuple[Repo, tuple[int, int] | None]] = field(default_factory=dict)
     _summary: tuple[Models, int, int | None] | None = None
 
-    def of(self, repo: Repo) -> int | None:
-        """Bytes of `repo` in RAM, None where not known."""
+    def part(self, repo: Repo) -> tuple[int, int] | None:
+        """Bytes of `repo` in RAM and all its bytes, None where not known."""
         key = key_of(repo)
         found = self._known.get(key)
         if found is None or found[0] is not repo:
-            found = self._known[key] = (repo, repo_resident(repo))
+            found = self._known[key] = (repo, choose.resident(repo))
         return found[1]
+
+    def of(self, repo: Repo) -> int | None:
+        """Bytes of `repo` in RAM, None where not known."""
+        part = self.part(repo)
+        return None if part is None else part[0]
 
     def summary(self, models: Models) -> tuple[int, int | None]:
         """Bytes on disk, and bytes in RAM of all repos that were measured (None while none was)."""
         if self._summary is None or self._summary[0] is not models:
             keys = {key_of(repo) for repo in models.repos}
             for gone in self._known.keys() - keys:
-                del self._known[gone]
+                self._known.pop(gone, None)
             values = [value for repo in models.repos if (value := self.of(repo)) is not None]
             self._summary = (models, sum(map(on_disk, models.repos)), sum(values) if values else None)
         return self._summary[1:]

@@ -30,9 +30,12 @@ SUPERSEDED = Selection("models", superseded=True)
 
 def marked(repos: Iterable[tuple[Repo, Revision | None]], entries: Iterable[Entry]) -> list[Selection]:
     """The selections for rows that were marked: repos or single revisions, and kernel entries."""
-    models = tuple(f"{repo.type}/{repo.id}" + (f"@{revision.commit}" if revision else "") for repo, revision in repos)
+    by_root: dict[str, list[str]] = {}
+    for repo, revision in repos:
+        name = f"{repo.type}/{repo.id}" + (f"@{revision.commit}" if revision else "")
+        by_root.setdefault(repo.root, []).append(name)
     kernels = tuple(f"{entry.cache}/{entry.path}" for entry in entries)
-    found = [Selection("models", names=models)] if models else []
+    found = [Selection("models", names=tuple(names), roots=(root,)) for root, names in by_root.items()]
     return found + ([Selection("kernels", names=kernels)] if kernels else [])
 
 

@@ -91,6 +91,14 @@ class Editor(Screen[None], inherit_bindings=False):
 
         self.run_worker(fetch(), exit_on_error=False)
 
+    def renew(self, document: Document) -> None:
+        """Show what a document says now, if it is in front; its `load` costs nothing."""
+        for tab in self.tabs.tabs:
+            if tab.document.key == document.key:
+                tab.record = document.load()
+        if self.tabs.current is not None and self.tabs.current.document.key == document.key:
+            self._show()
+
     def _show(self) -> None:
         from cachetop_tui.workbench.document import DocumentView
 

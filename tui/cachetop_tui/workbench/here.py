@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from cachetop.gpu.records import Gpu, Process
+    from cachetop.hub.records import Repo
     from cachetop_tui.workbench.overview import Overview
 
 
@@ -40,6 +41,9 @@ def _on(overview: Overview) -> Here:
         tabs=bool(overview.tabs.tabs),
         preview=tab is not None and not tab.pinned,
         setting=tab is not None and tab.document.key == "settings",
+        repo=bool(repos_here(overview)),
+        repos=bool(overview.picture.models and overview.picture.models.repos),
+        task=overview.model_task is not None and overview.model_task.state.going,
         stale=overview.picture.tree is not None and overview.picture.tree.stale > 0,
         going=run is not None and run.finished is None and run.job.state in ("queued", "running"),
         runs=run is not None,
@@ -69,6 +73,36 @@ def name_here(overview: Overview) -> str:
         return overview.tabs.current.document.trail[-1]
     view = focused(overview)
     return name_of(view.cursor) if view is not None and view.cursor is not None else ""
+
+
+def repos_here(overview: Overview) -> list[tuple[Repo, str | None]]:
+    """The marked repos and revisions; without marks what is under the cursor, or the repo of the document in front.
+
+    A revision comes as its repo and its commit.
+    """
+    rows = list(overview.models.marked.values())
+    if not rows and overview.pane == "models" and overview.models.cursor is not None:
+        rows = [overview.models.cursor]
+    elif not rows and overview.pane == "side" and (view := focused(overview)) is not None and view.cursor is not None:
+        subject = view.cursor.subject
+        return [(subject[3], None)] if view.cursor.kind == "repo" else []
+    if rows:
+        found: dict[str, tuple[Repo, str | None]] = {}
+        for row in rows:
+            if row.kind == "repo":
+                found[row.key] = (row.subject, None)
+            elif row.kind == "revision":
+                found[row.key] = (row.subject[0], row.subject[1].commit)
+        return list(found.values())
+    tab, models = overview.tabs.current, overview.picture.models
+    if overview.pane != "document" or tab is None or models is None:
+        return []
+    kind, _, key = tab.document.key.partition("\0")
+    parts = key.split("\0")
+    if kind not in ("repo", "revision") or len(parts) < 3:
+        return []
+    commit = parts[3] if kind == "revision" and len(parts) > 3 else None
+    return [(repo, commit) for repo in models.repos if [repo.root, repo.type, repo.id] == parts[:3]]
 
 
 def process_here(overview: Overview) -> tuple[Gpu, Process] | None:

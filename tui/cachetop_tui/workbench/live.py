@@ -29,6 +29,7 @@ from cachetop_tui.workbench.side import ActivityBar
 
 if TYPE_CHECKING:
     from cachetop.conversion.records import Jobs
+    from cachetop_tui.model_tasks import Task
     from cachetop_tui.panel.conversion import ConversionPanel
 
 
@@ -40,6 +41,8 @@ class Live(Editor):
         self.pane = PANES[0]
         """The pane in focus, also while a dialog covers it."""
         self._facts = Facts(host=host or socket.gethostname().partition(".")[0], read_only=is_read_only())
+        self.model_task: Task | None = None
+        """What was done with repos last, or is being done."""
         self.lite = False
         """Whether the line is slow, so that less moves by itself."""
         self.note = ""
@@ -92,7 +95,7 @@ class Live(Editor):
             case ModelsArrived():
                 self._facts = replace(self._facts, weights=sum(map(on_disk, message.models.repos)))
                 self.picture.models = message.models
-                self.models.show(message.models)
+                self.models.show(message.models, message.totals)
             case KernelsArrived():
                 self._facts = replace(self._facts, kernels=message.tree.kernels.size_on_disk, stale=message.tree.stale)
                 self.picture.tree = message.tree

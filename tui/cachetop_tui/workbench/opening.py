@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cachetop.gpu.detail import ProcessDetail
     from cachetop.gpu.records import Gpu, Process
     from cachetop.summary import StatusProblem
+    from cachetop_tui.model_tasks import Task
 
     Look = Callable[[Gpu, Process], ProcessDetail]
 
@@ -155,11 +156,11 @@ def repo_document(repo: Any) -> Document:
     from cachetop_tui.documents import repo as document
 
     def load() -> Any:
-        from cachetop import locations
         from cachetop.hub.about import describe
+        from cachetop.hub.roots import roots
         from cachetop.hub.scan import Scanner
 
-        scanner = Scanner([locations.hub()])
+        scanner = Scanner(roots())
         for one in scanner.scan().repos:
             if (one.root, one.type, one.id) == (repo.root, repo.type, repo.id):
                 return describe(one, scanner)
@@ -168,6 +169,15 @@ def repo_document(repo: Any) -> Document:
     name = clean(repo.id)
     key = f"repo\0{repo.root}\0{repo.type}\0{repo.id}"
     return Document(key, name.rpartition("/")[2], ("models", name), load, document.lines)
+
+
+def task_document(task: Task) -> Document:
+    """What is being done with repos, or was done last."""
+    from cachetop_tui.documents import task as document
+    from cachetop_tui.model_tasks import TITLES
+
+    title = TITLES[task.state.kind]
+    return Document(task.key, title, ("models", title), lambda: task.state, document.lines)
 
 
 def kernel_document(entry: Any, picture: Picture) -> Document:
