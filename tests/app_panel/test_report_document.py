@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from cachetop.conversion.records import Examined, Run
+from cachetop.conversion.records import Allocated, Examined, Run
 from cachetop.conversion.report import report
 from cachetop_tui.documents.report import lines
 from cachetop_tui.paint import width_of
+from cachetop_tui.panel import words as panel_words
+from cachetop_tui.panel.figures import read
 from support import runs
 
 
@@ -36,6 +39,35 @@ def test_one_run_alone_has_no_second_bar() -> None:
     assert any("softmax_kernel" in line and "compiled in 250 ms" in line for line in told)
     assert any(line.startswith("runs on") and "only sm_90" in line for line in told)
     assert any("peak 2.14 GiB" in line for line in told)
+
+
+def test_the_vram_is_told_by_phase_and_by_what_held_it() -> None:
+    mib = 2**20
+    allocator = Allocated(gpu=1, time=1.0, allocated=500 * mib, reserved=700 * mib, process=1100 * mib, peak=900 * mib)
+    peaks = ((1, "load", 1000 * mib), (1, "convert", 2000 * mib))
+    run = msgspec.structs.replace(runs.done(), allocators=(allocator,), phase_vram=peaks)
+    told = words(run)
+    assert any("VRAM OF GPU 1" in line and "at most 2.14 GiB" in line for line in told)
+    rows = {line.rpartition("  ")[0].strip(): line.rpartition("  ")[2] for line in told}
+    assert rows["A load peak"] == "1000 MiB" and rows["C pages peak"] == "1.95 GiB"
+    assert rows[f"weights {runs.LAYOUT}"] == "164 MiB"
+    assert rows["kept by the allocator"] == "200 MiB" and rows["context and libraries"] == "400 MiB"
+    assert rows["activations, at most"] == "533 MiB"
+    note = panel_words.vram(read(run, run.finished or 0.0), 1)
+    assert note.fit(80) == "2.14 GiB: weights 367 MiB, activations 533 MiB, context 400 MiB"
+    verdict = next(one.message for one in report(run).verdict if one.cause == "vram")
+    assert verdict == (
+        "GPU 1 held at most 2.14 GiB, while converting: weights 367 MiB, activations 533 MiB, context 400 MiB"
+    )
+    assert any("Not measured: activations" in line for line in words(runs.done()))
+
+
+def test_a_model_in_two_workers_is_said() -> None:
+    one = runs.jobs().workers[0]
+    two = msgspec.structs.replace(one, id="w2", models=(runs.TABLES,))
+    told = [advice.message for advice in report(runs.done(), None, (one, two)).advice]
+    assert [message for message in told if runs.TABLES in message and "w1 and w2" in message]
+    assert not [message for message in told if runs.LAYOUT in message]
 
 
 @pytest.mark.parametrize("name", sorted(runs.ALL))

@@ -88,16 +88,16 @@ def test_a_full_disk_under_the_outputs_is_said_and_leaves_no_part(
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    job = make_job(tmp_path / "job", [papers[40]], pipeline="native", output=str(out), to=["json", "md"])
+    job = make_job(tmp_path / "job", [papers[3]], pipeline="native", output=str(out), to=["json", "md"])
     look = f"(while [ ! -e {tmp_path}/over ]; do ls -a {out} > {tmp_path}/seen; sleep 0.2; done) &"
-    with Running(job, bare, full("64k", out, look)) as worker:
+    with Running(job, bare, full("16k", out, look)) as worker:
         assert worker.ended() == 1
         told = worker.finished()
         time.sleep(0.5)
         (tmp_path / "over").touch()
     check_schema(told, "job")
     [error] = named(told, "error")
-    assert "No space left" in error["message"] and str(papers[40]) in error["message"] and error["hint"]
+    assert "No space left" in error["message"] and str(papers[3]) in error["message"] and error["hint"]
     assert (tmp_path / "seen").read_text().split() == [".", ".."], "what was begun is gone"
 
 

@@ -12,8 +12,9 @@ from cachetop.base import units
 from cachetop.conversion.compare import compare, exclusive, first_calls, phases
 from cachetop.conversion.folder import find
 from cachetop.conversion.history import picture, previous
-from cachetop.conversion.records import Advice, Comparison, Examined, JobReport, Run, Verdict
+from cachetop.conversion.records import Advice, Comparison, Examined, JobReport, Run, Verdict, Worker
 from cachetop.conversion.usage import vram_use
+from cachetop.conversion.workers import workers
 
 _WORTH = 0.25
 """The share of a run above which saving it is worth a word."""
@@ -46,11 +47,11 @@ def examine(name: str | None = None, against: str | None = None) -> Examined:
     run = picture(find(name))
     folder = find(against) if against else previous(run)
     other = picture(folder) if folder else None
-    return Examined(report=report(run, other), run=run, other=other)
+    return Examined(report=report(run, other, workers()), run=run, other=other)
 
 
-def report(run: Run, other: Run | None = None) -> JobReport:
-    """The report on one run, compared with another where there is one."""
+def report(run: Run, other: Run | None = None, resident: tuple[Worker, ...] = ()) -> JobReport:
+    """The report on one run, compared with another where there is one; `resident` are the workers there now."""
     stages: dict[str, float] = {}
     for stage in run.stages:
         stages[stage.stage] = stages.get(stage.stage, 0.0) + stage.seconds
@@ -78,7 +79,7 @@ def report(run: Run, other: Run | None = None) -> JobReport:
         documents=run.documents,
         notices=run.notices,
         verdict=(*_verdict(run, stages), *(_difference(run, other, comparison) if other and comparison else ())),
-        advice=tuple(_advice(run, stages)),
+        advice=(*_advice(run, stages), *_shared(resident)),
         comparison=comparison,
     )
 
@@ -245,6 +246,22 @@ def _advice(run: Run, stages: dict[str, float]) -> Iterator[Advice]:
     for notice in run.notices:
         if notice.hint:
             yield Advice(saves=None, message=notice.hint)
+
+
+def _shared(resident: tuple[Worker, ...]) -> Iterator[Advice]:
+    """Models that several resident workers hold, each its own copy, because their options differ."""
+    held: dict[str, list[Worker]] = {}
+    for worker in resident:
+        for model in worker.models:
+            held.setdefault(model, []).append(worker)
+    for model, holders in held.items():
+        if len(holders) > 1:
+            names = " and ".join(worker.id for worker in holders)
+            message = (
+                f"{model} is loaded in {len(holders)} resident workers ({names}), whose options or devices differ: one "
+                "set of options shares it; `cachetop jobs unload` ends the others"
+            )
+            yield Advice(saves=None, message=message)
 
 
 def _twice(run: Run) -> dict[str, int]:

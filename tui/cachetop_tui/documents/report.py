@@ -40,6 +40,7 @@ def lines(record: Examined, width: int, now: float) -> list[Line]:
     out += list(_timelines(record, width))
     out += list(_stages(report, width))
     out += list(_models(run, width))
+    out += list(_vram(report, width))
     out += list(_kernels(run, width))
     out += heading("model against kernels", width, "two things, two caches")
     out += list(_two_things(run, width))
@@ -209,6 +210,28 @@ def _models(run: Run, width: int) -> Iterator[Line]:
         pen.right(width - 8, duration(load.seconds), "fg")
         pen.right(width - 1, clean(load.device or "?", 6), "dim")
         yield pen.line()
+
+
+def _vram(report: JobReport, width: int) -> Iterator[Line]:
+    """Who held the VRAM, and the most of it in each phase, as bars on the scale of the whole peak."""
+    for use in report.vram:
+        yield from heading(
+            f"VRAM of GPU {use.gpu}", width, f"at most {units.memory(use.peak)}, before {units.memory(use.before)}"
+        )
+        rows = [(f"{LABELS.get(name, clean(name, 12))} peak", held, "p.vram") for name, held in use.phases.items()]
+        rows += [(f"weights {middle(clean(name), 40)}", held, "v.a") for name, held in use.weights.items()]
+        parts = (("activations, at most", use.activations), ("kept by the allocator", use.kept),
+                 ("context and libraries", use.context))  # fmt: skip
+        rows += [(name, held, "v.b") for name, held in parts if held is not None]
+        for name, held, token in rows:
+            pen = Pen(width)
+            pen.put(MARGIN, middle(name, max(10, width - 44)), "fg")
+            pen.right(width - 28, units.memory(held), "fg")
+            pen.add(Thin(width - 26, 24, 24 * min(1.0, held / max(1, use.peak)), token))
+            yield pen.line()
+        unknown = [name for name, held in parts if held is None]
+        if unknown:
+            yield from paragraph(f"Not measured: {', '.join(unknown)}.", width, "dim")
 
 
 def _kernels(run: Run, width: int) -> Iterator[Line]:

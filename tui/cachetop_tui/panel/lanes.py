@@ -194,7 +194,8 @@ class _Painter:
     def stage(self, y: int, stage: StageFigures) -> None:
         """The thin lane of one stage, one dash for each page."""
         figures = self.figures
-        amount = f"{stage.done:,} of {figures.total:,}" if figures.total else f"{stage.done:,}"
+        paged = stage.items[0].page is not None  # what enriches counts calls, not pages
+        amount = f"{stage.done:,} of {figures.total:,}" if figures.total and paged else f"{stage.done:,}"
         self._row(y, 4, words.stage_name(stage.name), "dim", amount, "dim", words.stage(figures, stage))
         draw_stage(self.canvas, self.start, y, self.axis, stage.items)
         self._now_line(y, [(0.0, self.axis.at(figures.now), "")])

@@ -12,6 +12,7 @@ from cachetop.base.hostile import clean, show
 from cachetop.base.units import duration, memory, size
 from cachetop.conversion.compare import first_calls
 from cachetop.conversion.records import Download, Load, Run
+from cachetop.conversion.usage import vram_use
 from cachetop_tui.cut import head
 from cachetop_tui.paint import width_of
 from cachetop_tui.panel.axis import whole
@@ -272,6 +273,14 @@ def vram(figures: Figures, gpu: int) -> Note:
     top = max(used for _, used in samples)
     since = next(moment for moment, used in samples if used == top)
     done = sum(1 for page in figures.run.pages if page[1] <= since)
+    use = next((one for one in vram_use(figures.run) if one.gpu == gpu), None)
+    if use is not None and use.weights:
+        parts = [f"weights {memory(sum(use.weights.values()))}"]
+        parts += [f"activations {memory(use.activations)}"] if use.activations is not None else []
+        parts += [f"context {memory(use.context)}"] if use.context is not None else []
+        texts = [f"{memory(top)}: {', '.join(parts[:count])}" for count in range(len(parts), 0, -1)]
+        if len(parts) > 1:
+            return Note((*texts, f"at most {memory(top)}", memory(top)))
     if samples[-1][1] < top:
         return Note((f"at most {memory(top)}", memory(top)))
     text = f"{memory(top)} since page {done}" if done else f"{memory(top)} since the models"

@@ -173,6 +173,13 @@ class Conversion:
             "progress", phase="convert", done=self._pages_before + done, total=self._total, unit="pages"
         )
 
+    def enriched(self, path: str, step: str, done: int, total: int, items: int, seconds: float) -> None:
+        """Some items, pictures or formulas, are through an enrichment."""
+        self._recorder.emit(
+            "stage-finished", file=path, page=None, stage=step, seconds=round(seconds, 6), batch=items, done=done,
+            total=total,
+        )  # fmt: skip
+
     def building(self) -> None:
         """docling has fetched the pipeline and now works on pages: from here it can be hurried."""
         self._control.enter(self._engine)
@@ -190,6 +197,7 @@ class _Progress:
         self._path = path
         self.pages = 0
         self.good = 0
+        self._enriched: tuple[str, int, float] | None = None
 
     def event(self, told: Any) -> None:
         kind = told.kind.value
@@ -199,3 +207,12 @@ class _Progress:
             self._conversion.page(self._path, told, self.pages)
         elif kind == "phase_started" and told.phase.value == "build":
             self._conversion.building()
+        elif kind == "enrichment_progress":
+            self._enrich(told)
+
+    def _enrich(self, told: Any) -> None:
+        """Items of one enrichment, which follow the pages: the first word on it says none, the others how many."""
+        step, done, now = str(told.step.value), int(told.completed_items), time.monotonic()
+        before, self._enriched = self._enriched, (step, done, now)
+        if before is not None and before[0] == step and done > before[1]:
+            self._conversion.enriched(self._path, step, done, int(told.total_items), done - before[1], now - before[2])

@@ -1,0 +1,56 @@
+"""Tiny models for docling's enrichments and for another VLM preset, in the layout of a hub cache.
+
+    PYTHON enriching.py HF_HOME
+
+The layout model of this cache finds pictures and formulas, so that there is something to enrich.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from cachetop.demo.tiny_models import REPOS, install, layout, vlm
+
+
+def classifier(folder: Path) -> None:
+    """A vision transformer of one layer with three classes."""
+    import torch
+    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
+
+    torch.manual_seed(0)
+    config = ViTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=32, patch_size=16,
+        id2label={0: "bar_chart", 1: "logo", 2: "map"}, label2id={"bar_chart": 0, "logo": 1, "map": 2},
+    )  # fmt: skip
+    ViTForImageClassification(config).eval().save_pretrained(folder)
+    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+
+
+MODELS: dict[str, Callable[[Path], None]] = {
+    "docling-project/CodeFormulaV2": vlm,
+    "HuggingFaceTB/SmolVLM-256M-Instruct": vlm,
+    "docling-project/SmolDocling-256M-preview": vlm,
+    "docling-project/DocumentFigureClassifier-v2.5": classifier,
+}
+
+
+def main() -> None:
+    """Make them."""
+    home = Path(sys.argv[1])
+    home.mkdir(parents=True, exist_ok=True)
+    repo, ref, commit, _ = REPOS["layout"]
+    finding: Callable[[Path], None] = partial(layout, often="picture", seldom="formula")
+    wanted = [(repo, ref, commit, finding)]
+    wanted += [(name, "main", f"{number:040x}", build) for number, (name, build) in enumerate(MODELS.items(), 16)]
+    for name, branch, at, build in wanted:
+        with tempfile.TemporaryDirectory(dir=home) as folder:
+            build(Path(folder))
+            install(home, name, branch, at, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
