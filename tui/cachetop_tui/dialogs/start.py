@@ -160,9 +160,13 @@ class StartDialog(ModalScreen[StartRequest | None]):
     @work(exclusive=True, group="models", exit_on_error=False)
     async def _models(self, asks: bool, question: bool = False) -> None:
         """Look what is missing and say it beside the pipeline, as a `question` before the start too."""
+        if not self.is_current:
+            return  # it was left meanwhile
         pipeline = self.query_one("#pipeline", Choice)
         chosen, python = pipeline.value, self.query_one("#python", Choice).value
         found = await in_background(models.lacking, chosen, python, self.query_one("#extras", Ticks).values, asks)
+        if not self.is_current:
+            return
         self._lacking = found
         if found is not None:
             pipeline.remark(models.note(found), "warn")
