@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -149,3 +150,18 @@ def test_unknown_is_a_question_mark() -> None:
     plain = report._repr_mimebundle_()["text/plain"]
     assert [line.split()[2:4] for line in plain.splitlines() if line.startswith("  GPU 0")] == [["?", "0.00"]]
     assert "?" in plain.split("IN RAM BEFORE")[1].splitlines()[1]
+
+
+@pytest.mark.parametrize("sanitize", [False, True])
+def test_it_survives_nbconvert(world: Path, sanitize: bool) -> None:
+    import nbformat
+    from nbconvert import HTMLExporter
+
+    hubcache.healthy(world / ".cache" / "huggingface" / "hub", "org/model")
+    v4: Any = nbformat.v4
+    bundle = cachetop.models()._repr_mimebundle_()
+    cell = v4.new_code_cell("cachetop.models()", outputs=[v4.new_output("display_data", bundle)])
+    page, _ = HTMLExporter(sanitize_html=sanitize).from_notebook_node(v4.new_notebook(cells=[cell]))
+    shown = page[page.index('class="cachetop"') :]
+    assert "org/model" in shown and ('class="ct-bar"' in shown or sanitize)
+    assert "<script" not in bundle["text/html"] and "://" not in bundle["text/html"]

@@ -105,3 +105,21 @@ def test_two_kernels_at_once_report_each_their_own(tmp_path: Path, world: Path) 
     said = next(data["text/plain"] for data in notebooks.bundles(done) if notebooks.REPORT not in data)
     assert "'opened'" in said  # the other kernel's own report
     assert [row["evidence"] for row in report["models"]] == ["opened-elsewhere"]
+
+
+def test_a_download_in_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from support.slow_hub import COMMIT, FILES, slow_hub
+
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    fetch = "%%cachetop\nfrom huggingface_hub import snapshot_download\npath = snapshot_download('org/slow')"
+    read = "%%cachetop\nlen(open(path + '/part1.safetensors', 'rb').read())"
+    with slow_hub(1e9) as address:
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        done = notebooks.execute(notebooks.of_cells("%load_ext cachetop", fetch, fetch, read), tmp_path)
+    first, again, last = notebooks.reports(done)
+    rows = {(row["repo"], row["revision"], row["file"], row["bytes"], row["complete"]) for row in first["downloads"]}
+    assert rows == {("org/slow", COMMIT, name, len(data), True) for name, data in FILES.items()}
+    assert again["downloads"] == again["models"] == last["downloads"] == []
+    (row,) = last["models"]
+    assert (row["repo"], row["revision"], row["names"]) == ("org/slow", COMMIT, ["part1.safetensors"])
+    assert row["resident_before"] == row["bytes"] == len(FILES["part1.safetensors"])  # it was written just now

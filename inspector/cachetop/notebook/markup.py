@@ -16,10 +16,11 @@ STYLE = """
 .cachetop{font:13px/1.45 system-ui,sans-serif;max-width:100%;overflow-x:auto}
 .cachetop h4{font-size:13px;margin:.6em 0 .2em;font-weight:600}
 .cachetop .ct-title{font-size:14px;margin-top:0}
-.cachetop.cachetop table{border-collapse:collapse;margin:.1em 0 .5em;background:transparent;border:0}
+.cachetop.cachetop table{font:inherit;border-collapse:collapse;margin:.1em 0 .5em;background:transparent;border:0}
 .cachetop.cachetop tr,.cachetop.cachetop tr:nth-child(even){background:transparent}
 .cachetop.cachetop th,.cachetop.cachetop td{padding:.15em .9em .15em 0;text-align:left;vertical-align:top;border:0;
 border-bottom:1px solid rgba(128,128,128,.25);white-space:nowrap}
+.cachetop.cachetop td:last-child:not(.ct-r){white-space:normal;overflow-wrap:anywhere;min-width:14em}
 .cachetop th{font-weight:600;opacity:.75}
 .cachetop.cachetop td.ct-r,.cachetop.cachetop th.ct-r{text-align:right;font-variant-numeric:tabular-nums}
 .cachetop .ct-bar{display:inline-block;width:72px;height:8px;border:1px solid rgba(128,128,128,.5);margin-right:.6em}
