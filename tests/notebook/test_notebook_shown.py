@@ -159,9 +159,10 @@ def test_it_survives_nbconvert(world: Path, sanitize: bool) -> None:
 
     hubcache.healthy(world / ".cache" / "huggingface" / "hub", "org/model")
     v4: Any = nbformat.v4
+    exporter: Any = HTMLExporter  # neither has types
     bundle = cachetop.models()._repr_mimebundle_()
     cell = v4.new_code_cell("cachetop.models()", outputs=[v4.new_output("display_data", bundle)])
-    page, _ = HTMLExporter(sanitize_html=sanitize).from_notebook_node(v4.new_notebook(cells=[cell]))
+    page, _ = exporter(sanitize_html=sanitize).from_notebook_node(v4.new_notebook(cells=[cell]))
     shown = page[page.index('class="cachetop"') :]
     assert "org/model" in shown and ('class="ct-bar"' in shown or sanitize)
     assert "<script" not in bundle["text/html"] and "://" not in bundle["text/html"]

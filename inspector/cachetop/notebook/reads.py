@@ -156,16 +156,22 @@ class Reads:
             known = self._scanner.find(repo)
             if known is None:
                 continue
+            blobs = [(key, blob) for key, blob in known.contents.blobs.items() if blob.size >= least]
+            kept = [
+                (snapshot.commit, name, blob)
+                for snapshot in known.contents.snapshots
+                for name, blob in snapshot.kept.items()
+                if blob.size >= least
+            ]
+            if not blobs and not kept:
+                continue  # opening the folder is what costs
             with opened(known) as hold:
                 if hold is None:
                     continue
-                for key, blob in known.contents.blobs.items():
-                    if blob.size >= least:
-                        yield (blob.device, blob.inode), hold.blob(key)
-                for snapshot in known.contents.snapshots:
-                    for name, blob in snapshot.kept.items():
-                        if blob.size >= least:
-                            yield (blob.device, blob.inode), hold.kept(snapshot.commit, name, blob)
+                for key, blob in blobs:
+                    yield (blob.device, blob.inode), hold.blob(key)
+                for commit, name, blob in kept:
+                    yield (blob.device, blob.inode), hold.kept(commit, name, blob)
 
     def _mapped(self, index: Index) -> set[Inode]:
         """The files of the cache that this process has mapped or open now, by number and name.
