@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,6 +136,30 @@ def test_exhausted_watches_are_said(tmp_path: Path, watcher: Watcher, monkeypatc
     monkeypatch.setattr(watcher._observer, "schedule", full)
     assert watcher.watch([Target("triton", str(tmp_path))]) == frozenset()
     assert "cannot be watched" in (watcher.mode.reason or "")
+
+
+RUN_OUT = """
+import sys, time
+from cachetop.watch import Target, Watcher
+one = Watcher(lambda name: None)
+one.start()
+print(sorted(one.watch([Target("inductor", sys.argv[1], recursive=True), Target("triton", sys.argv[2])])), one.mode)
+"""
+
+
+def test_watches_that_run_out_within_a_tree_are_noticed_and_said(tmp_path: Path) -> None:
+    script = f'echo 20 > /proc/sys/user/max_inotify_watches && exec {sys.executable} -c "$1" "$2" "$3"'
+    command = ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh", RUN_OUT]
+    for n in range(40):
+        (tmp_path / "inductor" / str(n)).mkdir(parents=True)
+    (tmp_path / "triton").mkdir()
+    done = subprocess.run(
+        [*command, str(tmp_path / "inductor"), str(tmp_path / "triton")], capture_output=True, text=True, check=False
+    )
+    if done.returncode and not os.environ.get("CI"):
+        pytest.skip(f"no user namespace here: {done.stderr[-200:]}")
+    assert done.stdout.startswith("['triton'] Mode(name='mixed'"), done.stdout + done.stderr
+    assert "41 folders and only" in done.stdout and "max_user_watches" in done.stdout
 
 
 def test_lost_events_ask_for_a_whole_look(watcher: Watcher, seen: queue.Queue[str | None]) -> None:

@@ -129,6 +129,7 @@ class Watcher:
         if kind and kind.startswith(_REMOTE):
             self._refused[target.id] = f"{clean(target.path)} is on {kind}: changes made elsewhere are not announced"
             return
+        before = _registered() if target.recursive else None
         if target.recursive and _folders(path, MOST_FOLDERS) > MOST_FOLDERS:
             self._refused[target.id] = f"{clean(target.path)} has more than {MOST_FOLDERS} folders"
             return
@@ -143,6 +144,13 @@ class Watcher:
             self._refused[target.id] = f"{clean(target.path)} cannot be watched ({why(error)})"
             return
         self._watches[target.id] = (watch, identity)
+        if before is not None and (got := _registered() - before) < (wanted := _folders(path, MOST_FOLDERS) + 1):
+            self._drop(target.id)  # watchdog says nothing when the watches run out below the root
+            self._refused[target.id] = (
+                f"{clean(target.path)} has {wanted} folders and only {got} could be watched: "
+                "raise fs.inotify.max_user_watches"
+            )
+            return
         self._changed(target.id)  # whatever came between the last look and the watch
 
     def _on_event(self, name: str, paths: tuple[str, ...], root_went: bool) -> None:
@@ -194,6 +202,18 @@ def _events(target: Target) -> list[Any]:
     folders: list[Any] = [e.DirCreatedEvent, e.DirMovedEvent, e.DirDeletedEvent]
     files: list[Any] = [e.FileCreatedEvent, e.FileMovedEvent, e.FileDeletedEvent, e.FileClosedEvent]
     return folders + files if target.files else folders
+
+
+def _registered() -> int:
+    """How many inotify watches this process holds, as the kernel counts them."""
+    count = 0
+    for name in os.listdir("/proc/self/fdinfo"):
+        try:
+            with open(f"/proc/self/fdinfo/{name}", "rb") as about:
+                count += about.read().count(b"inotify wd:")
+        except OSError:
+            continue
+    return count
 
 
 def _folders(path: str, most: int) -> int:

@@ -36,7 +36,7 @@ STAGES = ["source", "ttir", "ttgir", "llir", "ptx", "cubin", "json", "group"]
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The SMs that the shared cache lacks, and a kernel that spills."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    compile_kernels(folder / "cache", folder / "work", "add_kernel", "87,103,110,121")
+    compile_kernels(folder / "cache", folder / "work", "add_kernel", "50,52,53,60,61,62,70,72,87,103,110,121")
     return compile_kernels(folder / "cache", folder / "work", "spill_kernel", "90")
 
 

@@ -149,14 +149,16 @@ def _spills(found: Layout, kernel: str, records: int | bytes | None) -> int | No
     """How many instructions spill or refill: eight bytes each, whose number wraps at 8,192.
 
     A wrapped number is put right by the loads and stores of local memory, each 16 bytes with its opcode in the
-    low twelve bits, that the code holds.
+    low twelve bits, that the code holds. Before sm_70 instructions are shorter: there it stays unknown.
     """
     noted = len(records) // 8 if isinstance(records, bytes) else 0
     code = found.section(f".text.{kernel}")
     if code is None or code.size > _CODE_MOST:
         return None
-    if code.size // 16 < _WRAP:
+    if code.size // 8 < _WRAP:
         return noted
+    if found.abi < 8 and found.flags & 0xFF < 70:
+        return None
     raw = found.bytes_of(code, _CODE_MOST)
     local = sum(
         word[0] & 0xFFF in (_LOCAL_LOAD, _LOCAL_STORE) for word in _INSTRUCTION.iter_unpack(raw[: len(raw) & ~15])

@@ -61,6 +61,8 @@ class Scanner:
         self.kept: list[Kept] = []
         self._parts: list[tuple[Cache, tuple[Entry, ...]]] = []
         self._last: Kernels | None = None
+        self._flying: tuple[Kernels | None, list[tuple[str, str]]] = None, []
+        self._asked_at: Kernels | None = None
         formats: dict[str, Callable[[], Format]] = {**plugins(), **FORMATS}
         numbers: dict[str, int] = {}
         seen: set[tuple[str, str]] = set()
@@ -109,15 +111,21 @@ class Scanner:
 
     def in_flight(self) -> list[tuple[str, str]]:
         """(cache id, path below its root) of every entry that was being compiled when last looked at."""
-        return [
-            (kept.id, shelf.rows[name].entry.path)
-            for kept in self.kept
-            for shelf in kept.shelves.values()
-            for name in shelf.rows.flying
-        ]
+        if self._last is None or self._flying[0] is not self._last:
+            found = [
+                (kept.id, shelf.rows[name].entry.path)
+                for kept in self.kept
+                for shelf in kept.shelves.values()
+                for name in shelf.rows.flying
+            ]
+            self._flying = self._last, found
+        return self._flying[1]
 
     def born(self) -> frozenset[tuple[str, str]]:
         """(cache id, path below its root) of the entries that were not there when this was last asked."""
+        if self._last is not None and self._asked_at is self._last:
+            return frozenset()
+        self._asked_at = self._last
         found = []
         for kept in self.kept:
             for shelf in kept.shelves.values():
