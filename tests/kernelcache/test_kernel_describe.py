@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,12 @@ import triton
 from cachetop.cli import kernels as verb
 from cachetop.cli.exits import Refused
 from cachetop.kernelcache import resources, sass
-from cachetop.kernelcache.describe import Described, describe, open_entry, stage_text
+from cachetop.kernelcache.describe import describe, stage_text
 from cachetop.kernelcache.detail import with_detail
-from cachetop.kernelcache.formats import UNKNOWN_PRODUCER
 from cachetop.kernelcache.records import Entry
 from cachetop.kernelcache.scan import Scanner
 from cachetop.locations import Location
-from cachetop_tui.documents import kernel as document
 from cachetop_tui.documents.kernel_code import coloured
-from cachetop_tui.paint import width_of
 from support.triton_cache import compile_kernels
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
@@ -160,7 +156,7 @@ def test_no_tool_is_run_from_an_environment_that_only_an_entry_names(cache: Path
     file.write_text(json.dumps(said))
     scanner, entry = _one(cache)
     assert entry.producer.environment == str(world / "evil")
-    open_entry(entry, scanner)
+    describe(entry, scanner)
     try:
         sass.disassemble(entry, scanner)
     except ValueError:
@@ -213,39 +209,12 @@ def test_show_says_what_is_wrong(capsys: pytest.CaptureFixture[str], entry: Entr
             _run(capsys, *words)
 
 
-@pytest.mark.parametrize("width", [160, 76, 30])
-def test_the_document_fits_and_says_the_facts(compiled: Path, width: int) -> None:
-    scanner, entry = _one(compiled)
-    lines = document.lines(open_entry(entry, scanner), width, time.time())
-    words = "\n".join(line.text for line in lines)
-    assert (
-        "REGISTERS" in words
-        and (width < 50 or "softmax_kernel" in words)
-        and ".target sm_90a" in words
-        and "STAGES" in words
-    )
-    for line in lines:
-        assert all(
-            mark.x + width_of(mark.text) <= width for mark in line.marks if hasattr(mark, "text") and mark.x > 40
-        )
-    assert len(document.lines(describe(entry, scanner), width, time.time())) < len(lines)
-
-
 def test_colours_change_no_character(compiled: Path) -> None:
     scanner, entry = _one(compiled)
     words = set()
-    for text in open_entry(entry, scanner).texts:
-        for line in text.lines:
-            pieces = list(coloured(text.stage, line))
+    for stage in ("source", "ttir", "ttgir", "llir", "ptx", "json"):
+        for line in stage_text(entry, scanner, stage).lines:
+            pieces = list(coloured(stage, line))
             assert "".join(piece for piece, _ in pieces) == line
             words |= {word for _, word in pieces}
     assert {"s.dir", "s.var", "s.num", "s.key", "s.com", "s.type"} <= words
-
-
-def test_a_stale_or_empty_entry_makes_a_document_too() -> None:
-    bare = Described(
-        cache="triton", kind="triton", key="K", name=None, sm=(), size_on_disk=0, files=0, created=0, last_used=None,
-        state="orphan", producer=UNKNOWN_PRODUCER, resources_reason="it holds no cubin",
-    )  # fmt: skip
-    words = "\n".join(line.text for line in document.lines(bare, 60, 100.0))
-    assert "it holds no cubin" in words and "no SM named" in words

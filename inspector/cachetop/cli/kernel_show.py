@@ -20,21 +20,20 @@ def run(args: argparse.Namespace, found: Kernels, scanner: Scanner) -> int:
     from cachetop.cli.table import emit, say
     from cachetop.kernelcache.describe import describe
 
-    meant = matching(found, args.key, args.cache)
-    if not meant:
-        say(f"No kernel cache here has an entry {args.key!r}; `cachetop kernels` lists them.")
+    entry = _named(found, args.key, args.cache)
+    against = _named(found, args.against, args.cache) if args.against else None
+    if entry is None or (args.against and against is None):
+        missing = args.key if entry is None else args.against
+        say(f"No kernel cache here has an entry {missing!r}; `cachetop kernels` lists them.")
         return FAILED
-    if len(meant) > 1:
-        names = ", ".join(f"{entry.cache} {entry.path}" for entry in meant[:_SHOWN])
-        raise Refused(f"{args.key!r} names {len(meant)} entries: {names}; give more of the key, its path, or --cache")
-    entry = meant[0]
-    if args.stage:
+    if args.stage or against is not None:
         try:
             text = _text(args, entry, scanner)
+            shown = text.lines if against is None else _difference(args, entry, text, against, scanner)
         except (ValueError, OSError) as error:
             say(str(error))
             return FAILED
-        print("\n".join(text.lines))
+        print("\n".join(shown))
         if text.cut:
             say(f"Only the beginning is shown: the whole is {text.size:,} bytes long.")
         return DONE
@@ -46,6 +45,15 @@ def run(args: argparse.Namespace, found: Kernels, scanner: Scanner) -> int:
     return DONE
 
 
+def _named(found: Kernels, key: str, cache: str | None) -> Entry | None:
+    """The one entry that `key` names, None for none. Raises Refused when it names several."""
+    meant = matching(found, key, cache)
+    if len(meant) > 1:
+        names = ", ".join(f"{entry.cache} {entry.path}" for entry in meant[:_SHOWN])
+        raise Refused(f"{key!r} names {len(meant)} entries: {names}; give more of the key, its path, or --cache")
+    return meant[0] if meant else None
+
+
 def matching(found: Kernels, key: str, cache: str | None) -> list[Entry]:
     """The entries that `key` names: by key or path, else by a beginning of the key of at least four characters."""
     there = [entry for entry in found.entries if not cache or cache in (entry.kind, entry.cache)]
@@ -54,13 +62,26 @@ def matching(found: Kernels, key: str, cache: str | None) -> list[Entry]:
 
 
 def _text(args: argparse.Namespace, entry: Entry, scanner: Scanner) -> Text:
-    if args.stage == "sass":
+    stage = args.stage or "ptx"
+    if stage == "sass":
         from cachetop.kernelcache.sass import disassemble
 
         return disassemble(entry, scanner, args.nvdisasm)
     from cachetop.kernelcache.describe import stage_text
 
-    return stage_text(entry, scanner, args.stage)
+    return stage_text(entry, scanner, stage)
+
+
+def _difference(
+    args: argparse.Namespace, entry: Entry, text: Text, against: Entry, scanner: Scanner
+) -> tuple[str, ...]:
+    """As `diff -u` writes it, from the other entry to this one."""
+    from cachetop.kernelcache.compare import difference
+
+    changes = difference(_text(args, against, scanner), text)
+    names = (" ".join(one.sm) or one.key for one in (against, entry))
+    head = (f"{mark} {name}" for mark, name in zip(("---", "+++"), names, strict=True))
+    return (*head, *(one.text if one.sign == "@" else one.sign + one.text for one in changes))
 
 
 def lines(one: Described) -> list[str]:

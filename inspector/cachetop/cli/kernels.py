@@ -60,6 +60,9 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--stage", metavar="STAGE", help="for show: print this stage: source, ttir, ttgir, llir, ptx, json, or sass"
     )
+    parser.add_argument(
+        "--against", metavar="KEY", help="for show: how its stage (ptx by default) differs from that of this entry"
+    )
     parser.add_argument("--nvdisasm", metavar="PATH", help="for show --stage sass: the disassembler to run")
     parser.set_defaults(run=run)
 

@@ -72,14 +72,6 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """An entry in depth together with the beginnings of its text stages."""
-
-    kernel: Described
-    texts: tuple[Text, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _File:
     path: str
     size: int
@@ -114,19 +106,6 @@ def describe(entry: Entry, scanner: Scanner) -> Described:
         if code is not None and entry.producer.cuda is None:
             known["producer"] = msgspec.structs.replace(entry.producer, cuda=_release(folder, code))
     return Described(**known)
-
-
-def open_entry(entry: Entry, scanner: Scanner, most: int = 1 << 16) -> Opened:
-    """`describe` and at most `most` bytes of every text stage, for a document. Raises KeyError as `describe`."""
-    kernel = describe(entry, scanner)
-    texts = []
-    for stage in kernel.stages:
-        if stage.name in TEXTS:
-            try:
-                texts.append(stage_text(entry, scanner, stage.name, most))
-            except (OSError, ValueError):
-                continue  # it went in the meantime; the list of stages still names it
-    return Opened(kernel, tuple(texts))
 
 
 def stage_text(entry: Entry, scanner: Scanner, stage: str, most: int = TEXT_MOST) -> Text:

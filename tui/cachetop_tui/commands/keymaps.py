@@ -66,6 +66,8 @@ ROUTES: Final[dict[str, Routes]] = {
     "list.mark": Routes(("space",), ("space",), ("space",)),
     "document.leave": Routes(("escape",), ("escape",), ("escape",)),
     "document.pin": Routes(("enter",), ("enter",), ("enter",)),
+    "kernel.stage": Routes(("v",), ("alt+v",), ("ctrl+tab",)),
+    "kernel.diff": Routes(("x",), ("alt+shift+f",), ("ctrl+shift+d",)),
     "runs.earlier": Routes(("left_square_bracket", "left", "h"), ("left",), ("alt+left",)),
     "runs.later": Routes(("right_square_bracket", "right", "l"), ("right",), ("alt+right",)),
     "runs.tab": Routes(("v",), ("alt+v",), ("ctrl+tab",)),

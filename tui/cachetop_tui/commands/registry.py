@@ -123,6 +123,8 @@ class Here:
     """There are repos."""
     task: bool = True
     """Something is being done with repos."""
+    kernel: bool = True
+    """A kernel's document is in front."""
     stale: bool = True
     """Kernels are stale."""
     going: bool = True
@@ -244,6 +246,10 @@ COMMANDS: Final = (
             panes=("document",), home="document", when="tab"),
     Command("document.pin", "Document: Pin", "Keep the preview as a tab", "screen.pin", panes=("document",),
             home="document", when="preview"),
+    Command("kernel.stage", "Kernel: Next Stage", "Show the next stage of the kernel's code", "turn_stage", "stage",
+            panes=("document",), home="document", when="kernel"),
+    Command("kernel.diff", "Kernel: Diff with Another SM", "How the stage differs from the same kernel for another SM",
+            "turn_diff", "diff", panes=("document",), home="document", when="kernel"),
     Command("runs.earlier", "Conversion: Earlier Run", "Show the run before this one", "step(1)", panes=_RUNS,
             home="runs", when="runs"),
     Command("runs.later", "Conversion: Later Run", "Show the run after this one", "step(-1)", panes=_RUNS,

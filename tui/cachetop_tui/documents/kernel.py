@@ -6,18 +6,18 @@ from pathlib import Path
 
 from cachetop.base import units
 from cachetop.base.hostile import clean
-from cachetop.kernelcache.describe import Described, Opened, Text
+from cachetop.kernelcache.describe import Described, Text
 from cachetop_tui import words
 from cachetop_tui.cut import head, middle, path_name
 from cachetop_tui.documents.kernel_code import coloured
 from cachetop_tui.documents.layout import MARGIN, fact, heading, paragraph
-from cachetop_tui.marks import Line, Pen, Thin
+from cachetop_tui.marks import Line, Link, Pen, Thin
 from cachetop_tui.paint import width_of
 from cachetop_tui.panes import names
 
 LINES_MOST = 400
 """Lines of a stage that are shown; `cachetop kernels show` prints the whole."""
-_FIRST = ("ptx", "py", "source")
+FIRST = ("ptx", "py", "source")
 _TITLES = {"source": "Source", "ptx": "PTX", "ttir": "TTIR", "ttgir": "TTGIR", "llir": "LLIR", "json": "Metadata",
            "cubin": "cubin", "sass": "SASS", "group": "group file"}  # fmt: skip
 _CELL = 34
@@ -25,21 +25,8 @@ _CELL = 34
 Cell = tuple[str, str, str]
 
 
-def lines(record: Described | Opened, width: int, now: float) -> list[Line]:
-    """The document `width` cells wide; `now` in epoch seconds. Code is shown for an `Opened`."""
-    kernel, texts = (record.kernel, record.texts) if isinstance(record, Opened) else (record, ())
-    out = _top(kernel, width, now)
-    out += _grid(_cells(kernel), width)
-    out += _verdicts(kernel, width)
-    out += _stages(kernel, width)
-    if kernel.options:
-        out += _options(kernel, width)
-    for text in sorted(texts, key=lambda one: _FIRST.index(one.stage) if one.stage in _FIRST else len(_FIRST)):
-        out += _code(text, kernel.key, width)
-    return out
-
-
-def _top(kernel: Described, width: int, now: float) -> list[Line]:
+def top(kernel: Described, width: int, now: float) -> list[Line]:
+    """Name, SM and state, place and size, when it was made and used, where its source is."""
     pen = Pen(width)
     sm = kernel.target or ", ".join(kernel.sm) or "no SM named"
     glyph, word = ("✗", "err") if kernel.state == "orphan" else ("▲", "warn") if kernel.stale else ("●", "ok")
@@ -80,7 +67,7 @@ def _bytes(value: int | None) -> str:
     return f"{value >> 10:,} KiB" if value >= 1024 and not value % 1024 else f"{value:,} B"
 
 
-def _cells(kernel: Described) -> list[Cell]:
+def cells(kernel: Described) -> list[Cell]:
     """(label, value, what the value means) of the facts grid, in reading order."""
     option = kernel.options.get
     cells: list[Cell] = [
@@ -110,7 +97,7 @@ def _cells(kernel: Described) -> list[Cell]:
     return cells
 
 
-def _grid(cells: list[Cell], width: int) -> list[Line]:
+def grid(cells: list[Cell], width: int) -> list[Line]:
     """The facts side by side on a shaded ground, as many columns as there is room for."""
     columns = max(1, min(3, (width - 2 * MARGIN) // _CELL))
     room = (width - 2 * MARGIN) // columns
@@ -129,7 +116,8 @@ def _grid(cells: list[Cell], width: int) -> list[Line]:
     return out
 
 
-def _verdicts(kernel: Described, width: int) -> list[Line]:
+def verdicts(kernel: Described, width: int) -> list[Line]:
+    """Every rule with its evidence, and every problem."""
     out: list[Line] = []
     if kernel.stale:
         out += heading("why it is stale", width)
@@ -144,7 +132,13 @@ def _verdicts(kernel: Described, width: int) -> list[Line]:
     return out
 
 
-def _stages(kernel: Described, width: int) -> list[Line]:
+def title_of(stage: str) -> str:
+    """What a stage is called."""
+    return _TITLES.get(stage, clean(stage, 40))
+
+
+def stages(kernel: Described, width: int, shown: str | None = None, links: tuple[str, ...] = ()) -> list[Line]:
+    """Each file with its size and the time it took; one that `links` to its code has a place for the cursor."""
     if not kernel.stages:
         return []
     built = kernel.rebuild_milliseconds
@@ -154,7 +148,10 @@ def _stages(kernel: Described, width: int) -> list[Line]:
     bar = max(0, min(24, width - 50))
     for stage in kernel.stages:
         pen = Pen(width)
-        pen.put(MARGIN, head(_TITLES.get(stage.name, clean(stage.name, 40)), 12), "fg")
+        linked = stage.name in links
+        if linked:
+            pen.put(0, "▾" if stage.name == shown else "▸", "dim")
+        pen.put(MARGIN, head(title_of(stage.name), 12), "b:hi" if stage.name == shown else "link" if linked else "fg")
         pen.right(MARGIN + 23, units.size(stage.size), "fg")
         if bar:
             pen.add(Thin(MARGIN + 25, bar, bar * stage.size / most, "p.disk"))
@@ -163,19 +160,29 @@ def _stages(kernel: Described, width: int) -> list[Line]:
         x = MARGIN + 25 + bar + 12
         if width - x > 20:
             pen.put(x, middle(clean(stage.file, 400), width - x - MARGIN), "faint")
-        out.append(pen.line())
+        line = pen.line()
+        out.append(Link(line.marks, line.ground, ("stage", stage.name)) if linked else line)
+    if "sass" in links and not any(stage.name == "sass" and stage.size for stage in kernel.stages):
+        pen = Pen(width)
+        pen.put(0, "▾" if shown == "sass" else "▸", "dim")
+        pen.put(MARGIN, "SASS", "b:hi" if shown == "sass" else "link")
+        pen.put(MARGIN + 12, "by nvdisasm, run when asked for", "dim")
+        line = pen.line()
+        out.append(Link(line.marks, line.ground, ("stage", "sass")))
     return out
 
 
-def _options(kernel: Described, width: int) -> list[Line]:
+def options(kernel: Described, width: int) -> list[Line]:
+    """What it was compiled with."""
     out = heading("options", width)
     said = ", ".join(f"{name}={'none' if value is None else value}" for name, value in kernel.options.items())
     return out + paragraph(said, width, "dim")
 
 
-def _code(text: Text, key: str, width: int) -> list[Line]:
-    out = heading(_TITLES.get(text.stage, text.stage), width, units.size(text.size))
-    shown = text.lines[:LINES_MOST]
+def code(text: Text, key: str, width: int, most: int = LINES_MOST) -> list[Line]:
+    """The lines of a stage, numbered and coloured, at most `most` of them."""
+    out = heading(title_of(text.stage), width, units.size(text.size))
+    shown = text.lines[:most]
     gutter = len(str(len(shown)))
     for number, line in enumerate(shown, 1):
         pen = Pen(width)
@@ -186,6 +193,6 @@ def _code(text: Text, key: str, width: int) -> list[Line]:
                 break
             x = pen.put(x, piece, word)
         out.append(pen.line())
-    if text.cut or len(text.lines) > LINES_MOST:
+    if text.cut or len(text.lines) > most:
         out += paragraph(f"The rest: cachetop kernels show {clean(key, 80)} --stage {text.stage}", width, "dim")
     return out

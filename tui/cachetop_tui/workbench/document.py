@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
 
 from cachetop.base.hostile import clean
+from cachetop_tui.background import in_background
 from cachetop_tui.commands import registry
 from cachetop_tui.cut import head
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Link, Pen, Row, sentences
 from cachetop_tui.workbench.tabs import Tab
+
+if TYPE_CHECKING:
+    from cachetop_tui.documents.kernel_page import Page
 
 
 class DocumentView(LineView):
@@ -41,8 +45,9 @@ class DocumentView(LineView):
 
     @property
     def link(self) -> Link | None:
-        """The link under the cursor."""
-        subject = self.cursor.subject if self.cursor is not None else None
+        """The link under the cursor, where that is in sight."""
+        row = self.cursor if self._in_sight(self._index()) else None
+        subject = row.subject if row is not None else None
         return subject if isinstance(subject, Link) else None
 
     def headers(self, width: int) -> list[Line]:
@@ -84,6 +89,38 @@ class DocumentView(LineView):
     def action_open(self) -> None:
         """What Enter does: a second click does it too."""
         self.run_worker(self.screen.run_action("screen.pin"), exit_on_error=False)
+
+    async def action_turn_stage(self) -> None:
+        """Show the next stage of a kernel's code."""
+        await self._turn(lambda page: page.fetch_next_stage())
+
+    async def action_turn_diff(self) -> None:
+        """Show how the stage differs from the same kernel for the next SM; after the last the code again."""
+        await self._turn(lambda page: page.fetch_next_difference())
+
+    async def _turn(self, fetch: Callable[[Page], None]) -> None:
+        from cachetop_tui.documents.kernel_page import Page
+
+        tab = self._tab
+        if tab is not None and isinstance(tab.record, Page):
+            await in_background(fetch, tab.record)
+            if self._tab is tab:
+                self.update_lines()
+
+    def action_page(self, by: int) -> None:
+        """A page up (-1) or down (1), also where no link stands."""
+        self._scroll(by * max(1, self.size.height - 2))
+
+    def _in_sight(self, index: int | None) -> bool:
+        return index is not None and 0 <= index - self._offset < self.size.height - len(self.headers(self.size.width))
+
+    def action_move(self, by: int) -> None:
+        """To the next link, or on by a line where the one under the cursor is out of sight."""
+        index = self._index()
+        if index is not None and not self._in_sight(index):
+            self._scroll(by)
+        else:
+            super().action_move(by)
 
     def action_edge(self, which: int) -> None:
         """The beginning (0) or the end (-1), with the cursor on the link that is nearest."""

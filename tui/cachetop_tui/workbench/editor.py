@@ -137,6 +137,8 @@ class Editor(Screen[None], inherit_bindings=False):
         link = self.query_one(DocumentView).link
         if link is not None and tab.document.act is not None:
             await tab.document.act(link.target)
+            if self.tabs.current is tab:
+                self._show()
             return
         tab.pinned = True
         self.query_one(TabStrip).repaint()

@@ -40,6 +40,7 @@ def _on(overview: Overview) -> Here:
         tab=tab is not None,
         tabs=bool(overview.tabs.tabs),
         preview=tab is not None and not tab.pinned,
+        kernel=tab is not None and tab.document.key.startswith("kernel\0"),
         setting=tab is not None and tab.document.key == "settings",
         repo=bool(repos_here(overview)),
         repos=bool(overview.picture.models and overview.picture.models.repos),

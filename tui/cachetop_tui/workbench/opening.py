@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cachetop.base.hostile import clean
+from cachetop_tui.background import in_background
 from cachetop_tui.marks import Row
 from cachetop_tui.panes import gpu_data
 from cachetop_tui.workbench.picture import Picture
@@ -181,22 +182,29 @@ def task_document(task: Task) -> Document:
 
 
 def kernel_document(entry: Any, picture: Picture) -> Document:
-    """A kernel entry with its stages."""
-    from cachetop_tui.documents import kernel as document
+    """A kernel entry with one stage of its code, and how it differs from the same kernel for another SM."""
+    from cachetop_tui.documents import kernel_page
+
+    entries = picture.tree.kernels.entries if picture.tree is not None else ()
+    held: list[kernel_page.Page] = []
 
     def load() -> Any:
         from cachetop import locations
-        from cachetop.kernelcache.describe import open_entry
         from cachetop.kernelcache.scan import Scanner
 
         kind = entry.kind
         scanner = Scanner([one for one in locations.kernel_roots() if one.kind == kind])
-        scanner.scan()
-        return open_entry(entry, scanner)
+        held[:] = [kernel_page.load(entry, entries, scanner)]
+        return held[0]
+
+    async def act(target: Any) -> None:
+        for page in held:
+            await in_background(page.act, target)
 
     name = clean(entry.name or entry.key, 80)
     key = f"kernel\0{entry.cache}\0{entry.path}"
-    return Document(key, name, (clean(entry.cache, 24), ", ".join(entry.sm) or "any SM", name), load, document.lines)
+    trail = (clean(entry.cache, 24), ", ".join(entry.sm) or "any SM", name)
+    return Document(key, name, trail, load, kernel_page.lines, act)
 
 
 def process_document(gpu: Gpu, process: Process) -> Document:

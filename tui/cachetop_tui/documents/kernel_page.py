@@ -1,0 +1,223 @@
+"""A kernel entry as a page to work with: one stage of its code at a time, SASS by nvdisasm when asked for, and the
+difference to the same kernel for another SM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from cachetop.base import units
+from cachetop.base.hostile import clean
+from cachetop.kernelcache.compare import Change, counterparts, difference
+from cachetop.kernelcache.describe import TEXTS, Described, Text, describe, stage_text
+from cachetop.kernelcache.records import Entry
+from cachetop.kernelcache.sass import disassemble
+from cachetop.kernelcache.scan import Scanner
+from cachetop_tui.cut import head
+from cachetop_tui.documents import kernel as document
+from cachetop_tui.documents.kernel_code import coloured
+from cachetop_tui.documents.layout import MARGIN, heading, paragraph
+from cachetop_tui.marks import Line, Link, Pen
+
+BYTES_MOST = 1 << 18
+"""Bytes of a stage that are read for the page."""
+LINES_MOST = 2000
+_OTHERS_MOST = 8
+_SASS = "sass"
+_CODE = ("cubin", _SASS)
+_SIGNS = {"+": "ok", "-": "err", "@": "faint", " ": "fg"}
+
+
+@dataclass
+class Page:
+    """What the page shows now. Fetching changes it; each `fetch_...` reads files and may run nvdisasm."""
+
+    scanner: Scanner
+    entry: Entry
+    kernel: Described
+    others: tuple[Described, ...]
+    """The same kernel for other SMs."""
+    stage: str | None = None
+    text: Text | None = None
+    against: Described | None = None
+    changes: tuple[Change, ...] = ()
+    problem: str = ""
+    _entries: dict[str, Entry] = field(default_factory=dict)
+    """The counterparts, by their paths."""
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that can be shown, in their order."""
+        named = [stage.name for stage in self.kernel.stages if stage.name in TEXTS]
+        if any(stage.name in _CODE for stage in self.kernel.stages):
+            named.append(_SASS)
+        return tuple(dict.fromkeys(named))
+
+    def fetch_stage(self, stage: str) -> None:
+        """Show the code of a stage, and the difference of that stage where one is shown."""
+        self.stage, self.problem = stage, ""
+        try:
+            self.text = self._text(self.entry, stage)
+        except (OSError, ValueError, KeyError) as error:
+            self.text, self.changes, self.problem = None, (), _sentence(error)
+            return
+        if self.against is not None:
+            self.fetch_difference(self.against.path)
+
+    def fetch_difference(self, path: str) -> None:
+        """Show how the stage differs from that of the counterpart at `path`."""
+        other = next((one for one in self.others if one.path == path), None)
+        self.problem = ""
+        if other is None or self.stage is None or self.text is None:
+            self.against = None
+            return
+        self.against, self.changes = other, ()
+        try:
+            self.changes = difference(self._text(self._entries[path], self.stage), self.text)
+        except (OSError, ValueError, KeyError) as error:
+            self.problem = _sentence(error)
+
+    def fetch_next_stage(self) -> None:
+        """Show the next stage."""
+        stages = self.stages
+        if stages:
+            at = stages.index(self.stage) if self.stage in stages else -1
+            self.fetch_stage(stages[(at + 1) % len(stages)])
+
+    def fetch_next_difference(self) -> None:
+        """Show the difference to the next SM; after the last one the code again."""
+        paths = [one.path for one in self.others]
+        at = paths.index(self.against.path) + 1 if self.against is not None else 0
+        if at < len(paths):
+            self.fetch_difference(paths[at])
+        else:
+            self.against, self.changes, self.problem = None, (), ""
+
+    def act(self, target: tuple[str, str]) -> None:
+        """What Enter does on a line of the page."""
+        what, which = target
+        if what == "stage":
+            self.fetch_stage(which)
+        elif self.against is not None and self.against.path == which:
+            self.against, self.changes = None, ()
+        else:
+            self.fetch_difference(which)
+
+    def _text(self, entry: Entry, stage: str) -> Text:
+        if stage == _SASS:
+            return disassemble(entry, self.scanner, most=BYTES_MOST)
+        return stage_text(entry, self.scanner, stage, BYTES_MOST)
+
+
+def load(entry: Entry, entries: Iterable[Entry], scanner: Scanner) -> Page:
+    """Read an entry, its counterparts among `entries` and its first stage.
+
+    Raises KeyError when it is not in the scanner's picture; a counterpart that is not is left out.
+    """
+    scanner.scan()
+    others, described = [], []
+    for one in counterparts(entry, entries)[:_OTHERS_MOST]:
+        with suppress(KeyError):
+            described.append(describe(one, scanner))
+            others.append(one)
+    page = Page(scanner, entry, describe(entry, scanner), tuple(described))
+    page._entries = {one.path: one for one in others}
+    first = next((stage for stage in document.FIRST if stage in page.stages), None)
+    if first is not None or page.stages:
+        page.fetch_stage(first or page.stages[0])
+    return page
+
+
+def lines(page: Page, width: int, now: float) -> list[Line]:
+    """The page `width` cells wide; `now` in epoch seconds. The code stands above what it can be changed for."""
+    kernel = page.kernel
+    out = document.top(kernel, width, now)
+    out += document.grid(document.cells(kernel), width)
+    out += document.verdicts(kernel, width)
+    out += [Line(), *_tabs(page, width)]
+    if page.problem:
+        out += paragraph(page.problem, width, "err")
+    elif page.text is not None and page.against is not None:
+        out += _difference(page, width)
+    elif page.text is not None:
+        out += document.code(page.text, kernel.key, width, LINES_MOST)
+    out += document.stages(kernel, width, page.stage, page.stages)
+    if page.others:
+        out += heading("same kernel, other SM", width, "Enter: how the stage differs")
+        out += [_other(page, one, width) for one in page.others]
+    return out + (document.options(kernel, width) if kernel.options else [])
+
+
+def _tabs(page: Page, width: int) -> list[Line]:
+    """Which stage is shown of which there are, and against which SM of which there are."""
+    sizes = {stage.name: units.size(stage.size) for stage in page.kernel.stages}
+    stages = [(document.title_of(one), sizes.get(one, ""), one == page.stage, "") for one in page.stages]
+    others = [
+        (", ".join(one.sm), "", page.against is not None and one.path == page.against.path, "▲" if one.stale else "●")
+        for one in page.others
+    ]
+    return _row_of("stages", stages, width) + _row_of("against", others, width)
+
+
+def _row_of(label: str, items: list[tuple[str, str, bool, str]], width: int) -> list[Line]:
+    """(name, note, chosen, glyph) one after the other, as many lines as it takes; none for nothing."""
+    out: list[Line] = []
+    pen, x = Pen(width), MARGIN + 9
+    pen.put(MARGIN, label, "dim")
+    for name, note, chosen, glyph in items:
+        shown = clean(name, 24)
+        room = len(shown) + len(note) + 6
+        if x + room > width and x > MARGIN + 9:
+            out.append(pen.line())
+            pen, x = Pen(width), MARGIN + 9
+        if glyph:
+            x = pen.put(x, glyph, "ok" if glyph == "●" else "warn") + 1
+        x = pen.put(x, f"[{shown}]" if chosen else shown, "b:hi" if chosen else "link")
+        x = pen.put(x + 1, note, "dim") + 2 if note else x + 3
+    return [*out, pen.line()] if items else []
+
+
+def _other(page: Page, other: Described, width: int) -> Line:
+    chosen = page.against is not None and page.against.path == other.path
+    pen = Pen(width)
+    pen.put(MARGIN, "▾" if chosen else "▸", "dim")
+    x = pen.put(MARGIN + 2, clean(", ".join(other.sm), 24), "b:link")
+    glyph, word = ("▲", "warn") if other.stale else ("●", "ok")
+    x = pen.put(max(x + 2, MARGIN + 12), glyph, word)
+    took = other.resources
+    said = [units.size(other.size_on_disk)]
+    if took is not None and took.registers is not None:
+        said.append(f"{took.registers} registers")
+    if took is not None and took.spills:
+        said.append(f"{took.spills:,} spills")
+    said += [clean(one.rule, 24) for one in other.stale[:1]]
+    pen.put(x + 1, head(", ".join(said), width - x - 2), "dim")
+    line = pen.line()
+    return Link(line.marks, line.ground, ("other", other.path))
+
+
+def _difference(page: Page, width: int) -> list[Line]:
+    assert page.against is not None and page.stage is not None
+    mine, theirs = ", ".join(page.kernel.sm), ", ".join(page.against.sm)
+    name = document.title_of(page.stage)
+    out = heading(f"{name}: {clean(theirs, 24)} to {clean(mine, 24)}", width, "- and +")
+    if not page.changes:
+        return out + paragraph("The two are the same.", width, "dim")
+    for change in page.changes[:LINES_MOST]:
+        pen = Pen(width)
+        pen.put(MARGIN, change.sign.replace("@", " "), _SIGNS[change.sign])
+        x = MARGIN + 2
+        pieces = [(change.text, _SIGNS[change.sign])] if change.sign != " " else coloured(page.stage, change.text)
+        for piece, word in pieces:
+            if x >= width or not (piece := head(piece, width - x)):
+                break
+            x = pen.put(x, piece, word)
+        out.append(pen.line())
+    return out
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return "This stage cannot be read: it may have gone in the meantime."
+    return f"{clean(str(error.args[0] if error.args else error), 400)}."
