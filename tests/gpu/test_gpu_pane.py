@@ -10,6 +10,7 @@ import pytest
 
 from cachetop import locations
 from cachetop.conversion.records import Job, KernelSeen, Run
+from cachetop.gpu.peaks import Peaks
 from cachetop.gpu.processes import Processes
 from cachetop.gpu.records import Allocator, Gpu, Gpus, HeldModel, Instance, Memory, Process
 from cachetop.gpu.source import NvmlSource
@@ -222,3 +223,22 @@ def test_a_kernel_is_marked_on_the_gpus_that_it_runs_on() -> None:
     assert [event.text for event in view.marks.of("GPU-0", "sm_90")] == ["mine"]
     assert [event.text for event in view.marks.of("GPU-1", "sm_75")] == ["other"]
     assert len(view.marks.of("GPU-2", None)) == 2, "of a GPU whose SM is unknown nothing can be left out"
+
+
+def test_the_history_of_a_gpu_that_shares_the_ram_is_that_of_its_processes() -> None:
+    view = gpu.View()
+    with fake_nvml.driver("unified_memory") as driver:
+        source, peaks = NvmlSource(None, Processes(False), pci="/nonexistent"), Peaks()
+        source.open()
+        for moment, held in ((NOW - 30, 512 * MIB), (NOW - 10, 900 * MIB), (NOW, 700 * MIB)):
+            driver.scenario["devices"][0]["processes"][0]["used"] = held
+            gpus = msgspec.structs.replace(peaks.note(source.sample()), time=moment)
+            view.history.note(gpus)
+    lines = texts(gpus, view=view, width=120)
+    assert "peak 900 MiB" in one(lines, "shares the system's RAM")
+    assert one(lines, "700 MiB of") and one(lines, "900 MiB ") and one(lines, "512 MiB")
+    assert "700 MiB of" in "".join(_gpu(gpus.gpus[0], long=True))
+    unknown = msgspec.structs.replace(
+        gpus.gpus[0], processes=(), unavailable={"processes": "the driver does not let this user read it"}
+    )
+    assert unknown.in_use is None and "?" in "".join(_gpu(unknown, long=True))

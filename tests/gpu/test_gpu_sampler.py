@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -219,3 +223,32 @@ def test_the_simulated_gpu_follows_what_it_is_told_and_says_that_it_is_simulated
         assert gpu.memory.total == gpu.memory.used + gpu.memory.free + gpu.memory.reserved
     with pytest.raises(ValueError, match="cannot hold"):
         source.hold("too much", 24 * 2**30)
+
+
+@pytest.mark.parametrize("scenario", ["hanging", "hanging_init"])
+def test_the_app_says_that_the_driver_hangs_and_leaves_at_once_all_the_same(scenario: str, tmp_path: Path) -> None:
+    terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    seen = bytearray()
+
+    def read() -> None:
+        try:
+            while part := os.read(terminal, 65_536):
+                seen.extend(part)
+        except OSError:
+            pass  # the app has closed its end
+
+    app = subprocess.Popen(
+        [sys.executable, "-m", "cachetop_tui"], stdin=end, stdout=end, stderr=end, start_new_session=True,
+        env={**fake_nvml.environment(scenario, tmp_path), "TERM": "xterm-256color"},
+    )  # fmt: skip
+    os.close(end)
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        until(lambda: b"no answer for" in seen, 60)
+        os.write(terminal, b"q")
+        assert app.wait(20) == 0
+    finally:
+        app.kill()
+        app.wait()
+        os.close(terminal)

@@ -76,9 +76,8 @@ def _gpu(gpu: Gpu) -> Iterator[str]:
         )
     else:
         yield f"  memory       ? ({gpu.unavailable.get('memory', 'not read')})"
-        held = [process.memory for process in gpu.processes]
-        if gpu.shared and held and None not in held:
-            yield f"               of it {units.memory(sum(filter(None, held)))} are held by the processes below"
+        if gpu.shared and gpu.processes and gpu.in_use is not None:
+            yield f"               of it {units.memory(gpu.in_use)} are held by the processes below"
     if gpu.mig is None:
         yield from _whole(gpu)
     if "processes" in gpu.unavailable:

@@ -124,7 +124,7 @@ class Gpu(Record, frozen=True):
     throttle: tuple[str, ...] | None = None
     """Why the clocks are held down: power-cap, thermal, hardware-slowdown, ...; empty when they are not."""
     peak: int | None = None
-    """The most `memory.used` since sampling began, in bytes."""
+    """The most that was in use since sampling began, in bytes; without memory of its own, by its processes."""
     mig: Instance | None = None
     """Set on the row of a MIG instance. Sums over GPUs leave these rows out: their memory is their GPU's."""
     instances: int | None = None
@@ -134,6 +134,16 @@ class Gpu(Record, frozen=True):
     """Read only while it is shown: asking takes the driver 40 ms."""
     xids: tuple[Xid, ...] = ()
     """Errors that the driver reported since sampling began, oldest first; the newest 20."""
+
+    @property
+    def in_use(self) -> int | None:
+        """Bytes in use on it; without memory of its own, what its processes hold of the RAM. None when unknown."""
+        if self.memory is not None:
+            return self.memory.used
+        held = [process.memory for process in self.processes]
+        if self.shared is None or None in held or "processes" in self.unavailable:
+            return None
+        return sum(one for one in held if one is not None)
 
     @property
     def key(self) -> str:

@@ -91,13 +91,14 @@ class Changes:
                     self._xids[gpu.index] = xid.time
                     said = f"GPU {gpu.index}: Xid {xid.code}, {xid.message}"
                     yield {"event": "error", "message": said, "hint": xid.fix, "gpu": gpu.index, "xid": xid.code}
-            if gpu.memory is None or gpu.mig is not None:
+            used = gpu.in_use
+            if used is None or gpu.mig is not None:
                 continue
             known = self._vram.get(gpu.index)
-            if known is None or abs(known - gpu.memory.used) >= VRAM_STEP:
-                self._vram[gpu.index] = gpu.memory.used
+            if known is None or abs(known - used) >= VRAM_STEP:
+                self._vram[gpu.index] = used
                 if known is not None:
-                    yield {"event": "vram", "gpu": gpu.index, "used": gpu.memory.used}
+                    yield {"event": "vram", "gpu": gpu.index, "used": used}
 
     def _of_runs(self, update: RunsChanged) -> Iterator[Event]:
         """What the live jobs write themselves; jobs that had ended before are history."""

@@ -108,10 +108,9 @@ def short_name(gpu: Gpu) -> str:
 def amount(gpu: Gpu) -> str:
     """`66.4 of 79.6 GiB`, in the unit of the whole where that says enough."""
     if gpu.memory is None:
-        held = [process.memory for process in gpu.processes]
-        if gpu.shared is None or None in held:
+        if gpu.shared is None or gpu.in_use is None:
             return "VRAM ?"
-        return f"{units.memory(sum(filter(None, held)))} of {units.memory(gpu.shared.total)} RAM"
+        return f"{units.memory(gpu.in_use)} of {units.memory(gpu.shared.total)} RAM"
     used, total = units.memory(gpu.memory.used), units.memory(gpu.memory.total)
     number, _, unit = used.partition(" ")
     if unit == "MiB" and total.endswith("GiB") and gpu.memory.used >= _MUCH:
@@ -135,12 +134,13 @@ class History:
     def note(self, gpus: Gpus) -> None:
         """Remember one sample; values are kept only where they change."""
         for gpu in gpus.gpus:
-            if gpu.memory is None:
+            used = gpu.in_use
+            if used is None:
                 continue
             samples = self._samples.setdefault(gpu.key, deque())
-            if len(samples) > 1 and samples[-1][1] == samples[-2][1] == gpu.memory.used:
+            if len(samples) > 1 and samples[-1][1] == samples[-2][1] == used:
                 samples.pop()
-            samples.append((gpus.time, gpu.memory.used))
+            samples.append((gpus.time, used))
             while len(samples) > 2 and samples[1][0] < gpus.time - SECONDS:
                 samples.popleft()
 

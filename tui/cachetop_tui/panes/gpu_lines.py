@@ -75,7 +75,7 @@ def device(gpu: Gpu, slices: Sequence[Gpu], width: int, view: View, now: float, 
         out.append((f"{key}\0memory", _memory(gpu, width)))
     if detail >= 6 and gpu.mig is None and not gpu.simulated and not gpu.problem:
         out.append((f"{key}{PCIE}", _bus(gpu, width)))
-    if detail >= 3 and gpu.memory is not None:
+    if detail >= 3 and gpu.in_use is not None:
         out += _history(gpu, width, view, now, detail)
     return out
 
@@ -107,7 +107,9 @@ def _memory(gpu: Gpu, width: int) -> Line:
     memory = gpu.memory
     if memory is None:
         free = units.memory(gpu.shared.free if gpu.shared else None)
-        pen.put(1, middle(f"no memory of its own: shares the system's RAM, {free} available", width - 2), "dim")
+        peak = f"  peak {units.memory(gpu.peak)}" if gpu.peak is not None else ""
+        text = f"no memory of its own: shares the system's RAM, {free} available{peak}"
+        pen.put(1, middle(text, width - 2), "dim")
         return pen.line()
     pieces = [f"free {units.memory(memory.free)}"]
     if gpu.peak is not None:

@@ -288,6 +288,7 @@ def _gpu(gpu: Gpu, long: bool) -> tuple[str, ...]:
     if gpu.problem:
         return (name, "dim", "no answer" if long else "lost", "err")
     if gpu.memory is None:
-        return (name, "dim", units.UNKNOWN, "fg")
+        of = f" of {units.memory(gpu.shared.total)} RAM" if gpu.shared and long else ""
+        return (name, "dim", f"{units.memory(gpu.in_use)}{of}", "fg")
     share = words.share(gpu.memory.used, gpu.memory.total)
     return (name, "dim", f"{share} of {units.memory(gpu.memory.total)}" if long else share, "fg")

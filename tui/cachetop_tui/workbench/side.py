@@ -150,7 +150,7 @@ def tree(activity: str, picture: Picture, unfolded: dict[str, bool]) -> list[Row
                                  "warn" if entry.stale else "fg", entry, 2)  # fmt: skip
     elif activity == "gpus" and picture.gpus is not None:
         for gpu in picture.gpus.gpus:
-            used = units.memory(gpu.memory.used) if gpu.memory else units.UNKNOWN
+            used = units.memory(gpu.in_use)
             place, name = gpu_data.place(gpu), gpu_data.short_name(gpu)
             name = name.rpartition(" MIG ")[2] if gpu.mig else name
             if branch(f"gpu\0{place}", f"{gpu.label} {name}", used, True):
