@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,6 @@ import pytest
 from textual.screen import ModalScreen
 
 from cachetop import locations
-from cachetop.conversion import folder
 from cachetop.gpu.records import Gpu, Gpus, Instance, Memory, Process
 from cachetop.inventory import Inventory
 from cachetop_tui import app as app_module
@@ -28,6 +24,7 @@ from cachetop_tui.workbench.picture import Picture
 from support import fake_nvml, pictures
 from support.gpu_process import GpuProcess, scenario_with, write_safetensors
 from support.opening import opened, screen, until
+from support.running import running_job, tell
 
 MIB = 2**20
 
@@ -191,24 +188,7 @@ async def test_what_a_worker_reports_stands_in_the_document(tmp_path: Path, monk
                 assert part(screen(app), "activations").startswith("512 MiB")
 
 
-@contextmanager
-def running_job(pid: int) -> Iterator[Path]:
-    """A job that `pid` works on, as its lock says; gives its events file."""
-    made = folder.create({"files": ["/a.pdf"], "pipeline": "standard", "device": "cuda:0"})
-    with (made.path / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        lock.write(f"{pid}\n")
-        lock.flush()
-        yield made.events
-
-
 def part(text: str, label: str) -> str:
     """The first words after a label of the document."""
     found = next((line for line in text.splitlines() if f"  {label}  " in line), "")
     return " ".join(found.partition(f"  {label}  ")[2].split()[:4])
-
-
-def tell(events: Path, *told: dict[str, Any]) -> None:
-    with events.open("a") as file:
-        for n, event in enumerate(told):
-            file.write(json.dumps({"seq": n, "time": 1000.0 + n, "job": events.parent.name, **event}) + "\n")

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import cachetop
-from cachetop.conversion import folder
 from cachetop.conversion.records import Job, Load, Run, Worker
 from cachetop.gpu.attribution import Attribution
 from cachetop.gpu.processes import start_ticks
@@ -20,23 +14,11 @@ from cachetop.gpu.records import Gpu, Gpus, HeldModel, Process
 from cachetop.inventory.reports import tell
 from support import fake_nvml
 from support.gpu_process import GpuProcess, scenario_with
+from support.running import running_job
+from support.running import tell as tell_events
 
 MIB = 2**20
 SCRIPT = "/opt/venv/lib/python3.12/site-packages/cachetop/conversion/worker"
-
-
-@contextmanager
-def job_of(pid: int, *events: dict[str, Any]) -> Iterator[None]:
-    """A job that `pid` works on, as its lock says, and its events."""
-    made = folder.create({"files": ["/a.pdf"], "pipeline": "standard", "device": "cuda:0"})
-    with (made.path / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        lock.write(f"{pid}\n")
-        lock.flush()
-        with made.events.open("w") as file:
-            for n, event in enumerate(events):
-                file.write(json.dumps({"seq": n, "time": 1000.0 + n, "job": made.id, **event}) + "\n")
-        yield
 
 
 def models_of(attribution: Attribution, pid: int) -> tuple[HeldModel, ...]:
@@ -58,9 +40,10 @@ def test_a_single_look_knows_what_a_running_worker_reports(tmp_path: Path, monke
     allocator = {"event": "vram", "gpu": 0, "used": 9 * MIB, "allocated": 8 * MIB, "reserved": 10 * MIB}
     with (
         GpuProcess(SCRIPT) as worker,
-        job_of(worker.pid, device, loaded, allocator),
+        running_job(worker.pid) as events,
         fake_nvml.driver(scenario_with({"pid": worker.pid, "used": 30 * MIB})),
     ):
+        tell_events(events, device, loaded, allocator)
         (process,) = cachetop.gpus().gpus[0].processes
     (model,) = process.models
     assert (model.repo, model.evidence, model.bytes) == ("org/m", "reported", 7 * MIB)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cachetop.gpu.present import sms
 from cachetop.gpu.reasons import NoDriver
@@ -118,6 +120,19 @@ def test_memory_that_the_driver_does_not_tell_is_unknown_and_never_zero(source: 
         gpu = read(source).gpus[0]
     assert {p.pid: p.memory for p in gpu.processes} == {1: None, os.getpid(): 5 * MIB}
     assert gpu.unattributed is None and "1 of the processes" in gpu.unavailable["unattributed"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.none() | st.integers(0, 8 << 30), max_size=12), st.integers(0, 80 << 30))
+def test_the_parts_and_the_rest_are_what_is_in_use_or_it_is_said_why_not(held: list[int | None], used: int) -> None:
+    listed = [{"pid": 3_000_000 + n, "used": memory} for n, memory in enumerate(held)]
+    with fake_nvml.driver(scenario_with(*listed, used=used)):
+        gpu = read(NvmlSource(pci="/nonexistent")).gpus[0]
+    assert gpu.memory is not None and gpu.memory.used == used and len(gpu.processes) == len(held)
+    if gpu.unattributed is None:
+        assert gpu.unavailable["unattributed"] and (None in held or sum(filter(None, held)) > used)
+    else:
+        assert sum(p.memory or 0 for p in gpu.processes) + gpu.unattributed == used and gpu.unattributed >= 0
 
 
 def test_a_process_in_two_lists_counts_once_and_in_two_instances_adds_up(source: NvmlSource) -> None:

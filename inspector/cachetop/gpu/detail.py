@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 
-from cachetop.base.hostile import clean
+from cachetop.base.hostile import clean, mask
 from cachetop.base.record import Record
 from cachetop.gpu import environment, holdings, processes
 from cachetop.gpu.history import History
@@ -120,7 +120,7 @@ def _libraries(maps: bytes, roots: Sequence[Location]) -> Iterator[KernelLibrary
         if path.endswith(".so") or ".so." in path:
             cache = _cache_of(path, roots)
             if cache or _SHIPPED.search(path):
-                listed.append(KernelLibrary(path=path, cache=cache))
+                listed.append(KernelLibrary(path=mask(path), cache=cache))
     yield from sorted(listed, key=lambda one: (one.cache is None, one.cache or "", one.path))[:_MOST]
 
 

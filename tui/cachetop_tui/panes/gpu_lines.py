@@ -108,7 +108,7 @@ def _memory(gpu: Gpu, width: int) -> Line:
     if memory is None:
         free = units.memory(gpu.shared.free if gpu.shared else None)
         peak = f"  peak {units.memory(gpu.peak)}" if gpu.peak is not None else ""
-        text = f"no memory of its own: shares the system's RAM, {free} available{peak}"
+        text = f"shares the system's RAM, {free} available{peak}"
         pen.put(1, middle(text, width - 2), "dim")
         return pen.line()
     pieces = [f"free {units.memory(memory.free)}"]
