@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cachetop.kernelcache import environments
 from cachetop.kernelcache.describe import describe
 from cachetop.kernelcache.records import Kernels
 from cachetop.kernelcache.scan import Scanner
@@ -102,6 +103,21 @@ def test_a_numba_function_is_one_entry(numba: Path, look: Look) -> None:
     assert (entry.target, entry.sm, entry.files, entry.stale) == ("znver4", (), 2, ())
     assert entry.size_on_disk == sum(file.stat().st_blocks * 512 for file in numba.iterdir())
     assert entry.path == f"{numba.name}/{STEM}"
+
+
+def test_numba_reads_only_what_its_own_release_made(
+    numba: Path, look: Look, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rules(release: str) -> list[str]:
+        packages = world / "venvs" / release / "lib" / "python3.11" / "site-packages"
+        (packages / f"numba-{release}.dist-info").mkdir(parents=True)
+        monkeypatch.setattr(environments, "_found", None)
+        monkeypatch.setattr(environments, "_prefixes", lambda env: [str(one) for one in (world / "venvs").iterdir()])
+        (entry,) = look(numba.parent, "numba").entries
+        assert entry.producer.package == "numba 0.68.1"
+        return [one.rule for one in entry.stale]
+
+    assert rules("0.69.0") == ["toolchain-gone"] and rules("0.68.1") == []
 
 
 def test_what_numba_adds_is_seen_and_what_is_foreign_is_said_not_understood(numba: Path) -> None:

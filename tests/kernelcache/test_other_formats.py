@@ -90,6 +90,33 @@ def test_the_caches_inside_vllms(tmp_path: Path, inductor_tree: Path, look: Look
     assert [entry.part for entry in scanner.scan().entries].count("triton") == 1
 
 
+def test_vllms_own_layout_with_unpacked_and_packed_artifacts(tmp_path: Path, inductor_tree: Path, look: Look) -> None:
+    rank = tmp_path / "torch_compile_cache" / "3f9a01c2d4" / "rank_0_0"
+    part = rank / "backbone"
+    unpacked = part / "artifact_compile_range_1_8192_subgraph_0"
+    shutil.copytree(inductor_tree, unpacked)
+    shutil.copytree(inductor_tree / "triton" / "0", rank / "triton_cache")
+    (rank / "inductor_cache").mkdir()
+    for name in ("computation_graph.py", "vllm_compile_cache.py", "cache_key_factors.json"):
+        (part / name).write_text("{}")
+    (part / "artifact_compile_range_1_8192_subgraph_1").write_bytes(b"x" * 9000)
+    found = look(tmp_path, "vllm", ["sm_90"])
+    assert found.size_on_disk == _on_disk(tmp_path)
+    kernels = [entry for entry in found.entries if entry.name and entry.sm == ("sm_90",)]
+    assert {entry.path.split("/")[3] for entry in kernels} == {"triton_cache", "backbone"}
+    (rest,) = [entry for entry in found.entries if entry.part == "compiled graphs"]
+    assert rest.files == 4
+    scanner = Scanner([Location("vllm", str(tmp_path), "")])
+    scanner.scan()
+    for entry in found.entries:
+        place = scanner.location(entry)
+        below = os.path.relpath(place, tmp_path)
+        owner = scanner.owner("vllm", f"{below}/x" if os.path.isdir(place) else below)
+        assert entry is rest or owner in (entry.path, None) or os.path.dirname(entry.path) == os.path.dirname(owner)
+    shutil.rmtree(unpacked)
+    assert {entry.path.split("/")[3] for entry in scanner.scan().entries if entry.name} == {"triton_cache"}
+
+
 def test_kernel_repos_of_the_hub_are_measured_by_their_blobs(tmp_path: Path, look: Look) -> None:
     repo = tmp_path / "kernels--kernels-community--activation"
     variant = repo / "snapshots" / ("c" * 40) / "build" / "torch210-cxx11-cu128-x86_64-linux"
@@ -106,6 +133,70 @@ def test_kernel_repos_of_the_hub_are_measured_by_their_blobs(tmp_path: Path, loo
     assert (entry.name, entry.key) == ("kernels-community/activation", variant.name)
     assert (entry.producer.torch, entry.producer.cuda) == ("2.10", "12.8")
     assert (entry.size_on_disk, entry.files) == (blob.stat().st_blocks * 512, 1)
+
+
+def _variant(hub: Path, repo: str, variant: str, metadata: str) -> Path:
+    """A variant as huggingface_hub lays it out: links into `blobs`, one named by sha256, one by git's sha1."""
+    folder = hub / repo / "snapshots" / ("c" * 40) / "build" / variant
+    folder.mkdir(parents=True)
+    (hub / repo / "blobs").mkdir(exist_ok=True)
+    for name, raw, digest in (("_k.abi3.so", b"x" * 5000, "a" * 64), ("metadata.json", metadata.encode(), "b" * 40)):
+        (hub / repo / "blobs" / digest).write_bytes(raw)
+        (folder / name).symlink_to(f"../../../../blobs/{digest}")
+    return folder
+
+
+ACTIVATION = (
+    '{"name":"activation","id":"_activation_9b27a4e","version":1,"license":"Apache-2.0","python-depends":[],'
+    '"backend":{"type":"cuda","archs":["7.5","8.0","9.0a","10.0f","12.0+PTX"]}}'
+)
+"""As `kernels` 0.17.2 reads it (`Metadata.from_bytes`)."""
+
+
+@pytest.mark.parametrize(
+    ("variant", "torch", "cuda"),
+    [
+        ("torch210-cxx11-cu128-x86_64-linux", "2.10", "12.8"),
+        ("torch29-cu130-aarch64-linux", "2.9", "13.0"),
+        ("torch-stable-abi29-cu128-x86_64-linux", None, "12.8"),
+        ("tvm-ffi01-cu126-x86_64-linux", None, "12.6"),
+    ],
+)
+def test_the_gpus_of_a_kernel_repo_stand_in_its_metadata(
+    tmp_path: Path, look: Look, variant: str, torch: str | None, cuda: str
+) -> None:
+    _variant(tmp_path, "kernels--kernels-community--activation", variant, ACTIVATION)
+    (entry,) = look(tmp_path, "hf-kernels", ["sm_89"]).entries
+    assert entry.sm == ("sm_75", "sm_80", "sm_90a", "sm_100f", "sm_120") and entry.stale == ()
+    assert (entry.producer.torch, entry.producer.cuda) == (torch, cuda)
+    (foreign,) = look(tmp_path, "hf-kernels", ["sm_70"]).entries
+    assert [one.rule for one in foreign.stale] == ["foreign-sm"]
+    (alias,) = look(tmp_path, "hf-kernels", ["sm_121"]).entries
+    assert [one.rule for one in alias.stale] == ["sm-alias"]
+
+
+@pytest.mark.parametrize("metadata", ["", "{", "[]", '{"backend":{"archs":7}}', '{"backend":{"archs":["gfx942"]}}'])
+def test_metadata_that_names_no_gpu_leaves_it_open(tmp_path: Path, look: Look, metadata: str) -> None:
+    _variant(tmp_path, "kernels--a--b", "torch210-cxx11-cu128-x86_64-linux", metadata)
+    (entry,) = look(tmp_path, "hf-kernels", ["sm_70"]).entries
+    assert (entry.sm, entry.stale) == ((), ())
+
+
+def test_metadata_is_not_read_through_a_link_out_of_the_repo(tmp_path: Path, look: Look) -> None:
+    folder = _variant(tmp_path, "kernels--a--b", "torch210-cxx11-cu128-x86_64-linux", "{}")
+    (tmp_path / "secret").write_text(ACTIVATION)
+    (folder / "metadata.json").unlink()
+    (folder / "metadata.json").symlink_to(tmp_path / "secret")
+    assert look(tmp_path, "hf-kernels").entries[0].sm == ()
+
+
+def test_repos_of_the_older_type_hold_kernels_too_and_weights_are_none(tmp_path: Path, look: Look) -> None:
+    _variant(tmp_path, "models--kernels-community--rotary", "torch29-cxx11-cu126-x86_64-linux", ACTIVATION)
+    (tmp_path / "models--a--b" / "snapshots" / ("c" * 40) / "build" / "debug").mkdir(parents=True)
+    (tmp_path / "models--a--b" / "blobs").mkdir()
+    scanner = Scanner([Location("hf-kernels", str(tmp_path), "")])
+    (entry,) = scanner.scan().entries
+    assert entry.name == "kernels-community/rotary" and scanner.scan(quick=True).entries == (entry,)
 
 
 @pytest.mark.parametrize("kind", UNREAD)

@@ -22,7 +22,7 @@ from cachetop.locations import home
 PYTHON_OF_TORCH = "python of torch"
 """Not a package: the releases of Python (`3.11`) that have torch in an environment."""
 _DIST = re.compile(
-    r"(?:pytorch[_-])?(?P<name>triton|torch|warp_lang|flashinfer_python|nvidia_cuda_nvrtc)(?:_cu\d{2})?"
+    r"(?:pytorch[_-])?(?P<name>triton|torch|numba|warp_lang|flashinfer_python|nvidia_cuda_nvrtc)(?:_cu\d{2})?"
     r"-(?P<release>\d[0-9A-Za-z.+!_]{0,60})\.dist-info\Z"
 )
 _PYTHON = re.compile(r"python(3\.\d{1,2})t?\Z")

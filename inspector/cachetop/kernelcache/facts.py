@@ -12,7 +12,7 @@ import msgspec
 from cachetop.base.files import open_quietly, read_bounded
 from cachetop.base.hostile import clean
 from cachetop.base.record import why
-from cachetop.kernelcache import cubin, extensions, flashinfer, jax_cache, numba_cache, warp_cache
+from cachetop.kernelcache import cubin, extensions, flashinfer, hf_kernels, jax_cache, numba_cache, warp_cache
 from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Facts
 from cachetop.kernelcache.ground import Ground
 from cachetop.kernelcache.records import Entry, Producer
@@ -65,6 +65,8 @@ def read(entry: Entry, folder: int, place: str, name: str, ground: Ground) -> Fa
         return extensions.facts(folder, place, name)
     if entry.part == "operator":
         return flashinfer.facts(folder, place, name)
+    if entry.kind == "hf-kernels":
+        return hf_kernels.facts(folder, name)
     if entry.kind == "numba":
         return numba_cache.facts(folder, name)
     if entry.kind == "warp" and entry.part == "module":

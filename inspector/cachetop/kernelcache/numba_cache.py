@@ -14,8 +14,8 @@ from collections.abc import Collection
 
 from cachetop.base.files import read_bounded
 from cachetop.base.record import why
-from cachetop.kernelcache.formats import Context, Facts, Row, Shelf
-from cachetop.kernelcache.records import NOT_UNDERSTOOD
+from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Context, Facts, Row, Shelf
+from cachetop.kernelcache.records import NOT_UNDERSTOOD, Producer
 from cachetop.kernelcache.shelves import drop_missing, folders, open_folder, regroup
 from cachetop.kernelcache.usage import group_row
 
@@ -62,12 +62,20 @@ class Numba:
 
 
 def facts(folder: int, name: str) -> Facts:
-    """What an index says: the CPU that its code is for. It is read on a hit, and replaced when something is added."""
+    """What an index says: the release that made it, which no other one reads, and the CPU that its code is for.
+
+    It is read on a hit, and replaced when something is added.
+    """
     if not _STEM.match(name):
         return Facts()
     raw = _index(folder, name)
-    found = _TARGET.search(raw) if _RELEASE.match(raw) else None
-    return Facts(witness=f"{name}.nbi", code_sm=found[1].decode() if found else None)
+    release = _RELEASE.match(raw)
+    found = _TARGET.search(raw) if release else None
+    return Facts(
+        producer=Producer(package=f"numba {release[1].decode()}") if release else UNKNOWN_PRODUCER,
+        witness=f"{name}.nbi",
+        code_sm=found[1].decode() if found else None,
+    )
 
 
 def _index(folder: int, name: str) -> bytes:

@@ -1,8 +1,9 @@
 """vLLM's compile cache: a folder per hash of its settings, with Inductor and Triton caches inside.
 
-`torch_compile_cache/<10 hex>/rank_<r>_<dp>/...` and `torch_compile_cache/torch_aot_compile/<64 hex>/...`; anywhere in
-them an `inductor_cache/` is an Inductor tree and a `triton_cache/` a Triton one (vllm/compilation). Their entries are
-this cache's; what else a hash holds is one row, not read.
+`torch_compile_cache/<10 hex>/rank_<r>_<dp>/<model part>/...` and `torch_compile_cache/torch_aot_compile/<64 hex>/...`;
+anywhere in them an `inductor_cache/` and an unpacked `artifact_.../` is an Inductor tree, a `triton_cache/` a Triton
+one (vllm/compilation/backends.py, compiler_interface.py, decorators.py of 0.33; torch/_inductor/standalone_compile.py).
+Their entries are this cache's; what else a hash holds is one row, not read.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _TOP = "torch_compile_cache"
 _AOT = "torch_aot_compile"
 _HASH = re.compile(r"[0-9a-f]{10,64}\Z")
 _INNER: dict[str, type[Inductor] | type[Triton]] = {"inductor_cache": Inductor, "triton_cache": Triton}
+_ARTIFACT = "artifact_"
 _DEPTH = 4
 
 
@@ -76,8 +78,8 @@ class Vllm:
         """See `Format.owner`."""
         parts = path.split("/")
         for place, name in enumerate(parts):
-            if name in _INNER:
-                inner = _INNER[name]().owner("/".join(parts[place + 1 :]))
+            if name in _INNER or (name.startswith(_ARTIFACT) and place > 2):
+                inner = _INNER.get(name, Inductor)().owner("/".join(parts[place + 1 :]))
                 return None if inner is None else "/".join([*parts[: place + 1], inner])
         depth = 3 if len(parts) > 1 and parts[1] == _AOT else 2
         return "/".join(parts[:depth]) if len(parts) > depth and parts[0] == _TOP else None
@@ -90,11 +92,14 @@ class Vllm:
         if inner is None:
             return shelf.rows.discard(name)
         try:
-            _find(inner, f"{place}/{name}", present, _DEPTH)
+            there: dict[str, str] = {}
+            _find(inner, f"{place}/{name}", there, _DEPTH)
+            present |= there
             if context.quick and name in shelf.rows:
                 return False
+            inside = tuple({path.rpartition("/")[2] for path in there})
             row = tree_row(
-                inner, f"{place}/{name}", context, key=name, state="opaque", part="compiled graphs", but=tuple(_INNER)
+                inner, f"{place}/{name}", context, key=name, state="opaque", part="compiled graphs", but=inside
             )
             return keep(shelf.rows, name, row)
         except OSError as error:
@@ -109,7 +114,7 @@ class Vllm:
         with opened_below(root, path) as folder:
             if folder is None:
                 return False
-            inner = self._inner.setdefault(path, _Inner(_INNER[kind]()))
+            inner = self._inner.setdefault(path, _Inner(_INNER.get(kind, Inductor)()))
             below = replace(context, prefix=f"{context.prefix}{path}/")
             changed = inner.format.scan(folder, inner.shelves, below)
             for name, shelf in inner.shelves.items():
@@ -121,10 +126,19 @@ class Vllm:
 def _find(folder: int, path: str, present: dict[str, str], depth: int) -> None:
     """The caches within a folder, a few levels deep."""
     for name in folders(folder):
-        if name in _INNER:
+        if name in _INNER or (name.startswith(_ARTIFACT) and _is_tree(folder, name)):
             present[f"{path}/{name}"] = name
         elif depth and (inner := open_folder(name, folder)) is not None:
             try:
                 _find(inner, f"{path}/{name}", present, depth - 1)
             finally:
                 os.close(inner)
+
+
+def _is_tree(folder: int, name: str) -> bool:
+    """Whether an artifact is unpacked: a whole Inductor cache with at least the graph in it."""
+    for part in ("fxgraph", "aotautograd"):
+        with opened_below(folder, f"{name}/{part}") as found:
+            if found is not None:
+                return True
+    return False
