@@ -165,6 +165,11 @@ def test_in_notebook_7(page: Page, tmp_path: Path) -> None:
         opened(page, address, tmp_path, "notebooks")
         check_it_is_live_and_harmless(page)
         assert brightness(page, f"{VIEW}.querySelector('.ct-note')", "color") < 0.4  # Notebook is light all the same
+        other = page.call("Target.createTarget", url="about:blank")  # a tab of the browser over it
+        check_it_stands_still(page)
+        page.call("Target.closeTarget", **other)
+        page.call("Page.bringToFront")
+        check_it_goes_on(page)
         page.evaluate(RUN)
         page.until(f"{VIEW}.textContent.includes('stopped')")
 
