@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import cachetop
 from cachetop.notebook import widget as module
 from cachetop.notebook.widget import LiveWidget
 from support import hubcache
+from support.notebook_shell import make_shell, run
 
 
 @pytest.fixture
@@ -100,3 +102,16 @@ def test_the_first_picture_has_the_gpus(widget: LiveWidget) -> None:
     tell(widget, "a", True)
     until(lambda: widget.looks > 0 and "org/model" in widget.html)
     assert "have not been read" not in widget.html
+
+
+def test_without_anywidget_it_is_an_output_that_is_replaced(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    monkeypatch.delitem(sys.modules, "cachetop.notebook.widget")
+    with pytest.raises(ImportError, match=r"needs anywidget: pip install 'cachetop\[jupyter\]'"):
+        cachetop.live()
+    shell = make_shell()
+    shell.run_line_magic("load_ext", "cachetop")
+    assert run(shell, "%cachetop live") is None
+    until(lambda: len(shell.display_pub.outputs) >= 2)
+    assert "org/model" in shell.display_pub.outputs[-1]["data"]["text/html"] and shell.display_pub.outputs[-1]["update"]
+    shell.run_line_magic("unload_ext", "cachetop")

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -336,6 +337,35 @@ def test_a_driver_that_hangs_holds_a_block_for_a_moment_only(monkeypatch: pytest
             pass
         assert time.monotonic() - began < 3
     assert "did not answer" in report.vram_reason
+
+
+def test_torchs_allocator_is_asked_and_never_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    stats = {f"{kind}_bytes.all.{which}": 0 for kind in ("allocated", "reserved") for which in ("current", "peak")}
+
+    def use(allocated: int, reserved: int) -> None:
+        for kind, value in (("allocated", allocated), ("reserved", reserved)):
+            stats[f"{kind}_bytes.all.current"] = value
+            stats[f"{kind}_bytes.all.peak"] = max(value, stats[f"{kind}_bytes.all.peak"])
+
+    cuda = SimpleNamespace(is_initialized=lambda: True, device_count=lambda: 1, memory_stats=lambda _: stats)
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    monkeypatch.setattr(vram, "_sampler", None)
+    use(100, 200)
+    with cachetop.track("vram") as first:
+        use(900, 1000)
+        use(300, 1000)
+    with cachetop.track("vram") as second:
+        use(700, 1100)
+        use(10, 1100)
+    (row,) = first.report.allocator
+    assert (row.gpu, row.allocated, row.allocated_peak, row.reserved, row.reserved_peak) == (0, 300, 900, 1000, 1000)
+    (row,) = second.report.allocator
+    assert (row.allocated, row.allocated_peak) == (10, None)  # 900 was higher, before this block
+    assert row.reserved_peak == 1100
+    cuda.is_initialized = lambda: False
+    with cachetop.track("vram") as third:
+        pass
+    assert third.report.allocator == ()
 
 
 def test_nothing_heavy_is_imported() -> None:
