@@ -242,3 +242,13 @@ def test_the_history_of_a_gpu_that_shares_the_ram_is_that_of_its_processes() -> 
         gpus.gpus[0], processes=(), unavailable={"processes": "the driver does not let this user read it"}
     )
     assert unknown.in_use is None and "?" in "".join(_gpu(unknown, long=True))
+
+
+def test_where_a_mark_has_little_room_the_name_goes_before_the_word() -> None:
+    view = gpu.View()
+    events = [gpu_marks.Event(NOW - ago, "kernel", "gelu_forward") for ago in (1, 20)]
+    view.history.note(sample(device()))
+    view.marks.add(events, NOW)
+    assert "gelu_forward compiled" in "".join(texts(sample(device()), width=100, view=view))
+    narrow = one(texts(sample(device()), width=60, view=view), "●")
+    assert "gelu_forward" in narrow and "compiled" not in narrow

@@ -184,6 +184,8 @@ def _marked(events: Sequence[marks.Event], width: int, room: int, now: float) ->
     text = f"{newest.text} {'loaded' if newest.kind == marks.MODEL else 'compiled'}"
     right = width - last - 3
     left = last - 2 - max((column for column in taken if column < last), default=0)
+    if width_of(text) > max(right, left - 1):
+        text = newest.text  # the mark alone says what happened
     if right >= width_of(text) or right >= left:
         pen.put(last + 2, middle(text, right) if right > 8 else "", "dim")
     else:
