@@ -99,21 +99,21 @@ def _aged(root: Path) -> Path:
 
 
 @pytest.mark.parametrize("now", [False, True], ids=["held", "now"])
-def test_kernels(tmp_path: Path, now: bool) -> None:
-    root = tmp_path / "cache"
+def test_kernels(place: Path, now: bool) -> None:
+    root = place / "cache"
     points = _each_kill(root, lambda: _aged(root), lambda: plan_kernels(root, sm="80"), now)
     assert points > (10 if not now else 20)
 
 
 @pytest.mark.parametrize("now", [False, True], ids=["held", "now"])
-def test_stages_of_kernels(tmp_path: Path, now: bool) -> None:
-    root = tmp_path / "cache"
+def test_stages_of_kernels(place: Path, now: bool) -> None:
+    root = place / "cache"
     assert _each_kill(root, lambda: _aged(root), lambda: plan_kernels(root, ir_only=True), now) > 15
 
 
 @pytest.mark.parametrize("now", [False, True], ids=["held", "now"])
-def test_models(tmp_path: Path, now: bool) -> None:
-    hub = tmp_path / "hub"
+def test_models(place: Path, now: bool) -> None:
+    hub = place / "hub"
 
     def make() -> Path:
         hub.mkdir()
@@ -131,8 +131,8 @@ def test_models(tmp_path: Path, now: bool) -> None:
     assert points >= 25  # each once, right before it
 
 
-def test_a_killed_undo_is_taken_up_again(tmp_path: Path) -> None:
-    root = tmp_path / "cache"
+def test_a_killed_undo_is_taken_up_again(place: Path) -> None:
+    root = place / "cache"
     number = 1
     while True:
         shutil.rmtree(state(), ignore_errors=True)
@@ -153,9 +153,9 @@ def test_a_killed_undo_is_taken_up_again(tmp_path: Path) -> None:
         number += 1
 
 
-def test_a_killed_recovery_is_taken_up_again(tmp_path: Path) -> None:
+def test_a_killed_recovery_is_taken_up_again(place: Path) -> None:
     """An execution is killed half-way, and then what should have brought it to an end, at each of its changes."""
-    root = tmp_path / "cache"
+    root = place / "cache"
     for first in (10, 14, 18, 22):
         number = 1
         while True:
@@ -179,8 +179,8 @@ def test_a_killed_recovery_is_taken_up_again(tmp_path: Path) -> None:
             number += 1
 
 
-def test_killed_emptying_is_taken_up_again(tmp_path: Path) -> None:
-    root, number = tmp_path / "cache", 1
+def test_killed_emptying_is_taken_up_again(place: Path) -> None:
+    root, number = place / "cache", 1
     while True:
         shutil.rmtree(state(), ignore_errors=True)
         shutil.rmtree(root, ignore_errors=True)

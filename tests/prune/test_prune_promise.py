@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from cachetop.prune.undo import undo
 from support.hubcache import healthy, repo, settle
-from support.pruning import allocated, carry_out, picture, plan_models, state
+from support.pruning import allocated, carry_out, picture, plan_kernels, plan_models, state
+from support.triton_cache import backdate, synthetic
 
 _COMMITS = ["a" * 40, "b" * 40, "c" * 40]
 _file = st.tuples(
@@ -82,3 +83,45 @@ def test_promised_is_freed_plus_held_and_what_the_disk_says(
     for one in left.repos:
         for revision in one.revisions:
             assert all(file.file_path.read_bytes() is not None for file in revision.files)
+
+
+_entry = st.tuples(st.integers(0, 3), st.sampled_from(["own", "hard", "hard-outside", "sparse", "link"]))
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(extras=st.lists(_entry, max_size=8), aims=st.sets(st.integers(0, 3), min_size=1), now=st.booleans())
+def test_kernels_free_what_is_promised_too(
+    tmp_path: Path, extras: list[tuple[int, str]], aims: set[int], now: bool
+) -> None:
+    root, outside = tmp_path / "cache", tmp_path / "outside"
+    for folder in (root, outside):
+        shutil.rmtree(folder, ignore_errors=True)
+    outside.mkdir()
+    entries = sorted(synthetic(root, 4).iterdir())
+    for number, (which, how) in enumerate(extras):
+        path = entries[which] / f"extra{number}"
+        if how == "own":
+            path.write_bytes(b"x" * 9000)
+        elif how == "hard":
+            os.link(next(entries[(which + 1) % 4].glob("*.cubin")), path)
+        elif how == "hard-outside":
+            path.write_bytes(b"y" * 9000)
+            os.link(path, outside / path.name)
+        elif how == "sparse":
+            with open(path, "wb") as file:
+                file.truncate(1 << 20)
+                file.seek(1 << 19)
+                file.write(b"middle")
+        else:
+            path.symlink_to(outside)
+    backdate(root, 60)
+    before, tree = allocated(root, outside), picture(root)
+    draft = plan_kernels(root, *(entries[which].name for which in aims))
+    result = carry_out(draft, now=now)
+    assert not result.failed and not result.skipped and len(result.deleted) == len(aims)
+    assert result.freed + result.held == draft.plan.frees
+    if now:
+        assert result.freed == before - allocated(root, outside)
+    else:
+        undo(state())
+        assert picture(root) == tree and allocated(root, outside) == before

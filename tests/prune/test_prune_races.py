@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from support.pruning import carry_out, plan_kernels, plan_models, trash_of
+import pytest
+
+from cachetop.prune import inuse
+from support.boundaries import happening
+from support.hubcache import COMMIT as COMMIT_OF_ONE
+from support.hubcache import OTHER, RepoFolder, repo, settle
+from support.pruning import allocated, carry_out, plan_kernels, plan_models, state, trash_of
 from support.slow_hub import COMMIT, FILES, slow_hub
-from support.triton_cache import start_compile, synthetic
+from support.triton_cache import backdate, start_compile, synthetic
 
 _DOWNLOAD = """
 import sys
@@ -95,3 +104,56 @@ def test_compiles_lose_nothing_to_a_prune_of_what_is_incomplete(tmp_path: Path) 
         output, errors = compiling.communicate()
         assert compiling.returncode == 0, output + errors
     assert len([item for item in plan_kernels(root, all=True).plan.items if item.name == "add_kernel"]) == 3
+
+
+@pytest.mark.parametrize("what", ["org/one", f"org/one@{OTHER}"], ids=["repo", "revision"])
+def test_a_download_that_begins_at_any_moment_loses_nothing(
+    place: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a downloader has put into a repo, before whichever call of the pruner, is there afterwards and complete."""
+    monkeypatch.setattr(inuse, "look", lambda *_: inuse.InUse())
+    hub, number = place / "hub", 0
+    came = ["first"]
+    while came:
+        number += 1
+        for folder in (hub, state()):
+            shutil.rmtree(folder, ignore_errors=True)
+        one = repo(hub, "org/one")
+        one.file("a.bin", b"a" * 5000)
+        one.ref()
+        blob = one.file("b.bin", b"b" * 5000, commit=OTHER)
+        settle(hub)
+        draft = plan_models(hub, what)
+        put: list[Path] = []
+
+        def download(one: RepoFolder = one, blob: Path = blob, put: list[Path] = put) -> None:
+            """A blob that is there is linked to; a new one is begun in its temporary file."""
+            with suppress(FileNotFoundError):
+                (one.path / "blobs" / "new.incomplete").write_bytes(b"half")
+                put.append(one.path / "blobs" / "new.incomplete")
+            if blob.exists():
+                with suppress(FileNotFoundError):
+                    link = one.path / "snapshots" / COMMIT_OF_ONE / "again.bin"
+                    link.symlink_to(f"../../blobs/{blob.name}")
+                    put.append(link)
+
+        with happening(number, download) as came:
+            assert not carry_out(draft).failed
+        assert all(path.exists() for path in put), f"before call {number}, {came}"
+    assert number > 40
+
+
+def test_two_prunes_at_once_delete_each_entry_once(world: Path) -> None:
+    root = synthetic(world / ".triton" / "cache", 400)
+    backdate(root, 60)
+    before = allocated(root)
+    words = [sys.executable, "-m", "cachetop", "prune", "kernels", "--all", "--yes", "--now", "--json"]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    results = []
+    for one in both:
+        output, errors = one.communicate()
+        results.append(json.loads(output or "{}"))
+        assert results[-1].get("failed") == [], output + errors
+    deleted = [path for one in results for path in one["deleted"]]
+    assert len(deleted) == len(set(deleted)) == 400
+    assert sum(one["freed"] for one in results) == before and not list(root.iterdir())

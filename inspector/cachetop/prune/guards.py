@@ -30,6 +30,7 @@ class Guards:
     def __init__(self) -> None:
         self._marks: dict[str, tuple[Mark, ...]] = {}
         """By repo folder, as this execution left it."""
+        self._naming = references.Naming()
 
     @contextmanager
     def held(self, work: Work, root: int) -> Iterator[str | None]:
@@ -84,11 +85,22 @@ class Guards:
 
     def _blob(self, one: Move, work: Work, root: int) -> str | None:
         assert work.repo is not None
-        spelled = references.spellings(one.root)
         with opened((work.repo,), root) as repo:
-            for commit in references.snapshots(repo):
-                if one.name in references.named_blobs(repo, work.repo, commit, spelled):
-                    return f"another revision names it now ({commit[:12]})"
+            commit = self._naming.by(repo, work.repo, references.spellings(one.root)).get(one.name)
+        return None if commit is None else f"another revision names it now ({commit[:12]})"
+
+    def undone(self, one: Move, work: Work, root: int, place: tuple[int, str]) -> str | None:
+        """Why what has just moved has to go back: a download came between the last look and the move. Raises OSError.
+
+        `place`: where it lies now. A downloader that finds a blob links to it without a lock.
+        """
+        if one.role == "blob":
+            return self._blob(one, work, root)
+        if one.role == "repo" and work.repo is not None:
+            before = self._marks.get(work.repo, work.marks)
+            now = references.marks(*place)
+            if [mark[1:] for mark in now] != [mark[1:] for mark in before]:
+                return "a download into it began while it was being moved"
         return None
 
     def _payload(self, one: Move, work: Work, root: int, stack: ExitStack) -> str | None:

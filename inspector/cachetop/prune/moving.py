@@ -81,13 +81,13 @@ class Mover:
         try:
             for one in work.moves:
                 if one.role not in _OPTIONAL:
-                    self._move(one, work, roots)
+                    self._move(one, work, roots, guards)
                     done.append(one)
                     continue
                 with guards.part(one, work, roots[one.root]) as reason:
                     if reason is None:
                         try:
-                            self._move(one, work, roots)
+                            self._move(one, work, roots, guards)
                         except (OSError, Unmoved) as error:
                             reason = words(error) if isinstance(error, OSError) else str(error)
                 if reason is not None:
@@ -98,7 +98,7 @@ class Mover:
             raise
         return left
 
-    def _move(self, one: Move, work: Work, roots: Mapping[str, int]) -> None:
+    def _move(self, one: Move, work: Work, roots: Mapping[str, int], guards: Guards) -> None:
         with opened(one.parents, roots[one.root]) as at:
             to, name = self._place(one, at)
             if one.role == "group":
@@ -108,6 +108,8 @@ class Mover:
             try:
                 if not one.is_same(lstat(name, to)):
                     raise Unmoved("it was replaced while it was being moved")
+                if reason := guards.undone(one, work, roots[one.root], (to, name)):
+                    raise Unmoved(reason)
             except (OSError, Unmoved):
                 rename(name, to, one.name, at)
                 raise

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 
 from cachetop.base.files import read_bounded
 from cachetop.hub import layout
@@ -15,6 +16,10 @@ from cachetop.prune.work import Mark
 
 _DEPTH = 32
 _MANIFEST_MOST = 16 << 20
+_TICK = 20_000_000
+"""Nanoseconds within which a folder may change twice and show one time only."""
+Stamp = tuple[tuple[str, ...], int, int, int]
+"""A folder below a repo: its path, inode, modification time (ns), and when it was looked at (ns)."""
 
 
 def spellings(root: str) -> tuple[str, ...]:
@@ -31,15 +36,19 @@ def snapshots(repo: int) -> list[str]:
         return []
 
 
-def named_blobs(repo: int, folder: str, commit: str, roots: tuple[str, ...]) -> set[str]:
+def named_blobs(
+    repo: int, folder: str, commit: str, roots: tuple[str, ...], stamps: list[Stamp] | None = None
+) -> set[str]:
     """The names of the blobs that one revision of the open repo folder links to. Raises OSError.
 
-    `folder` is the repo's folder name below the cache root.
+    `folder` is the repo's folder name below the cache root. `stamps` gets every folder that was listed.
     """
     found: set[str] = set()
 
     def walk(inside: tuple[str, ...], depth: int) -> None:
         with opened(inside, repo) as at:
+            if stamps is not None:
+                stamps.append(_stamp(inside, at))
             for name in os.listdir(at):
                 try:
                     status = lstat(name, at)
@@ -54,6 +63,44 @@ def named_blobs(repo: int, folder: str, commit: str, roots: tuple[str, ...]) -> 
 
     walk(("snapshots", commit), 0)
     return found
+
+
+class Naming:
+    """Which revision names a blob of a repo, read again only when a folder of the repo's snapshots has changed."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[list[Stamp], dict[str, str]]] = {}
+
+    def by(self, repo: int, folder: str, roots: tuple[str, ...]) -> dict[str, str]:
+        """Blob -> a revision of the open repo folder that links to it, as of now. Raises OSError."""
+        if (known := self._known.get(folder)) is not None and _stand(repo, known[0]):
+            return known[1]
+        stamps: list[Stamp] = []
+        with opened(("snapshots",), repo) as at:
+            stamps.append(_stamp(("snapshots",), at))
+        names: dict[str, str] = {}
+        for commit in snapshots(repo):
+            names |= dict.fromkeys(named_blobs(repo, folder, commit, roots, stamps), commit)
+        if all(seen - modified > _TICK for _, _, modified, seen in stamps):
+            self._known[folder] = stamps, names
+        return names
+
+
+def _stamp(path: tuple[str, ...], at: int) -> Stamp:
+    seen, status = time.time_ns(), os.fstat(at)
+    return path, status.st_ino, status.st_mtime_ns, seen
+
+
+def _stand(repo: int, stamps: list[Stamp]) -> bool:
+    """Whether all these folders are what they were and have got and lost nothing; only looked at, never entered."""
+    try:
+        for path, inode, modified, _ in stamps:
+            status = os.stat("/".join(path), dir_fd=repo, follow_symlinks=False)
+            if (status.st_ino, status.st_mtime_ns) != (inode, modified):
+                return False
+    except OSError:
+        return False
+    return True
 
 
 def payload_of(blob: str, repo: int, folder: str, roots: tuple[str, ...]) -> str | None:
