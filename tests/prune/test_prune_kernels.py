@@ -221,3 +221,18 @@ def test_triton_still_loads_what_ir_only_leaves(tmp_path: Path) -> None:
     assert allocated(root) == before and all(json.loads(group.read_text()) for group in root.glob("*/__grp__*"))
     carry_out(plan_kernels(root, ir_only=True))
     assert before - allocated(root) == draft.plan.frees
+
+
+def test_folders_without_end_block_an_entry_and_the_others_go(root: Path) -> None:
+    first = sorted(root.iterdir())[0]
+    at = os.open(first, os.O_RDONLY)
+    for _ in range(1200):  # deeper than Python recurses and than a process may have files open
+        os.mkdir("d", dir_fd=at)
+        inner = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = inner
+    os.close(at)
+    draft = plan_kernels(root, all=True)
+    assert [one.path for one in draft.plan.blocked] == [str(first)] and "deeper" in draft.plan.blocked[0].reason
+    assert len(carry_out(draft).deleted) == 13
+    subprocess.run(["rm", "-rf", str(first)], check=True)  # what pytest would fail to clean up

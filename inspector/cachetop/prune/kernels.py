@@ -18,6 +18,7 @@ from cachetop.prune.draft import Drafting
 from cachetop.prune.records import Rebuild
 from cachetop.prune.selection import Candidate, Selection, narrow
 from cachetop.prune.tree import TRASH, Measured, measure, opened
+from cachetop.prune.words import words
 from cachetop.prune.work import Move, Work, move
 
 FILTERS: dict[str, tuple[str, Callable[[Entry], Any]]] = {
@@ -109,7 +110,7 @@ def _entry(entry: Entry, root: str, at: int, scanner: Scanner, chosen: Selection
             else:
                 moves, measured = _moves(entry, root, parents, name, inner, scanner, into)
     except (OSError, KeyError) as error:
-        into.block(shown, entry.key, entry.size_on_disk, f"it could not be looked at: {error}", named=named)
+        into.block(shown, entry.key, entry.size_on_disk, _why(error), named=named)
         return
     if not moves:
         return
@@ -133,6 +134,10 @@ def _entry(entry: Entry, root: str, at: int, scanner: Scanner, chosen: Selection
             named=named,
         )
     )
+
+
+def _why(error: OSError | KeyError) -> str:
+    return f"it could not be looked at: {words(error) if isinstance(error, OSError) else 'it is gone'}"
 
 
 def _moves(

@@ -18,6 +18,7 @@ from cachetop.prune.draft import Drafting
 from cachetop.prune.records import Rebuild
 from cachetop.prune.selection import Candidate, Selection, narrow
 from cachetop.prune.tree import Measured, measure, opened
+from cachetop.prune.words import words
 from cachetop.prune.work import Move, Work, move
 
 _UNFINISHED = 60.0
@@ -161,7 +162,7 @@ class _Planner:
             try:
                 works += self._repo(root, at, repo, known, members)
             except OSError as error:
-                self._block(repo, known, members, f"it could not be looked at: {error.strerror}")
+                self._block(repo, known, members, f"it could not be looked at: {words(error)}")
         self._payloads(root, at, works)
         for work, _ in works:
             self.into.add(work)

@@ -22,6 +22,9 @@ from cachetop.prune.calls import open_folder
 TRASH = ".cachetop-trash-"
 """How the folders begin into which items are renamed, directly below a cache root."""
 
+_DEEPEST = 200
+"""Folders within folders: each is open while those in it are looked at."""
+
 
 @dataclass(slots=True)
 class Measured:
@@ -134,8 +137,15 @@ def measure(
 
 
 def _measure_folder(
-    name: str, at: int, found: os.stat_result, users: Mapping[tuple[int, int], Iterable[int]], into: Measured
+    name: str,
+    at: int,
+    found: os.stat_result,
+    users: Mapping[tuple[int, int], Iterable[int]],
+    into: Measured,
+    depth: int = 0,
 ) -> None:
+    if depth > _DEEPEST:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), name)
     into.owners.add(found.st_uid)
     into.newest = max(into.newest, found.st_mtime_ns)
     try:
@@ -155,7 +165,7 @@ def _measure_folder(
                 continue
             mode, inode, device, links, uid, *_ = status
             if mode & 0o170000 == stat.S_IFDIR:
-                _measure_folder(one, inner, status, users, into)
+                _measure_folder(one, inner, status, users, into, depth + 1)
             elif links == 1 and mode & 0o170000 == stat.S_IFREG and (device, inode) not in users:
                 blocks += status.st_blocks  # what nearly every file is: counted here, without a call
                 files += 1

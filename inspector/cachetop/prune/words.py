@@ -17,6 +17,7 @@ _MEANING = {
     errno.EXDEV: "it lies on another file system, which is not entered",
     errno.ESTALE: "the network file system no longer knows it",
     errno.ENOENT: "it is gone",
+    errno.ENAMETOOLONG: "its folders lie deeper in each other than any program puts them",
     errno.EEXIST: "something of that name is there again",
     errno.EIO: "the disk reports an input/output error",
 }
