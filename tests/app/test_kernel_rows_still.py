@@ -16,6 +16,8 @@ from cachetop_tui.app import CachetopApp
 from cachetop_tui.feed import KernelsArrived
 from cachetop_tui.listing import Listing, find
 from cachetop_tui.marks import Row
+from cachetop_tui.panes import kernel_rows
+from cachetop_tui.panes.kernel_rows import View
 from cachetop_tui.panes.kernel_tree import Grower, Tree, grow
 from support import pictures
 from support.opening import opened, until
@@ -112,6 +114,12 @@ async def test_when_the_row_goes_a_key_meant_for_it_does_not_hit_its_neighbour()
         pane._displaced -= 60
         await pilot.press("enter")
         assert [row.key for row in opened_rows] == [pane.cursor.key]
+
+
+def test_a_compile_that_hangs_far_down_does_not_unfold_its_group() -> None:
+    entries = [_entry(0, state="compiling"), *(_entry(n) for n in range(1, 400))]
+    shown = kernel_rows.rows(grow(_picture(entries)), 100, 20, View())
+    assert 20 <= len(shown) <= 60
 
 
 def test_pictures_that_nobody_took_become_one_and_lose_no_news() -> None:

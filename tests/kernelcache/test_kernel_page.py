@@ -130,6 +130,10 @@ def test_only_the_newest_of_each_sm_is_a_counterpart() -> None:
     newest = entry("a", "sm_75", 5, key="N", path="N")
     there = [mine, entry("a", "sm_75", 50), newest, entry("b", "sm_75", 1), entry("a", "sm_86", 1, state="compiling")]
     assert counterparts(mine, there) == (newest,)
+    every = [
+        entry("a", f"sm_{number}", 1, path=str(number)) for number in (50, 52, 53, 60, 61, 62, 70, 75, 80, 86, 120)
+    ]
+    assert [one.sm[0] for one in counterparts(mine, every, 3)] == ["sm_75", "sm_80", "sm_86"]
 
 
 def test_a_stale_or_empty_entry_makes_a_document_too() -> None:

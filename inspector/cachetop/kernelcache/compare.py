@@ -23,8 +23,9 @@ class Change:
     text: str
 
 
-def counterparts(entry: Entry, entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    """The newest complete entry of the same cache and name for each other SM, in the order of the SMs."""
+def counterparts(entry: Entry, entries: Iterable[Entry], most: int = 8) -> tuple[Entry, ...]:
+    """The newest complete entry of the same cache and name for each other SM, in the order of the SMs; of more than
+    `most` those whose SMs are nearest."""
     found: dict[tuple[str, ...], Entry] = {}
     for one in entries:
         same = one.cache == entry.cache and one.name == entry.name and one.part == entry.part
@@ -33,7 +34,13 @@ def counterparts(entry: Entry, entries: Iterable[Entry]) -> tuple[Entry, ...]:
         known = found.get(one.sm)
         if known is None or one.created > known.created:
             found[one.sm] = one
-    return tuple(sorted(found.values(), key=lambda one: [sm.order(name) for name in one.sm]))
+    here = _number(entry)
+    near = sorted(found.values(), key=lambda one: abs(_number(one) - here))[:most]
+    return tuple(sorted(near, key=lambda one: [sm.order(name) for name in one.sm]))
+
+
+def _number(entry: Entry) -> int:
+    return max((sm.order(name)[0] for name in entry.sm), default=0)
 
 
 def difference(old: Text, new: Text) -> tuple[Change, ...]:

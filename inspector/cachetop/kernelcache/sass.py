@@ -75,5 +75,6 @@ def disassemble(entry: Entry, scanner: Scanner, tool: str | None = None, most: i
     finally:
         os.close(handle)
     if done.returncode != 0:
-        raise ValueError(f"{show(tool)} refused the code: {show(done.stderr.decode('utf-8', 'replace'), 300)}")
+        said = " ".join(done.stderr.decode("utf-8", "replace").split())
+        raise ValueError(f"{show(tool)} refused the code: {show(said, 300)}")
     return to_text("sass", done.stdout[:most], len(done.stdout))

@@ -23,7 +23,6 @@ from cachetop_tui.marks import Line, Link, Pen
 BYTES_MOST = 1 << 18
 """Bytes of a stage that are read for the page."""
 LINES_MOST = 2000
-_OTHERS_MOST = 8
 _SASS = "sass"
 _CODE = ("cubin", _SASS)
 _SIGNS = {"+": "ok", "-": "err", "@": "faint", " ": "fg"}
@@ -117,7 +116,7 @@ def load(entry: Entry, entries: Iterable[Entry], scanner: Scanner) -> Page:
     """
     scanner.scan()
     others, described = [], []
-    for one in counterparts(entry, entries)[:_OTHERS_MOST]:
+    for one in counterparts(entry, entries):
         with suppress(KeyError):
             described.append(describe(one, scanner))
             others.append(one)

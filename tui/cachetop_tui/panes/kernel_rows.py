@@ -13,6 +13,8 @@ from cachetop_tui.marks import Row, sentences
 from cachetop_tui.panes import names
 from cachetop_tui.panes.kernel_tree import CacheGroup, SmGroup, Tree, key_of
 
+_MOVING_MOST = 50
+"""How far down a group an entry that is being compiled is still shown where nobody unfolded the group."""
 _FAR = 5000
 """How many entries of a group the one under the cursor is looked for in."""
 
@@ -125,7 +127,7 @@ def _entry(entry: Entry) -> Row:
 
 def _moving(group: SmGroup, view: View) -> int:
     """How many entries it takes to show all that are being built or just appeared; these come first."""
-    last = group.moving
+    last = min(group.moving, _MOVING_MOST)
     for i, entry in enumerate(group.entries):
         if i > last + len(view.fresh):
             break
