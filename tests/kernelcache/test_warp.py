@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import triton
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachetop.kernelcache import environments
+from cachetop.cli import kernel_show
+from cachetop.kernelcache import environments, resources
 from cachetop.kernelcache.describe import describe, stage_text
 from cachetop.kernelcache.records import Entry, Kernels
 from cachetop.kernelcache.scan import Scanner
 from cachetop.locations import Location, kernel_roots
+from cachetop_tui.documents import kernel
 from support.pruning import allocated, carry_out, plan_kernels
 
 Look = Callable[..., Kernels]
 GPU, CPU = "wp___main___d285e53", "wp___main___ad5fd97"
+CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 RECORDED = Path(__file__).parent / "recorded" / "warp-1.19.tar.xz"
 
 
@@ -147,6 +153,26 @@ def test_show_has_the_source_and_the_ptx(recorded: Path) -> None:
     assert {stage.name for stage in found.stages} == {"cu", "cubin", "meta", "ptx"}
     assert any(line.startswith(".target sm_75") for line in stage_text(entry, scanner, "ptx").lines)
     assert stage_text(entry, scanner, "cu").lines[0] == "#define WP_NO_BFLOAT16"
+
+
+def test_every_function_takes_what_nvidias_tool_says(recorded: Path) -> None:
+    """Cubins of NVRTC 13.4, of four functions each."""
+    for path in sorted((recorded / "1.19.0" / GPU).glob("*.cubin")):
+        command = [str(CUOBJDUMP), "--dump-resource-usage", str(path)]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        wanted = re.findall(r"Function (\w+):\s+REG:(\d+) STACK:(\d+) SHARED:(\d+)", said)
+        found = resources.every(str(path))
+        assert len(found) == 4
+        assert sorted(wanted) == [
+            (name, str(one.registers), str(one.stack), str(one.shared_static)) for name, one in found
+        ]
+    scanner = Scanner([Location("warp", str(recorded), "")])
+    described = describe(_by_key(scanner.scan())[GPU], scanner)
+    assert len(described.functions) == 12 and described.resources is None
+    text = "\n".join(kernel_show.lines(described))
+    assert "add_c8f19614_cuda_kernel_forward" in text and "registers 24" in text
+    document = "\n".join(line.text for line in kernel.verdicts(described, 120))
+    assert "FUNCTIONS" in document and "add_c8f19614_cuda_kernel_forward" in document
 
 
 def test_a_module_goes_whole_and_one_that_is_being_built_stays(warp: Path) -> None:

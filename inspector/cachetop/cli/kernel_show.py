@@ -107,6 +107,12 @@ def lines(one: Described) -> list[str]:
         facts.append(("resources", f"{units.UNKNOWN} ({one.resources_reason})"))
     width = max(len(name) for name, _ in facts)
     out += [f"  {name:{width}}  {value}" for name, value in facts]
+    if one.functions:
+        out.append("  functions")
+        for each in one.functions:
+            taken = each.resources.to_dict()
+            said = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in taken.items() if n is not None)
+            out.append(f"    {each.name}  ({each.file}): {said}")
     if one.options:
         out.append("  options")
         out += [f"    {name} = {value}" for name, value in one.options.items()]

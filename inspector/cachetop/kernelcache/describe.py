@@ -27,6 +27,7 @@ TEXT_MOST = 1 << 20
 """Bytes of a stage that are shown."""
 TEXTS = ("source", "ttir", "ttgir", "llir", "ptx", "amdgcn", "json", "py", "cpp", "cu", "meta", "ninja", "best_config")
 _FILES_MOST = 256
+_CUBINS_MOST = 16
 _OPTIONS_MOST = 64
 _NO_OPTIONS = {"hash", "target", "name", "shared", "triton_version", "extern_libs", "tensordesc_meta", "arch"}
 _LOCATION = re.compile(rb'^#loc\d* = loc\("((?:[^"\\\n]|\\.){1,4096})":(\d{1,9}):\d{1,9}\)', re.MULTILINE)
@@ -43,6 +44,14 @@ class Stage(Record, frozen=True):
     milliseconds: float | None = None
 
 
+class Function(Record, frozen=True):
+    """One of several functions in an entry's machine code: `file` holds it."""
+
+    name: str
+    file: str
+    resources: Resources
+
+
 class Described(Entry, frozen=True, gc=True):
     """An entry (as the second pass gives it) with what its files say in depth.
 
@@ -57,6 +66,8 @@ class Described(Entry, frozen=True, gc=True):
     options: dict[str, Plain | list[Plain]] = {}
     resources: Resources | None = None
     resources_reason: str | None = None
+    functions: tuple[Function, ...] = ()
+    """Where an entry's machine code holds several functions, as Warp's modules do: each with what it takes."""
     stages: tuple[Stage, ...] = ()
     rebuild_milliseconds: float | None = None
 
@@ -103,6 +114,10 @@ def describe(entry: Entry, scanner: Scanner) -> Described:
         known["options"] = options or _limit(entry)
         code = by_name.get("cubin") or by_name.get("sass")
         known["resources"], known["resources_reason"] = _resources(folder, code, entry.name, shared)
+        if known["resources"] is None and code is not None:
+            known["functions"] = _functions(folder, [file for stage, file in stages if stage.name == "cubin"])
+            if known["functions"]:
+                known["resources_reason"] = "its machine code holds several functions"
         if code is not None and entry.producer.cuda is None:
             known["producer"] = msgspec.structs.replace(entry.producer, cuda=_release(folder, code))
     return Described(**known)
@@ -307,6 +322,20 @@ def _resources(
     except OSError:
         return None, "its cubin cannot be opened"
     return msgspec.structs.replace(found, shared_dynamic=shared), None
+
+
+def _functions(folder: int, files: list[_File]) -> tuple[Function, ...]:
+    """Every function of every file of machine code, where one holds more than one."""
+    out = []
+    for file in files[:_CUBINS_MOST]:
+        try:
+            with _beside(folder, file) as (near, name):
+                found = resources.every(name, near)
+        except (OSError, cubin.CubinError):
+            continue
+        shown = clean(file.path.rpartition("/")[2], 400)
+        out += [Function(name=clean(name, 400), file=shown, resources=taken) for name, taken in found]
+    return tuple(out)
 
 
 def _release(folder: int, file: _File) -> str | None:

@@ -28,6 +28,7 @@ _REGISTERS, _FRAME, _STACK, _SPILLS, _THREADS, _THREADS_MOST, _BARRIERS = 0x2F, 
 _INFO_MOST = 1 << 20
 _SYMBOLS_MOST = 1 << 20
 _CODE_MOST = 1 << 26
+_FUNCTIONS_MOST = 64
 _SYMBOL = struct.Struct("<IBBHQQ")
 _LOCAL_LOAD, _LOCAL_STORE = 0x983, 0x387
 _INSTRUCTION = struct.Struct("<H14x")
@@ -63,6 +64,17 @@ def read(path: str, kernel: str | None = None, dir_fd: int | None = None) -> Res
                 raise CubinError(f"it holds {len(names)} functions and none of that name")
             kernel = names[0]
         return _of(found, kernel)
+    finally:
+        os.close(fd)
+
+
+def every(path: str, dir_fd: int | None = None) -> tuple[tuple[str, Resources], ...]:
+    """(name, resources) of every function in the cubin at `path`, at most 64 of them. Raises OSError and CubinError."""
+    fd = open_quietly(path, dir_fd)
+    try:
+        found = layout(fd)
+        names = [one.name.removeprefix(".text.") for one in found.sections if one.name.startswith(".text.")]
+        return tuple((name, _of(found, name)) for name in sorted(names)[:_FUNCTIONS_MOST])
     finally:
         os.close(fd)
 

@@ -127,7 +127,17 @@ def verdicts(kernel: Described, width: int) -> list[Line]:
         out += heading("no rule calls it stale", width)
     for problem in kernel.problems:
         out += fact(clean(problem.rule, 15), clean(problem.message, 1000), width, "err")
-    if kernel.resources is None and kernel.resources_reason:
+    if kernel.functions:
+        out += heading("functions", width, "registers, stack, spills, static shared memory")
+        for each in kernel.functions:
+            took = each.resources
+            pen = Pen(width)
+            numbers = (_number(took.registers), _bytes(took.stack), _number(took.spills), _bytes(took.shared_static))
+            start = pen.right(width - MARGIN, "   ".join(numbers), "fg")
+            room = max(8, start - MARGIN - 2)
+            pen.put(MARGIN, middle(f"{clean(each.name, 200)}  {clean(each.file, 200)}", room), "dim")
+            out.append(pen.line())
+    elif kernel.resources is None and kernel.resources_reason:
         out += paragraph(f"Registers and memory are not known: {kernel.resources_reason}.", width, "dim")
     return out
 
