@@ -276,6 +276,20 @@ def test_a_budget_passes_over_what_the_keep_list_protects(hub: Path) -> None:
     assert [item.key for item in plan.items] == ["org/beta"] and [one.key for one in plan.kept] == ["org/alpha"]
 
 
+def test_a_budget_counts_a_shared_payload_once(hub: Path) -> None:
+    """Three repos of 300 KB, 200 KB of them one payload: two of them hold 400 KB, not 600 KB."""
+    names = ("org/first", "org/second", "org/third")
+    for number, name in enumerate(names):
+        one = repo(hub, name)
+        one.stored("w.bin", b"s" * 200_000)
+        one.file("own.bin", bytes([number]) * 100_000)
+        for path in one.path.rglob("*"):
+            os.utime(path, (1_600_000_000, 1_600_000_000), follow_symlinks=False)
+    both = plan_models(hub, *names).plan.frees - plan_models(hub, names[0]).plan.frees
+    assert [item.key for item in plan_models(hub, *names, max_size=both).plan.items] == ["org/first"]
+    assert [item.key for item in plan_models(hub, *names, max_size=both - 5000).plan.items] == list(names[:2])
+
+
 def test_what_this_very_process_uses_is_blocked(hub: Path) -> None:
     weights = next(path for path in (hub / "models--org--alpha" / "blobs").iterdir() if path.stat().st_size > 45_000)
     draft = plan_models(hub, "org/alpha")

@@ -4,118 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from cachetop.base import units
 from cachetop.base.hostile import clean
 from cachetop.hub import layout
-from cachetop.hub.records import Models, Partial, Repo, Revision
+from cachetop.hub.records import Models, Repo, Revision
 from cachetop.hub.scan import Known, Scanner
 from cachetop.prune import references
 from cachetop.prune.draft import Drafting
 from cachetop.prune.records import Rebuild
-from cachetop.prune.selection import Candidate, Selection, narrow
+from cachetop.prune.selection import Selection
+from cachetop.prune.subjects import Subject, meant, names_of, shared, size_of
 from cachetop.prune.tree import Measured, measure, opened
 from cachetop.prune.words import words
 from cachetop.prune.work import Move, Work, move
 
 _UNFINISHED = 60.0
 """Seconds after its last change for which a repo with missing files counts as being downloaded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A repo, or one revision or partial download of it."""
-
-    repo: Repo
-    revision: Revision | None = None
-    partial: Partial | None = None
-
-    @property
-    def key(self) -> str:
-        """`org/name`, `org/name@commit`, or the partial's own name."""
-        if self.partial is not None:
-            return self.partial.blob
-        return f"{self.repo.id}@{self.revision.commit}" if self.revision else self.repo.id
-
-
-FILTERS: dict[str, tuple[str, Callable[[Subject], Any]]] = {
-    "size": ("size", lambda one: one.revision.size if one.revision else one.repo.size),
-    "accessed": ("age", lambda one: one.repo.last_used),
-    "modified": ("age", lambda one: one.repo.last_modified),
-    "type": ("text", lambda one: one.repo.type),
-    "refs": ("text", lambda one: [ref for each in ([one.revision] if one.revision else one.repo.revisions)
-                                  for ref in each.refs]),
-    "id": ("text", lambda one: one.repo.id),
-    "name": ("text", lambda one: one.repo.id),
-}  # fmt: skip
-
-
-def meant(
-    models: Models, chosen: Selection, now: float | None = None, spared: Callable[..., bool] = lambda *_: False
-) -> tuple[list[Subject], list[str]]:
-    """What a selection means, and the names that are in no cache. Raises ValueError for a bad filter.
-
-    What `spared` says of its names stays, so a budget takes the next one as well.
-    """
-    subjects: list[Subject] = []
-    missing: list[str] = []
-    if chosen.names:
-        for name in chosen.names:
-            found = _named(models, name)
-            subjects += found
-            if not found:
-                missing.append(name)
-    else:
-        subjects = [Subject(repo) for repo in models.repos]
-    subjects = [one for one in dict.fromkeys(subjects) if not chosen.roots or one.repo.root in chosen.roots]
-    if chosen.incomplete:
-        subjects = [
-            Subject(one.repo, None, part) for one in subjects for part in one.repo.partials if part.live is False
-        ]
-        subjects = [] if chosen.detached or chosen.superseded else list(dict.fromkeys(subjects))
-    elif chosen.detached or chosen.superseded:
-        revisions = [Subject(one.repo, each) for one in subjects
-                     for each in ([one.revision] if one.revision else one.repo.revisions)
-                     if each.superseded or (each.detached and not chosen.superseded)]  # fmt: skip
-        subjects = list(dict.fromkeys(revisions))
-    candidates = [
-        Candidate(one, f"{one.repo.type}/{one.key}", one.repo.last_used, one.repo.last_modified, _size(one))
-        for one in subjects
-    ]
-    left = narrow(candidates, chosen, FILTERS, now, lambda one: spared(*_names(one.repo)))
-    return [one.subject for one in left], missing
-
-
-def _names(repo: Repo) -> tuple[str, ...]:
-    """How a repo may be called: `org/name`, `model/org/name`, `models/org/name`."""
-    return repo.id, f"{repo.type}/{repo.id}", f"{layout.FOLDERS[repo.type]}/{repo.id}"
-
-
-def _size(one: Subject) -> int:
-    if one.partial is not None:
-        return one.partial.bytes
-    return one.revision.size_on_disk if one.revision else one.repo.size_on_disk
-
-
-def _named(models: Models, name: str) -> list[Subject]:
-    """`org/name`, `model/org/name`, either with `@commit` (or its beginning) or `@ref`."""
-    wanted, at, revision = name.partition("@")
-    found = []
-    for repo in models.repos:
-        if wanted not in _names(repo):
-            continue
-        if not at:
-            found.append(Subject(repo))
-            continue
-        found += [
-            Subject(repo, each)
-            for each in repo.revisions
-            if revision in each.refs or (len(revision) >= 4 and each.commit.startswith(revision))
-        ]
-    return found
 
 
 def draft(models: Models, scanner: Scanner, chosen: Sequence[Selection], into: Drafting) -> None:
@@ -125,7 +31,7 @@ def draft(models: Models, scanner: Scanner, chosen: Sequence[Selection], into: D
     """
     subjects: dict[Subject, list[Selection]] = {}
     for one in chosen:
-        found, missing = meant(models, one, into.now, into.keeps)
+        found, missing = meant(models, one, into.now, into.keeps, lambda subject: shared(subject, scanner))
         into.missing += missing
         for subject in found:
             subjects.setdefault(subject, []).append(one)
@@ -170,7 +76,7 @@ class _Planner:
     def _free(self, repo: Repo, known: Known, members: list[Subject]) -> list[Subject]:
         """Those that neither the keep list nor a download keeps. A dead partial may go beside a live one."""
         path = clean(os.path.join(known.root, known.folder))
-        if self.into.kept(path, sum(_size(one) for one in members), *_names(repo)):
+        if self.into.kept(path, sum(size_of(one) for one in members), *names_of(repo)):
             return []
         dead = [one for one in members if one.partial is not None]
         others = [one for one in members if one.partial is None]
@@ -199,7 +105,7 @@ class _Planner:
     ) -> None:
         path = os.path.join(known.root, known.folder)
         for one in members:
-            self.into.block(clean(path), one.key, _size(one), reason, pids or (), named=self._is_named([one]))
+            self.into.block(clean(path), one.key, size_of(one), reason, pids or (), named=self._is_named([one]))
 
     def _repo(
         self, root: str, at: int, repo: Repo, known: Known, members: list[Subject]

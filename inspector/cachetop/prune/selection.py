@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Generic, TypeVar
 
 from cachetop.base import units
@@ -107,6 +108,8 @@ class Candidate(Generic[T]):
     since: float
     """When it came, which orders what was never seen in use."""
     size: int
+    shared: Mapping[Hashable, int] = field(default_factory=dict)
+    """Of that, what others may hold too: inode -> bytes."""
 
 
 def narrow(
@@ -131,14 +134,20 @@ def narrow(
 
 
 def _beyond(candidates: list[Candidate[T]], budget: int, spared: Callable[[T], bool]) -> list[Candidate[T]]:
-    """The least recently used, until the rest fits into `budget` bytes."""
-    total = sum(one.size for one in candidates)
+    """The least recently used, until the rest fits into `budget` bytes, each inode counted once."""
+    holders = Counter(inode for one in candidates for inode in one.shared)
+    shared = {inode: size for one in candidates for inode, size in one.shared.items()}
+    total = sum(shared.values()) + sum(one.size - sum(one.shared.values()) for one in candidates)
     gone = []
     for one in sorted(candidates, key=lambda one: (one.used if one.used is not None else one.since, one.key)):
         if total <= budget:
             break
         gone.append(one)
-        total -= 0 if spared(one.subject) else one.size
+        if spared(one.subject):
+            continue
+        total -= one.size - sum(one.shared.values())
+        holders.subtract(one.shared)
+        total -= sum(size for inode, size in one.shared.items() if not holders[inode])
     return gone
 
 
