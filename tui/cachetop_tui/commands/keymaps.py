@@ -49,6 +49,7 @@ ROUTES: Final[dict[str, Routes]] = {
     "models.verify.all": Routes(("A",), ("alt+shift+a",), ("alt+shift+a",)),
     "models.cancel": Routes(("X",), ("alt+shift+q",), ("alt+shift+q",)),
     "models.preset": Routes(("p",), ("alt+shift+p",), ("alt+shift+p",)),
+    "models.superseded": Routes(("S",), ("alt+shift+s",), ("ctrl+shift+s",)),
     "prune.undo": Routes(("U",), ("shift+f2",), ("ctrl+z",)),
     "copy": Routes(("y",), ("alt+y",), ("ctrl+shift+c",)),
     "menu.show": Routes(("m",), ("alt+a",), ("shift+f10", "menu")),
