@@ -24,7 +24,7 @@ from textual.screen import Screen
 _ESC: Final = "\x1b"
 _WORD_BACK: Final = "\x7f"
 """Alt+Backspace, which takes a word away while text is typed."""
-_STARTS: Final = "[]OPNX^_\\"
+_STARTS: Final = "[]OP_\\"
 """What after Escape is the start of a longer sequence: of a key, or of a terminal's answer."""
 _PATIENCE: Final = 0.3
 """Seconds after which a key is taken to have been dealt with, whatever became of it."""
