@@ -188,6 +188,7 @@ def test_alt_with_a_letter_and_longer_sequences_stay_what_they_are() -> None:
     assert [key.key for key in parsed("\x1bm")] == ["alt+m"]
     assert [key.key for key in parsed("\x1b\x7f")] == ["ctrl+w"]
     assert [key.key for key in parsed("\x1b[A")] == ["up"]
+    assert [key.key for key in parsed("\x1bP\x1bO\x1bX\x1b[A")] == ["alt+shift+p", "alt+shift+o", "alt+shift+x", "up"]
     assert [key.key for key in parsed("\x1bm\x1bk\x1b[B")] == ["alt+m", "alt+k", "down"]
     assert [key.key for key in parsed("\x1bOQ\x1bH")] == ["f2", "alt+shift+h"]
     assert [key.key for key in parsed("\x1b2q")] == ["escape", "2", "q"]

@@ -37,7 +37,14 @@ class Parser(XTermParser):
     came in the same read.
     """
 
+    _escaped = False
+    """Whether Escape came before this character in something that turned out to be no sequence."""
+
     def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
+        if sequence == _ESC:  # Textual would make a `^` of it
+            self._escaped = True
+            return
+        alt, self._escaped = alt or self._escaped, False
         if len(sequence) != 2 or sequence[0] != _ESC:
             if alt and not sequence.isalpha():  # what could have been the start of more
                 yield events.Key("escape", _ESC)
