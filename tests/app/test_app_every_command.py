@@ -6,6 +6,7 @@ One app for all of them, brought back to where it began between two; a command w
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -18,6 +19,7 @@ from msgspec.structs import replace
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+import cachetop
 from cachetop.gpu.records import Gpu, Gpus, Memory
 from cachetop_tui.app import CachetopApp
 from cachetop_tui.commands.palette import Palette
@@ -35,6 +37,7 @@ from cachetop_tui.workbench.here import focused
 from support import pictures, runs
 from support.gpu_process import GpuProcess, write_safetensors
 from support.opening import screen, until
+from support.triton_cache import key_of, write_entry
 
 SIZE = (120, 40)
 GIB = 2**30
@@ -445,6 +448,40 @@ async def _report(at: Stage) -> None:
     await at.until(lambda: at.app.overview.tabs.current is not None)
 
 
+@case("runs.result", "runs.tree")
+async def _read(at: Stage) -> None:
+    await at.press("4", "[")
+    await at.go()
+    await at.until(lambda: at.app.overview.tabs.current is not None)
+
+
+@case("runs.folder", "runs.copy", "runs.cold")
+async def _of_a_run(at: Stage) -> None:
+    """Of a run whose folder is not there, which they say."""
+    await at.press("4", "[")
+    await at.go()
+    await at.until(lambda: bool(at.app._notifications))
+
+
+@case("kernel.stage", "kernel.diff")
+async def _page(at: Stage) -> None:
+    from cachetop_tui.documents.kernel_page import Page
+    from cachetop_tui.workbench.opening import kernel_document
+
+    entry = next(one for one in cachetop.kernels().entries if one.sm == ("sm_90",))
+    at.app.overview.open_document(kernel_document(entry, at.app.overview.picture))
+    tab = at.app.overview.tabs.tabs[0]
+    await at.until(lambda: isinstance(tab.record, Page))
+    page = tab.record
+    assert isinstance(page, Page)
+    if at.command.id == "kernel.diff":  # a difference is one of a stage
+        await at.press(named("kernel.stage").keys[0])
+        await at.until(lambda: page.text is not None)
+    before = page.stage
+    await at.go()
+    await at.until(lambda: page.stage != before if at.command.id == "kernel.stage" else page.against is not None)
+
+
 @case("runs.cancel")
 async def _cancel(at: Stage) -> None:
     await at.press("4")
@@ -518,6 +555,8 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, 
         patch.setenv("TERM", "xterm-256color")
         library = home / "libcuda.so.1"
         write_safetensors(library)
+        for sm in (80, 90):
+            write_entry(home / ".triton" / "cache", key_of(hashlib.sha256(bytes([sm])).digest()), sm=sm)
         with GpuProcess() as process:
             process.map(library)
             yield asyncio.run(_play(process))
