@@ -466,10 +466,13 @@ async def _of_a_run(at: Stage) -> None:
 @case("kernel.stage", "kernel.diff")
 async def _page(at: Stage) -> None:
     from cachetop_tui.documents.kernel_page import Page
+    from cachetop_tui.panes.kernel_tree import grow
     from cachetop_tui.workbench.opening import kernel_document
+    from cachetop_tui.workbench.picture import Picture
 
-    entry = next(one for one in cachetop.kernels().entries if one.sm == ("sm_90",))
-    at.app.overview.open_document(kernel_document(entry, at.app.overview.picture))
+    kernels = cachetop.kernels()
+    entry = next(one for one in kernels.entries if one.sm == ("sm_90",))
+    at.app.overview.open_document(kernel_document(entry, Picture(tree=grow(kernels, frozenset()))))
     tab = at.app.overview.tabs.tabs[0]
     await at.until(lambda: isinstance(tab.record, Page))
     page = tab.record
