@@ -15,7 +15,7 @@ from textual import on
 from textual.binding import BindingType
 
 from cachetop.base.hostile import clean
-from cachetop_tui import keyboard, terminal
+from cachetop_tui import garbage, keyboard, terminal
 from cachetop_tui.actions import Actions
 from cachetop_tui.background import in_background
 from cachetop_tui.commands import registry
@@ -62,6 +62,7 @@ class CachetopApp(keyboard.TypedAhead, Actions):
     ) -> None:
         super().__init__(Overview(clock, host))
         self._title = ""
+        self._aside = garbage.Aside()
         self._announcer: Announcer | None = None
         self._kernels_next = 0.0
         self.feed = Feed(self, source)
@@ -153,6 +154,8 @@ class CachetopApp(keyboard.TypedAhead, Actions):
                 return
             self._kernels_next = time.monotonic() + KERNELS_EVERY
         self.overview.take(message)
+        if isinstance(message, ModelsArrived | KernelsArrived):
+            self._aside.note(self.overview.picture.size)
         if isinstance(message, RunsArrived):
             self._announce(message.jobs)
         if isinstance(message, GpusArrived):
@@ -195,6 +198,7 @@ def run_source(source: Source, *, note: str = "", mouse: bool = True, clock: Cal
     try:
         keyboard.install()
         app = CachetopApp(source, note=note, clock=clock)
+        garbage.prepare()
         app.run(mouse=mouse and app.told.value("mouse", True))
     except Exception as error:  # before or after there was a screen; on it see `_fatal_error`
         from cachetop_tui import crash

@@ -46,13 +46,18 @@ class Find:
             return 0
         return None
 
-    async def seek(self, rows: Sequence[Row], label: Callable[[Row], str], start: int, step: int) -> Row | None:
-        """The row that has the text in its label, from `start` on and round the end; None where none has."""
+    async def seek(
+        self, rows: Sequence[Row], label: Callable[[Row], str], start: int, step: int, fixed: bool = False
+    ) -> Row | None:
+        """The row that has the text in its label, from `start` on and round the end; None where none has.
+
+        Rows that the cursor steps over count if there are no others, or if `fixed` says so.
+        """
         wanted = self.text.casefold()
         self.missing = False
         if not wanted:
             return None
-        steps_over = any(not row.fixed for row in rows)
+        steps_over = not fixed and any(not row.fixed for row in rows)
         for n in range(len(rows)):
             if n % _AT_ONCE == _AT_ONCE - 1:
                 await asyncio.sleep(0)

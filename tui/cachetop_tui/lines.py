@@ -40,6 +40,8 @@ class LineView(Widget, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = registry.bindings("list")
     DEFAULT_CSS = "LineView { width: 1fr; height: 1fr; background: $background; }"
     BACKGROUND: ClassVar[str] = "bg"
+    FINDS_FIXED: ClassVar[bool] = False
+    """Whether finding leads to rows too that the cursor steps over."""
     LETTERS_FIND: ClassVar[bool] = False
     """Whether a letter starts to find at once, as in VS Code's explorer, instead of being a command's key."""
 
@@ -303,7 +305,7 @@ class LineView(Widget, can_focus=True):
             self._cursor, self._offset = self.find.start
             self.find = None
         else:
-            found = await self.find.seek(self._rows, self.label, self._index() or 0, step)
+            found = await self.find.seek(self._rows, self.label, self._index() or 0, step, self.FINDS_FIXED)
             index = next((i for i, row in enumerate(self._rows) if found is not None and row.key == found.key), None)
             if index is not None:
                 self._go(index)

@@ -25,6 +25,7 @@ class DocumentView(LineView):
 
     BINDINGS: ClassVar[list[BindingType]] = registry.bindings("document")
     DEFAULT_CSS = "DocumentView { display: none; }"
+    FINDS_FIXED: ClassVar[bool] = True
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         super().__init__(id="document")

@@ -23,3 +23,9 @@ class Picture:
     jobs: Jobs | None = None
     problems: tuple[StatusProblem, ...] = ()
     """What needs attention, those of the models first, then kernels, GPUs, the watch."""
+
+    @property
+    def size(self) -> int:
+        """How many repos and kernel entries there are."""
+        entries = len(self.tree.kernels.entries) if self.tree is not None else 0
+        return entries + (len(self.models.repos) if self.models is not None else 0)
