@@ -40,8 +40,7 @@ class LineView(Widget, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = registry.bindings("list")
     DEFAULT_CSS = "LineView { width: 1fr; height: 1fr; background: $background; }"
     BACKGROUND: ClassVar[str] = "bg"
-    FINDS_FIXED: ClassVar[bool] = False
-    """Whether finding leads to rows too that the cursor steps over."""
+    FINDS_FIXED: ClassVar[bool] = False  # whether finding leads to rows too that the cursor steps over
     LETTERS_FIND: ClassVar[bool] = False
     """Whether a letter starts to find at once, as in VS Code's explorer, instead of being a command's key."""
 

@@ -18,6 +18,7 @@ from cachetop.conversion.folder import JobFolder
 from cachetop.conversion.records import Run
 
 _TAIL = 4096
+_WHOLE_TAIL = 256 * 1024
 VMSTAT = Path("/proc/vmstat")
 _HINTS = {
     signal.SIGKILL: "Signal 9 often comes from the kernel's out-of-memory killer: `dmesg` tells. Close what else uses "
@@ -145,15 +146,20 @@ def words(
     return f"the worker of job {folder.id} {how}{during}{quoted}", hint
 
 
-def stderr(folder: JobFolder, lines: int) -> list[str]:
-    """The last non-empty lines of what the worker printed, safe to show."""
+def printed(folder: JobFolder, lines: int) -> list[str]:
+    """The last non-empty lines of what the worker printed, at most the last 256 KB of it, safe to show."""
+    return stderr(folder, lines, _WHOLE_TAIL)
+
+
+def stderr(folder: JobFolder, lines: int, tail: int = _TAIL) -> list[str]:
+    """The last non-empty lines of what the worker printed, looked for in its last `tail` bytes, safe to show."""
     try:
         descriptor = os.open(folder.stderr, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return []
     try:
         size = os.fstat(descriptor).st_size
-        text = os.pread(descriptor, _TAIL, max(0, size - _TAIL)).decode("utf-8", "replace")
+        text = os.pread(descriptor, tail, max(0, size - tail)).decode("utf-8", "replace")
     except OSError:
         return []
     finally:

@@ -69,6 +69,17 @@ class Acting(Widget):
         """Show a run that was read."""
         raise NotImplementedError
 
+    def take_output(self, job_id: str, lines: tuple[str, ...]) -> None:
+        """Show what a run's worker printed."""
+        raise NotImplementedError
+
+    @work(exclusive=True, group="output", exit_on_error=False)
+    async def read_output(self, job_id: str) -> None:
+        """Read what a run's worker printed."""
+        from cachetop_tui.panel import output
+
+        self.take_output(job_id, await in_background(output.read, job_id))
+
     def tell(self, text: str, severity: Severity = "information") -> None:
         """Say something in a toast and in the events."""
         self.app.notify(text, severity=severity, markup=False)

@@ -19,14 +19,14 @@ from cachetop_tui import themes
 from cachetop_tui.commands import registry
 from cachetop_tui.cut import head
 from cachetop_tui.paint import Canvas, width_of
-from cachetop_tui.panel import happenings, history, lanes, result, words
+from cachetop_tui.panel import happenings, history, lanes, output, result, words
 from cachetop_tui.panel.acting import Acting, CancelRequested, ReportWanted, RunWanted, UnloadRequested
 from cachetop_tui.panel.compact import draw_compact
 from cachetop_tui.panel.figures import Figures, read
 from cachetop_tui.panel.happenings import Happening
 from cachetop_tui.themes.palette import Palette
 
-TABS = ("CONVERSION", "RUNS", "EVENTS")
+TABS = ("CONVERSION", "RUNS", "EVENTS", "OUTPUT")
 BACKGROUND = "side"
 COMPACT_HEIGHT = 3
 """Up to this height the panel is a run in three lines, without tabs."""
@@ -65,6 +65,9 @@ class ConversionPanel(Acting, can_focus=True):
         self._first = 0
         self._fetched: dict[str, Run] = {}
         self._others: tuple[Happening, ...] = ()
+        self._printed: tuple[str, tuple[str, ...] | None] = ("", None)
+        self._back = 0
+        self._problems = 0
         self._strips: list[Strip] = []
         self._palette: Palette | None = None
         self._text: list[str] = []
@@ -113,6 +116,20 @@ class ConversionPanel(Acting, can_focus=True):
         if self.tab == 2:
             self.repaint()
 
+    def count_problems(self, many: int) -> None:
+        """Say how many problems there are beside this tab."""
+        if many != self._problems:
+            self._problems = many
+            self.repaint()
+
+    def take_output(self, job_id: str, lines: tuple[str, ...]) -> None:
+        """Show what a run's worker printed; somebody who has scrolled up stays where they are."""
+        if self._back and self._printed[1] is not None and self._printed[0] == job_id:
+            self._back += max(0, len(lines) - len(self._printed[1]))
+        self._printed = (job_id, lines)
+        if self.tab == 3:
+            self.repaint()
+
     def on_mount(self) -> None:
         """Let the clock of a run that goes on move once a second."""
         self.set_interval(_TICK, self._tick)
@@ -121,6 +138,8 @@ class ConversionPanel(Acting, can_focus=True):
         run = self.selected_run
         if run is not None and run.finished is None and run.job.state in ("queued", "running"):
             self.repaint()
+        if self.tab == 3 and run is not None and self.display:
+            self.read_output(run.job.id)
 
     # Painting
 
@@ -175,6 +194,10 @@ class ConversionPanel(Acting, can_focus=True):
             lines = happenings.gather(self._runs, self._others)
             self._offset = max(0, min(self._offset, len(lines) - (canvas.height - 2)))
             happenings.draw(canvas, 2, lines, self._offset)
+        elif self.tab == 3 and run is not None:
+            printed = self._printed[1] if self._printed[0] == run.job.id else None
+            self._back = max(0, min(self._back, len(printed or ()) - (canvas.height - 2)))
+            output.draw(canvas, 2, run.job.id, printed, self._back)
         elif figures is None:
             text = EMPTY if width_of(EMPTY) <= canvas.width - 4 else EMPTY_SHORT
             canvas.put(2, 3 if canvas.height > 5 else 2, head(text, canvas.width - 4), "dim")
@@ -193,6 +216,13 @@ class ConversionPanel(Acting, can_focus=True):
                 canvas.put(end + 1, y, text, "hi@badge")
                 end += 1 + len(text)
             x = end + 3
+        end = canvas.put(x, y, "PROBLEMS", "dim")
+        self._tabs.append((x, end))
+        if self._problems:
+            text = f" {self._problems:,} "
+            canvas.put(end + 1, y, text, "hi@badge")
+            end += 1 + len(text)
+        x = end + 3
         if figures is None:
             return
         if canvas.height - 2 < 8:  # there is no header line below
@@ -235,7 +265,13 @@ class ConversionPanel(Acting, can_focus=True):
 
     def action_tab(self, by: int) -> None:
         """The next tab (1) or the one before (-1)."""
-        self.tab = (self.tab + by) % len(TABS)
+        self._turn_to((self.tab + by) % len(TABS))
+
+    def _turn_to(self, tab: int) -> None:
+        self.tab, self._back = tab, 0
+        run = self.selected_run
+        if tab == 3 and run is not None:
+            self.read_output(run.job.id)
         self.repaint()
 
     def action_move(self, by: int) -> None:
@@ -244,6 +280,8 @@ class ConversionPanel(Acting, can_focus=True):
             self._cursor = max(0, min(self._cursor + by, len(self._jobs) - 1))
         elif self.tab == 2:
             self._offset = max(0, self._offset + by)
+        elif self.tab == 3:
+            self._back = max(0, self._back - by)
         self.repaint()
 
     def action_open(self) -> None:
@@ -323,9 +361,10 @@ class ConversionPanel(Acting, can_focus=True):
             return
         if event.y == 1:
             for number, (start, end) in enumerate(self._tabs):
-                if start <= event.x < end + 1:
-                    self.tab = number
-                    self.repaint()
+                if start <= event.x < end + 1 and number < len(TABS):
+                    self._turn_to(number)
+                elif start <= event.x < end + 1:  # a list of its own, in the same place
+                    self.run_worker(self.app.run_action("focus_pane('problems')"), exit_on_error=False)
         elif self.tab == 1 and event.y >= 2:
             index = event.y - 2 + self._first
             if index < len(self._jobs):

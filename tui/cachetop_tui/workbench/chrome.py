@@ -224,13 +224,13 @@ class Status(Painted):
         x = width_of(host)
         canvas.fill(0, x, 0, "accent")
         canvas.put(0, 0, host, "b:onaccent")
-        self._places = []
+        self._places = [(0, x, "settings")]
         right = self._right(wide, middling, canvas.width)
         start = canvas.width - 1
         for i, item in enumerate(reversed(right)):
             start -= item.width + (0 if i == 0 else 2 if item.pieces[1] == "b:fg" else 3)  # keys stand closer
             self._put(canvas, start, item)
-        for item in self._left(wide or middling, middling):
+        for item in self._left(wide, middling):
             if x + 2 + item.width + 1 > start:
                 break
             x = self._put(canvas, x + 2, item) + (1 if middling else 0)
@@ -240,10 +240,10 @@ class Status(Painted):
         self._places.append((x, end, item.action))
         return end
 
-    def _left(self, long: bool, middling: bool) -> list[_Item]:
+    def _left(self, wide: bool, middling: bool) -> list[_Item]:
         facts = self._facts
         whole = [gpu for gpu in (facts.gpus.gpus if facts.gpus else ()) if gpu.mig is None]
-        out = [_Item(_gpu(gpu, long), "focus_pane('gpus')") for gpu in whole]
+        out = [_Item(_gpu(gpu, middling, wide), "focus_pane('gpus')") for gpu in whole]
         if facts.gpus is not None and not facts.gpus.available:
             out.append(_Item(("no GPU", "dim"), "focus_pane('gpus')"))
         if middling and facts.weights is not None:
@@ -283,8 +283,10 @@ class Status(Painted):
                 return
 
 
-def _gpu(gpu: Gpu, long: bool) -> tuple[str, ...]:
+def _gpu(gpu: Gpu, long: bool, wide: bool = False) -> tuple[str, ...]:
     name = f"GPU {gpu.index} " if long else f"G{gpu.index} "
+    if wide and gpu.sm:
+        name += f"{clean(gpu.sm, 12)} "
     if gpu.problem:
         return (name, "dim", "no answer" if long else "lost", "err")
     if gpu.memory is None:

@@ -120,6 +120,7 @@ class Live(Editor):
                 self._facts = replace(self._facts, watch=(message.mode, message.reason))
             case ProblemsArrived():
                 self.picture.problems = message.problems
+                self.panel.count_problems(len(message.problems))
         for view in self.query("#side, #problems"):
             if isinstance(view, LineView) and view.display:
                 view.update_lines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -14,7 +15,7 @@ from cachetop.base.hostile import clean, show
 from cachetop.gpu.records import Gpus
 from cachetop.hub.records import Models
 from cachetop.kernelcache.records import Kernels
-from cachetop.summary import FIXES, StatusProblem, stale_problems
+from cachetop.summary import FIXES, WATCH_FIX, StatusProblem, stale_problems
 from cachetop.summary import problems as found_in
 from cachetop_tui.cut import head, middle
 from cachetop_tui.lines import LineView
@@ -38,11 +39,14 @@ def review_of(problem: StatusProblem) -> Selection | None:
     """What to review where its fix is a plan for deleting; None where it is something else."""
     from cachetop.prune.selection import Selection
 
-    words = fix_of(problem).split()
+    words = shlex.split(fix_of(problem))
     if words[:2] != ["cachetop", "prune"] or len(words) != 5 or words[4] != "--dry-run":
         return None
     what, flag = words[2:4]
-    made = Selection(what, stale=flag == "--stale", incomplete=flag == "--incomplete", detached=flag == "--detached")
+    names = () if flag.startswith("-") else (flag,)
+    made = Selection(
+        what, names, stale=flag == "--stale", incomplete=flag == "--incomplete", detached=flag == "--detached"
+    )
     return None if made.is_empty else made
 
 
@@ -82,7 +86,8 @@ class Finder:
         """How changes are noticed now."""
         self._parts["watch"] = ()
         if mode != "inotify" and reason:
-            self._parts["watch"] = (StatusProblem(rule="watch", subject=mode, message=reason),)
+            fix = WATCH_FIX if "max_user_watches" in reason else None
+            self._parts["watch"] = (StatusProblem(rule="watch", subject=mode, message=reason, fix=fix),)
 
     @property
     def found(self) -> tuple[StatusProblem, ...]:
