@@ -10,6 +10,7 @@ import pytest
 from cachetop_tui import settings, terminal
 from cachetop_tui.dialogs.start import StartDialog
 from cachetop_tui.themes.tokens import CONTRAST, DARK, LIGHT
+from support import pictures, runs
 from support.opening import opened, screen, until
 
 TEXT = ("hi", "fg", "dim", "faint", "link", "live", "ok", "warn", "err")
@@ -32,8 +33,34 @@ def test_every_text_token_can_be_read(tokens: dict[str, str]) -> None:
     found = {(text, ground): contrast(tokens[text], tokens[ground]) for text in TEXT for ground in GROUNDS}
     found[("onaccent", "accent")] = contrast(tokens["onaccent"], tokens["accent"])
     found |= {(text, "sel"): contrast(tokens[text], tokens["sel"]) for text in ("hi", "fg")}
+    fills = [token for token in tokens if token[:2] in ("p.", "v.") and token != "p.pages2"]  # letters stand on these
+    pairs = [("ink", fill) for fill in fills]
+    pairs += [(text, ground) for text in ("hi", "fg") for ground in ("badge", "sel2")]
+    pairs += [(text, ground) for text in ("p.export", "v.b") for ground in GROUNDS]
+    found |= {(text, ground): contrast(tokens[text], tokens[ground]) for text, ground in pairs}
     found |= {(code, "bg"): contrast(tokens[code], tokens["bg"]) for code in tokens if code.startswith("s.")}
     assert {pair: round(value, 2) for pair, value in found.items() if value < 4.5} == {}
+
+
+@pytest.mark.parametrize("theme", ["dark", "light", "contrast"])
+async def test_every_word_on_the_screen_can_be_read(theme: str) -> None:
+    """What is really drawn, a running conversion, problems, a dialog and the settings among it."""
+    run = runs.running()
+    source = pictures.everything(jobs=runs.jobs(run, runs.done()), runs=(run, runs.done()))
+    poor: dict[str, float] = {}
+    async with opened((160, 45), source) as (app, pilot):
+        app.action_use_theme(f"cachetop-{theme}")
+        for keys in ("", "2 down down", "4 v", "5", "comma", "n"):
+            await pilot.press(*keys.split())
+            await pilot.pause()
+            dialog = app.screen.children[0].region if app.screen is not app.overview else app.screen.region
+            for strip in app.screen._compositor.render_strips()[dialog.y : dialog.bottom]:
+                for text, style, _ in strip.crop(dialog.x, dialog.right):
+                    if style and style.color and style.bgcolor and any(char.isalnum() for char in text):
+                        colors = [colour.get_truecolor().hex for colour in (style.color, style.bgcolor)]
+                        if contrast(*colors) < 4.5:
+                            poor[f"{text.strip()} {colors}"] = round(contrast(*colors), 2)
+    assert poor == {}
 
 
 async def test_a_change_of_the_file_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

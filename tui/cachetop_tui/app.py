@@ -53,6 +53,7 @@ class CachetopApp(keyboard.TypedAhead, Actions):
     ENABLE_COMMAND_PALETTE = False  # its own stands in the registry
     AUTO_FOCUS = None
     CSS = """
+    Input > .input--placeholder, Input > .input--suggestion { color: $quiet; }
     .-ascii Palette #--input, .-ascii Palette CommandList { border: none; scrollbar-size: 0 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = registry.bindings("")

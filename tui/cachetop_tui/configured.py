@@ -39,6 +39,10 @@ class Configured(Sparing):
         self._configure()
         self.stylesheet.set_variables(self.get_css_variables())  # else the first frame has the colours of another theme
 
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """For a theme of Textual's own: text that is there to help."""
+        return {"quiet": "#9D9D9D"}
+
     def watch_configuration(self) -> None:
         """Say what is wrong with the file, and look from now on whether it changes."""
         self._warn()

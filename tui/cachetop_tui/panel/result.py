@@ -79,10 +79,16 @@ def title(figures: Figures, width: int) -> Pieces:
     device = clean(run.device or run.job.device, 16)
     rest = [words.run_name(run.job.id), f"{name} pipeline", device, words.begin(figures)]
     parts = [part for part in rest if part]
-    while parts and width - sum(width_of(part) + 2 for part in parts) < min(24, width // 2):
+    least = min(20, width // 2)
+
+    def room_for_file() -> int:
+        return width - sum(width_of(part) + 2 for part in parts)
+
+    if room_for_file() < least:
+        parts[1] = name
+    while parts and room_for_file() < least:
         parts.pop()
-    room = width - sum(width_of(part) + 2 for part in parts)
-    return (files(run, room), "fg", "".join(f"  {part}" for part in parts), "dim")
+    return (files(run, room_for_file()), "fg", "".join(f"  {part}" for part in parts), "dim")
 
 
 def files(run: Run, width: int) -> str:

@@ -33,6 +33,7 @@ def _theme(name: str, tokens: dict[str, str], dark: bool) -> Theme:
         boost=tokens["input"],
         dark=dark,
         variables={
+            "quiet": tokens["dim"],
             "block-cursor-background": tokens["sel"],
             "block-cursor-foreground": tokens["hi"],
             "block-cursor-text-style": "none",
@@ -62,6 +63,7 @@ _ANSI = Theme(
     boost="ansi_black",
     dark=True,
     variables={
+        "quiet": "ansi_white",
         "ansi-background": "ansi_black",
         "ansi-foreground": "ansi_white",
         "block-cursor-background": "ansi_blue",
