@@ -15,7 +15,11 @@ import pytest
 from cachetop.gpu.records import Gpus
 from cachetop.inventory import GpusChanged, Inventory, KernelsChanged, ModelsChanged, Update, WatchChanged
 from cachetop.inventory.changes import Changes
+from cachetop.kernelcache.detail import with_detail as kernel_detail
+from cachetop.kernelcache.records import Kernels
+from cachetop.kernelcache.scan import Scanner as KernelScanner
 from cachetop.locations import Location
+from support.triton_cache import synthetic
 
 KEY = "A" * 52
 
@@ -180,3 +184,20 @@ def test_the_second_pass_is_no_change_of_a_repo(tmp_path: Path) -> None:
     changes = Changes()
     assert list(changes.of(ModelsChanged(graph))) == []
     assert list(changes.of(ModelsChanged(detailed))) == []
+
+
+def test_the_first_scan_and_the_second_pass_are_no_changes_of_kernels(tmp_path: Path) -> None:
+    root = tmp_path / "copied"
+    synthetic(tmp_path / "made", 700)
+    (tmp_path / "made").rename(root)  # now every group file points elsewhere
+    scanner = KernelScanner([Location("triton", str(root), "the test says so")])
+    partly: list[Kernels] = []
+    monotonic = iter(range(10_000))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cachetop.kernelcache.scan.time.monotonic", lambda: float(next(monotonic)))
+        first = scanner.scan(progress=partly.append)
+    assert partly and all(one.scanning for one in partly) and 0 < len(partly[0].entries) < 700
+    detailed = kernel_detail(first, scanner, None)
+    assert {entry.state for entry in detailed.entries} == {"relocated"}
+    changes = Changes()
+    assert not [event for one in (*partly, first, detailed) for event in changes.of(KernelsChanged(one))]

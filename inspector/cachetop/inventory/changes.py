@@ -56,11 +56,7 @@ class Changes:
             known = old.pop((entry.cache, entry.path), None)
             if known is None:
                 yield _entry("entry-appeared", entry)
-            elif known is not entry and (known.state, known.stage, known.files) != (
-                entry.state,
-                entry.stage,
-                entry.files,
-            ):
+            elif known is not entry and _progress(known) != _progress(entry):
                 yield _entry("entry-changed", entry)
         for entry in old.values():
             if entry.cache in kinds:
@@ -111,6 +107,11 @@ class Changes:
                 self._tails[run.job.id] = tail
             for event in self._tails[run.job.id].poll():
                 yield {**event, "job": run.job.id}
+
+
+def _progress(entry: Entry) -> tuple[object, ...]:
+    """How far an entry has come. That it was moved here is found by the second pass and no change of the entry."""
+    return "complete" if entry.state == "relocated" else entry.state, entry.stage, entry.files
 
 
 def _entry(event: str, entry: Entry) -> Event:
