@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from textual import events
@@ -114,6 +115,17 @@ async def test_folding_all_leaves_the_caches_alone() -> None:
         await until(pilot, lambda: {row.kind for row in kernels.shown_rows} == {"cache"})
         await pilot.press("right")
         await until(pilot, lambda: any(row.kind == "sm" for row in kernels.shown_rows))
+
+
+async def test_the_side_bar_of_the_settings_changes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "config.toml"
+    monkeypatch.setenv("CACHETOP_CONFIG", str(file))
+    async with opened((120, 40)) as (app, pilot):
+        await pilot.press("comma", "b")
+        await until(pilot, lambda: app.overview.pane == "side" and "[app]" in screen(app))
+        await pilot.press(*"title", "enter")
+        await until(pilot, lambda: file.is_file() and "title = false" in file.read_text())
+        await until(pilot, lambda: app.told.value("title", True) is False)
 
 
 # The menu

@@ -61,6 +61,7 @@ class Configured(Sparing):
 
     def _configure(self) -> None:
         """Take over what the configuration says."""
+        self.overview.picture.told = self.told
         self.theme = themes.wanted(self.told.value("theme", "auto"), os.environ)
         self.pauses = self.told.value("pause-unfocused", True)
         self.overview.use_profile(settings.lite(self.told, os.environ))
@@ -94,6 +95,7 @@ class Configured(Sparing):
             Document("settings", "Settings", ("settings",), lambda: settings.read(self.told.path), document.lines,
                      self.change_setting)
         )  # fmt: skip
+        self.overview.side_follows("settings")
 
     async def change_setting(self, target: tuple[str, str]) -> None:
         """Change a setting: a flag turns, a choice goes on to the next, anything else is asked for."""

@@ -51,7 +51,7 @@ def lines(told: Told, width: int, now: float) -> list[Line]:
 
 def _setting(told: Told, section: str, key: str, setting: Setting, width: int) -> list[Line]:
     value = told.written(section, key)
-    out: list[Line] = [_row((section, key), key, _written(setting, value), told.names(section, key), width)]
+    out: list[Line] = [_row((section, key), key, written(setting, value), told.names(section, key), width)]
     note = f"{setting.help}." + (f" One of: {', '.join(setting.choices)}." if setting.choices else "")
     for part in sentences(note, width - _VALUE - MARGIN):
         pen = Pen(width)
@@ -60,7 +60,8 @@ def _setting(told: Told, section: str, key: str, setting: Setting, width: int) -
     return out
 
 
-def _written(setting: Setting, value: Any) -> str:
+def written(setting: Setting, value: Any) -> str:
+    """A setting's value as the file would say it."""
     if value is None:
         return "–"
     text: str = words.count(len(value), "rule") if setting.kind == "rules" else clean(toml(value), 300)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -45,6 +45,11 @@ class Editor(Screen[None], inherit_bindings=False):
     async def _row_opened(self, message: LineView.Opened) -> None:
         from cachetop_tui.workbench.opening import document_of, problem_of
 
+        if message.row.kind == "setting":
+            app: Any = self.app
+            await app.change_setting(message.row.subject[3])
+            message.view.update_lines()
+            return
         problem = problem_of(message.row)
         if problem is not None:
             await self._mend(problem)

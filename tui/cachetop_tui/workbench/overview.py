@@ -187,7 +187,7 @@ class Overview(Live):
             self.set_focus(widget)  # at once: `focus()` would let the keys typed meanwhile go to the pane before
             if self.focused is widget and pane != self.pane:
                 self.pane = pane
-                self._side_follows(pane)
+                self.side_follows(pane)
                 self.lay_out()
 
     def turn_to_overview(self) -> None:
@@ -231,9 +231,10 @@ class Overview(Live):
         """Go to an activity: its pane, and its tree where the side bar is seen."""
         if activity != "settings":
             self.focus_pane(activity)
-            self._side_follows(activity)
+            self.side_follows(activity)
 
-    def _side_follows(self, activity: str) -> None:
+    def side_follows(self, activity: str) -> None:
+        """Show the tree of an activity in the side bar."""
         from cachetop_tui.workbench.side import SideBar
 
         for side in self.query(SideBar):
@@ -254,7 +255,7 @@ class Overview(Live):
         name = self.focused.id if self.focused is not None else None
         if name in (*PANES, "problems", "document", "side") and name != self.pane:
             self.pane = name
-            self._side_follows(name)
+            self.side_follows(name)
             self.lay_out()
 
     @on(TopStrip.Picked)

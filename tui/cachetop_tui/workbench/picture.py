@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cachetop.hub.records import Models
     from cachetop.summary import StatusProblem
     from cachetop_tui.panes.kernel_tree import Tree
+    from cachetop_tui.settings import Told
 
 
 @dataclass
@@ -23,6 +24,9 @@ class Picture:
     jobs: Jobs | None = None
     problems: tuple[StatusProblem, ...] = ()
     """What needs attention, those of the models first, then kernels, GPUs, the watch."""
+
+    told: Told | None = None
+    """What the configuration says."""
 
     @property
     def size(self) -> int:

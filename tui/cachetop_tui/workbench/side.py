@@ -9,8 +9,10 @@ from textual.message import Message
 
 from cachetop.base import units
 from cachetop.base.hostile import clean
+from cachetop.config import SETTINGS
 from cachetop_tui.commands import registry
-from cachetop_tui.cut import middle
+from cachetop_tui.cut import head, middle
+from cachetop_tui.documents.settings import written
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen, Row
 from cachetop_tui.paint import Canvas
@@ -21,7 +23,8 @@ from cachetop_tui.workbench.picture import Picture
 
 ACTIVITIES = ("models", "kernels", "gpus", "conversion", "problems", "settings")
 _LETTERS = {"models": "M", "kernels": "K", "gpus": "G", "conversion": "R", "problems": "P", "settings": "S"}
-_TITLES = {"models": "models", "kernels": "kernels", "gpus": "gpu", "conversion": "runs", "problems": "problems"}
+_TITLES = {"models": "models", "kernels": "kernels", "gpus": "gpu", "conversion": "runs", "problems": "problems",
+           "settings": "settings"}  # fmt: skip
 _MOST = 200
 """Rows of one branch of the side bar; the panes and quick open know all of them."""
 
@@ -107,6 +110,7 @@ class SideBar(LineView):
         if row.open is not None:
             pen.put(1 + 2 * row.depth, "▾" if row.open else "▸", "dim")
         x = 3 + 2 * row.depth
+        right = head(right, max(8, width // 2))  # a setting may be long
         start = pen.right(width - 1, right, "dim") if right else width
         if row.kind == "repo":
             organisation, name = names.repo(name, start - x - 1)
@@ -169,6 +173,13 @@ def tree(activity: str, picture: Picture, unfolded: dict[str, bool]) -> list[Row
             if branch(f"rule\0{rule}", clean(rule, 24), str(len(found)), True, token="warn"):
                 for i, problem in enumerate(found[:_MOST]):
                     leaf(f"{rule}\0{i}", "problem", clean(problem.subject, 200), "", "fg", problem)
+    elif activity == "settings" and picture.told is not None:
+        for section, known in SETTINGS.items():
+            if branch(f"section\0{section}", f"[{section}]", str(len(known)), True):
+                for key, setting in known.items():
+                    text = written(setting, picture.told.written(section, key))
+                    token = "b:fg" if picture.told.names(section, key) else "fg"
+                    leaf(f"{section}\0{key}", "setting", key, text, token, (section, key))
     if not made:
         made.append(Row("none", "note", ("nothing here yet", "", "dim", None), 0, fixed=True))
     return made
