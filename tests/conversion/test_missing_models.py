@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from cachetop.cli.fetch import settle
 from cachetop.conversion.interpreters import Interpreter
 from cachetop.conversion.missing import Missing, missing, sized
 from cachetop.conversion.options import Options
@@ -149,8 +150,12 @@ def test_a_terminal_may_say_stop(tmp_path: Path, endpoint: str) -> None:
     assert not (tmp_path / "state" / "jobs").exists()
 
 
-def test_no_fetch_forbids_it_by_name_and_makes_auto_do_without(tmp_path: Path, endpoint: str) -> None:
+def test_no_fetch_forbids_it_by_name_and_makes_auto_do_without(
+    tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code, said = convert(tmp_path, endpoint, None, "--pipeline", "vlm", "--no-fetch")
     assert code == 1 and "granite-docling-258M" in said and "--pipeline native" in said
-    code, said = convert(tmp_path, endpoint, None, "--no-fetch")
-    assert code == 0 and "pipeline native" in said
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "")  # put back afterwards
+    assert settle(["paper.pdf"], "auto", Options(), None, False, False) == "auto"
+    assert needs.offline(), "the worker finds that it may not fetch, and takes what needs no model"

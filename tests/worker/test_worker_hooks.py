@@ -136,3 +136,43 @@ def test_the_compile_note_follows_from_what_was_watched(tmp_path: Path) -> None:
     (tmp_path / "triton" / "ENTRY").mkdir()
     assert "triton changed" in roots.note(gpu)
     assert "no kernel cache was watched" in Roots({}).note(gpu)
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_rapidocrs_own_download_is_said(tmp_path: Path, found: bool) -> None:
+    """From a server on the loopback; a failure says what to do, and is RapidOCR's to raise."""
+    (tmp_path / "served").mkdir()
+    if found:
+        (tmp_path / "served" / "rec_arabic.onnx").write_bytes(b"x" * 70_000)
+    script = (
+        START
+        + """
+import http.server, functools, logging, threading
+from pathlib import Path
+from cachetop.conversion.worker.downloads import watch_rapidocr
+from rapidocr.utils.download_file import DownloadFile, DownloadFileInput
+handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=sys.argv[1] + "/served")
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+watch_rapidocr(recorder)
+wanted = DownloadFileInput(
+    file_url=f"http://127.0.0.1:{server.server_address[1]}/rec_arabic.onnx",
+    save_path=Path(sys.argv[1]) / "models" / "rec_arabic.onnx", logger=logging.getLogger("x"),
+)
+for _ in range(2):
+    try:
+        DownloadFile.run(wanted)
+    except Exception as error:
+        print(error)
+recorder.finish("success", None, "", None)
+"""
+    )
+    told = probe(tmp_path, script)
+    warnings = named(told, "warning")
+    assert "RapidOCR fetches rec_arabic.onnx from 127.0.0.1" in warnings[0]["message"]
+    if found:
+        assert len(warnings) == 1, "the second time it is there"
+        assert (named(told, "download")[-1]["bytes"], named(told, "download")[-1]["total"]) == (70_000, 70_000)
+    else:
+        assert "could not fetch" in warnings[1]["message"] and "--no-ocr" in warnings[1]["hint"]
+        assert not named(told, "download")
