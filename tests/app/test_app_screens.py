@@ -35,6 +35,8 @@ CASES: dict[str, tuple[tuple[int, int], dict[str, str], tuple[str, ...]]] = {
     "light": ((160, 45), {"TEXTUAL_THEME": "cachetop-light"}, ("right", "right", "right")),
     "ansi": ((80, 24), {"TERM": "screen"}, ()),
     "ascii": ((80, 24), {"CACHETOP_ASCII": "1"}, ()),
+    "menu": ((80, 24), {}, ("down", "m")),
+    "find": ((80, 24), {}, ("b", "l", "l", "a", "m")),
     "no-colour": ((120, 30), {"NO_COLOR": "1"}, ()),
 }
 

@@ -106,6 +106,20 @@ def test_copying_goes_through_the_terminal(world: Path) -> None:
         one.until(b"\x1b]52;c;" + base64.b64encode(b"Qwen/Qwen2.5-VL-7B-Instruct"))
 
 
+def test_the_probe_says_which_command_each_key_runs(world: Path) -> None:
+    with app(world, "-m", "cachetop_tui", "keys") as one:
+        one.until(b"Press keys")
+        for sent, said in (
+            (b"\x1bk", b"Kernels: Focus"),
+            (b"n", b"Conversion: New"),
+            (b"\x1b[27;6;80~", b"View: Commands"),
+        ):
+            one.send(sent)
+            one.until(said)
+        one.send(b"q")
+        assert one.end() == 0
+
+
 @pytest.mark.parametrize("keys", [b"q", b"\x1bq"])
 def test_it_leaves_at_once_also_before_the_first_frame(world: Path, keys: bytes) -> None:
     with app(world) as one:

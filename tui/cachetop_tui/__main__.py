@@ -16,6 +16,8 @@ def main() -> int:
     asked = APP_OPTIONS.keys() & set(words)
     rest = [word for word in words if word not in APP_OPTIONS]
     drawn = can_draw(os.environ, sys.stdin.isatty() and sys.stdout.isatty())
+    if rest[:1] == ["keys"] and drawn:
+        _name_commands()
     if rest and rest[0] != "demo":
         return headless(words)
     if "--ascii" in asked:
@@ -30,6 +32,14 @@ def main() -> int:
     from cachetop_tui.app import run
 
     return run(mouse=mouse)
+
+
+def _name_commands() -> None:
+    """Let `cachetop keys` say which command each key runs."""
+    from cachetop.cli import keys
+    from cachetop_tui.commands.meaning import meaning
+
+    keys.meaning = meaning
 
 
 def _demo(words: list[str], mouse: bool) -> int:

@@ -40,6 +40,11 @@ SendEnv COLORTERM"""
 _NAMED = {"\x1b": "Esc", "\r": "Enter", "\t": "Tab", "\x7f": "Backspace", " ": "Space", "\x00": "Ctrl+Space or Ctrl+`"}
 
 
+def meaning(raw: str) -> str:
+    """What the app does on a piece of input; the app replaces this, since the library does not know it."""
+    return ""
+
+
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Define the verb."""
     verb = verbs.add_parser(
@@ -125,7 +130,7 @@ def _probe() -> None:
         while True:
             raw = _read(handle, "", None)
             name = describe(raw)
-            _write(f"  {name:<24} {raw.encode()!r}\r\n")
+            _write(f"  {name:<24} {raw.encode()!r:<20} {meaning(raw)}\r\n")
             if raw in ("q", "\x03", "") or name in ("Ctrl+C", "Q"):
                 return
     finally:

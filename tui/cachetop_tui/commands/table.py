@@ -13,7 +13,8 @@ Generated from the app's command registry by `python -m cachetop_tui.commands.ta
 
 Each command has three routes. The **plain** key works in every terminal while no text is typed. The **safe** chord
 survives tmux and VS Code's own terminal. The **VS Code** chord is what hands expect, where the terminal sends it:
-`cachetop keys` shows what yours sends, and prints what tmux and VS Code need to let more through. The keymap `safe`
+`cachetop keys` shows what yours sends and which command that runs, and prints what tmux and VS Code need to let more
+through. The keymap `safe`
 (`keymap = "safe"` below `[app]` in `config.toml`) leaves the last column out. Your own keys go over either:
 
 ```toml
