@@ -121,3 +121,10 @@ def test_a_job_that_cannot_be_read_is_said() -> None:
     (folder.path / "job.json").write_text("{")
     with pytest.raises(ValueError, match="cannot be read"):
         job(folder.id)
+
+
+def test_a_run_that_broke_off_is_not_called_faster() -> None:
+    before = made(COLD)
+    failed = made([{"event": "job-started", "files": ["/docs/a.pdf"]},
+                   {"event": "job-finished", "status": "failed", "seconds": 0.1, "start": None, "phases": {}}])  # fmt: skip
+    assert not [verdict for verdict in job(failed.id, before.id).verdict if verdict.cause == "comparison"]

@@ -275,8 +275,8 @@ def _twice(run: Run) -> dict[str, int]:
 
 
 def _difference(run: Run, other: Run, comparison: Comparison) -> Iterator[Verdict]:
-    if run.job.seconds is None or other.job.seconds is None:
-        return
+    if run.job.seconds is None or other.job.seconds is None or run.status not in ("success", "partial"):
+        return  # what broke off is not faster
     gain = other.job.seconds - run.job.seconds
     parts = []
     for name, (this, that) in comparison.phases.items():
