@@ -11,11 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from cachetop import locations
 from cachetop.hub.detail import with_detail
 from cachetop.hub.rates import Rates
 from cachetop.hub.records import Models, Partial, Repo
 from cachetop.hub.scan import Scanner
+from cachetop.inventory import Inventory
+from cachetop_tui.app import CachetopApp
 from support import hub, hubcache
+from support.opening import screen, until
 
 pytest.importorskip("huggingface_hub")
 SIZE, RATE = 48 << 20, 24 << 20
@@ -122,3 +126,26 @@ def test_nothing_is_said_before_it_is_known() -> None:
     assert rates.left(at(50).repos[0], at(50).repos[0].partials[0]) == 2.5
     rates.note(Models(), 3.0)
     assert rates.rate(at(50).repos[0], partial) is None
+
+
+async def test_the_app_shows_it_live_and_stale_after_a_kill(cache: Path, origin: Path) -> None:
+    app = CachetopApp(Inventory(hub=[locations.hub()], kernels=[], interval=0.1), host="gpubox")
+    with hub.serving(origin, RATE / 4) as endpoint:
+        async with app.run_test(size=(160, 40)) as pilot:
+            await until(pilot, lambda: bool(app.overview.query("#filter")))
+            await pilot.press("z")  # the rate needs room
+            with download(endpoint) as process:
+                try:
+                    await until(pilot, lambda: f"pid {process.pid}" in screen(app))
+                    await until(pilot, lambda: "of 50.3 MB" in screen(app) and "MB/s" in screen(app))
+                    row = next(line for line in screen(app).splitlines() if f"pid {process.pid}" in line)
+                    assert " left" in row and "org" not in row, "the row below the repo's: bytes, rate, time left, who"
+                finally:
+                    process.kill()
+                process.wait()
+            await until(pilot, lambda: "incomplete, dead partial" in screen(app))
+            await pilot.press("p", "p", "p", "p")
+            assert app.overview.models.view.filter == "partial=stale sort=size"
+            await until(pilot, lambda: "big" in screen(app) and "MB/s" not in screen(app))
+            await pilot.press("right")
+            await until(pilot, lambda: "nobody holds it" in screen(app))

@@ -7,12 +7,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from cachetop import locations
 from cachetop.hub.about import About, GpuFree, describe
 from cachetop.hub.scan import Scanner
 from cachetop_tui.documents import repo as document
 from cachetop_tui.marks import Text
 from cachetop_tui.paint import width_of
-from support import hubcache
+from cachetop_tui.workbench import opening
+from cachetop_tui.workbench.picture import Picture
+from support import hubcache, pictures
 
 NOW = 1_800_000_000.0
 CARD = b"---\nlicense: mit\n---\n# A model\n\nIt reads [bold]pages[/bold], at length.\n\n```python\nx = 1\n```\n"
@@ -41,13 +44,14 @@ def test_everything_known_is_said_and_fits(record: About, width: int) -> None:
         "WEIGHTS",
         "TENSORS",
         "CARD",
-        "# A model",
+        "A model",
         "wte",
         "4 x 2",
         "detached",
         "old.pth",
     ):
         assert word in text
+    assert "# A model" not in text and "```" not in text, "the card is rendered"
     assert "[bold]pages[/bold]" in text and "license: mit" not in text
     assert "3.00 GiB free on GPU 0" in " ".join(text.split()) or width < 60
     for line in lines:
@@ -69,3 +73,11 @@ def test_a_stranger_s_card_cannot_write_on_the_screen(record: About) -> None:
     text = "".join(line.text for line in lines)
     assert "\x1b" not in text and "\u202e" not in text
     assert len(lines) < 3000
+
+
+def test_the_app_holds_the_weights_against_the_free_vram(cache: Path, record: About) -> None:
+    (repo,) = Scanner([locations.hub()]).scan().repos
+    about = opening.repo_document(repo, Picture(gpus=pictures.gpus())).load()
+    free = pictures.gpus().gpus[0].memory
+    assert free is not None and about.gpu_free[0] == GpuFree(index=0, free=free.free)
+    assert "free on GPU 0" in " ".join(" ".join(line.text for line in document.lines(about, 120, NOW)).split())

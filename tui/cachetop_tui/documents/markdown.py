@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -20,8 +21,13 @@ _HEADINGS = {"h1": "b:hi", "h2": "b:link", "h3": "b:fg"}
 
 def render(text: str, width: int) -> list[Line]:
     """The lines of `text`, wrapped at `width` cells."""
-    tokens = MarkdownIt("commonmark", {"html": False}).enable("table").parse(text)
-    return list(_Renderer(width).blocks(tokens))
+    return list(_Renderer(width).blocks(parsed(text)))
+
+
+@lru_cache(maxsize=8)
+def parsed(text: str) -> Sequence[Token]:
+    """The tokens of `text`, remembered: whoever loads a long one asks for them before the event loop does."""
+    return MarkdownIt("commonmark", {"html": False}).enable("table").parse(text)
 
 
 class _Renderer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from cachetop.base import units
@@ -10,11 +11,16 @@ from cachetop.hub.about import About
 from cachetop.hub.facts import facts
 from cachetop_tui import words
 from cachetop_tui.cut import file_name, head, middle
+from cachetop_tui.documents import markdown
 from cachetop_tui.marks import Line, Pen, Thin, sentences
 from cachetop_tui.paint import width_of
 
 _TENSORS = 500
 _CARD_LINES = 2000
+_CARD = 64_000
+_LONG = re.compile(r"\S{300}")
+"""A word that no line has room for: wrapping it takes time with the square of its length."""
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 def lines(record: About, width: int, now: float) -> list[Line]:
@@ -100,21 +106,15 @@ def _tensors(record: About, width: int) -> Iterator[Line]:
         yield _text(width, 3, f"… and {len(record.tensors) - _TENSORS:,} more", "faint")
 
 
+def card(record: About) -> str:
+    """The card as it is shown: without comments, no longer than anybody reads, no word longer than a few lines."""
+    return _LONG.sub(r"\g<0> ", _COMMENT.sub("", record.card or "")[:_CARD])
+
+
 def _card(record: About, width: int) -> Iterator[Line]:
-    """The card's Markdown, wrapped and lightly coloured; its markup stays as the author wrote it."""
-    code, written = False, 0
-    for raw in record.card.split("\n") if record.card else ():
-        text = clean(raw)
-        fence = text.lstrip().startswith("```")
-        code = code != fence
-        if fence or code or text.lstrip().startswith("|"):
-            pieces, word = [head(text, width - 4)], "dim"
-        else:
-            pieces = sentences(text, width - 6) or [""]
-            word = "b:fg" if text.startswith("#") else "dim" if text.startswith(">") else "fg"
-        for piece in pieces:
-            yield _text(width, 3, piece, word)
-            written += 1
-        if written > _CARD_LINES:
-            yield _text(width, 3, "… the card goes on", "faint")
-            return
+    """The card, its Markdown rendered."""
+    text = card(record)
+    made = markdown.render(text, width) if text.strip() else []
+    yield from made[:_CARD_LINES]
+    if len(made) > _CARD_LINES or (record.card and len(record.card) > _CARD):
+        yield _text(width, 3, "… the card goes on", "faint")

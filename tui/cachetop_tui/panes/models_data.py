@@ -56,7 +56,8 @@ def repo_state(repo: Repo) -> State:
     if repo.partials and not repo.revisions:
         return State("✗", "err", "dead partial" if repo.partials[0].live is False else "partial")
     if incomplete:
-        return State("✗", "err", "incomplete")
+        dead = any(partial.live is False for partial in repo.partials)
+        return State("✗", "err", "incomplete, dead partial" if dead else "incomplete")
     if repo.partials:
         dead = all(partial.live is False for partial in repo.partials)
         return State("▲", "warn", "dead partial" if dead else "partial")

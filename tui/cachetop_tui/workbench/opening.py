@@ -47,7 +47,7 @@ def document_of(row: Row, picture: Picture) -> Document | None:
     if isinstance(subject, tuple) and len(subject) == 4:  # a row of the side bar
         subject = subject[3]
     if row.kind == "repo":
-        return repo_document(subject)
+        return repo_document(subject, picture)
     if row.kind == "revision":
         return revision_document(*subject)
     if row.kind == "entry":
@@ -152,19 +152,26 @@ def revision_document(repo: Any, revision: Any) -> Document:
     )
 
 
-def repo_document(repo: Any) -> Document:
-    """A repo in depth."""
+def repo_document(repo: Any, picture: Picture) -> Document:
+    """A repo in depth, held against the VRAM that is free now."""
+    from cachetop_tui.documents import markdown
     from cachetop_tui.documents import repo as document
 
     def load() -> Any:
-        from cachetop.hub.about import describe
+        import msgspec
+
+        from cachetop.hub.about import GpuFree, describe
         from cachetop.hub.roots import roots
         from cachetop.hub.scan import Scanner
 
         scanner = Scanner(roots())
         for one in scanner.scan().repos:
             if (one.root, one.type, one.id) == (repo.root, repo.type, repo.id):
-                return describe(one, scanner)
+                about = describe(one, scanner)
+                markdown.parsed(document.card(about))  # here, since a long one would hold up the event loop
+                gpus = picture.gpus.gpus if picture.gpus is not None and about.memory is not None else ()
+                free = tuple(GpuFree(index=gpu.index, free=gpu.memory.free) for gpu in gpus if gpu.memory)
+                return msgspec.structs.replace(about, gpu_free=free)
         raise LookupError(f"{clean(repo.id)} is not in the cache any more.")
 
     name = clean(repo.id)
