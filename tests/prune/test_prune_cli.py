@@ -88,7 +88,7 @@ def test_exit_code_four_when_nothing_matched(kernels: Path) -> None:
 
 def test_trash_is_emptied_when_asked(kernels: Path) -> None:
     _run("prune", "kernels", "--all", "--yes")
-    assert "1 plans have" in _run("prune", "trash", "--dry-run").stdout
+    assert "1 plan has" in _run("prune", "trash", "--dry-run").stdout
     done = _run("prune", "trash", "--yes")
     assert done.returncode == 0 and list(kernels.iterdir()) == []
     assert _run("undo").returncode == 1

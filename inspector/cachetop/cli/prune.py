@@ -325,7 +325,8 @@ def _trash(args: argparse.Namespace) -> int:
     roots = [one.path for one in (*hub_roots(), *locations.kernel_roots())]
     state = locations.state_dir()
     if args.dry_run:
-        said = f"{len(holding(state, roots))} plans have something in the trash"
+        plans = len(holding(state, roots))
+        said = f"{'1 plan has' if plans == 1 else f'{plans} plans have'} something in the trash"
         if args.json:
             emit(Plan(notes=(said,)))
         else:
@@ -347,7 +348,8 @@ def _trash(args: argparse.Namespace) -> int:
     else:
         for one in failed:
             print(f"FAILED  {one.path}: {one.error}")
-        print(f"{plans} plans, {units.size(gone.freed)} freed" if plans else "The trash is empty.")
+        count = "1 plan" if plans == 1 else f"{plans} plans"
+        print(f"{count}, {units.size(gone.freed)} freed" if plans else "The trash is empty.")
     if failed:
         return FAILED
     return NOTHING_MATCHED if args.exit_code and not plans else DONE
