@@ -67,6 +67,64 @@ def test_a_cold_run_says_what_was_cold_and_what_would_help() -> None:
 def test_a_resident_run_is_compared_with_the_run_before_it() -> None:
     first = made(COLD)
     made(WARM, files=["/docs/other.pdf"])
+    failed = made([{"event": "job-finished", "status": "failed", "seconds": 0.1, "phases": {}}])
+    found = job(made(WARM).id)
+    assert found.comparison is not None and found.comparison.against == first.id
+    assert found.comparison.phases == {"import": (None, 4.0), "load": (None, 1.0), "convert": (1.75, 2.0)}
+    message = said(found, "comparison")
+    assert "faster" in message and "resident against cold" in message and "import −4.0 s" in message
+    assert not found.advice
+    against = job(found.id, failed.id).comparison
+    assert against is not None and against.against == failed.id
+
+
+def test_what_was_not_measured_is_not_said() -> None:
+    found = job(made([{"event": "job-started", "files": ["/docs/a.pdf"]}]).id)
+    assert found.state == "lost" and found.seconds is None and found.phases == {} and found.start is None
+    assert [verdict.cause for verdict in found.verdict] == ["lost"]
+    assert found.advice == () and found.pages == 0
+
+
+def test_a_failure_comes_first() -> None:
+    events: list[dict[str, Any]] = [
+        {"event": "error", "message": "org/m is not in the cache", "hint": "unset HF_HUB_OFFLINE"},
+        {"event": "job-finished", "status": "failed", "seconds": 3.0, "phases": {"import": 2.9}, "start": None},
+    ]
+    found = job(made(events).id)
+    assert found.verdict[0].message == "org/m is not in the cache"
+    assert [advice.message for advice in found.advice] == ["unset HF_HUB_OFFLINE"]
+
+
+def test_kernels_that_were_compiled_are_counted_apart_from_hits() -> None:
+    kernel = {"cache": "triton", "key": None, "name": "k", "sm": "sm_90"}
+    run = folded(
+        [
+            {"event": "kernel-compiled", **kernel, "milliseconds": 1500},
+            {"event": "kernel-hit", **kernel, "milliseconds": None},
+            {"event": "kernel-hit", **kernel, "milliseconds": None},
+        ]
+    )
+    assert said(report(run), "compile") == "1 kernel compiled (1.5 s), 2 taken from a cache"
+
+
+def folded(events: list[dict[str, Any]]) -> Run:
+    listed = made(events).job()
+    assert listed is not None
+    fold = Fold(listed)
+    for event in events:
+        fold.feed(event)
+    return fold.run()
+
+
+def test_a_job_that_cannot_be_read_is_said() -> None:
+    folder = made(WARM)
+    (folder.path / "job.json").write_text("{")
+    with pytest.raises(ValueError, match="cannot be read"):
+        job(folder.id)
+
+
+def test_a_run_that_broke_off_is_not_called_faster() -> None:
+    before = made(COLD)
     broken = {"event": "job-finished", "status": "failed", "seconds": 0.1, "start": None, "phases": {}}
     failed = made([{"event": "job-started", "files": ["/docs/a.pdf"]}, broken])
     assert not [verdict for verdict in job(failed.id, before.id).verdict if verdict.cause == "comparison"]
