@@ -40,7 +40,8 @@ class ModelActions(Configured):
             Confirm(
                 f"Let go of {whom} in RAM?",
                 [
-                    f"{warm} of it is there now. The next start reads it from disk, which is slower.",
+                    f"{warm} of it is there now.",
+                    "The next start reads it from disk, which is slower.",
                     "Nothing on disk changes; what a running process has mapped stays.",
                 ],
                 "Drop",
