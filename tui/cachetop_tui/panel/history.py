@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cachetop.base.hostile import clean
 from cachetop.base.units import age, clock, duration, memory
 from cachetop.conversion.records import Job, Run, Worker
+from cachetop_tui.commands.registry import named
 from cachetop_tui.cut import file_name, head
 from cachetop_tui.paint import Canvas
 from cachetop_tui.panel import words
@@ -71,4 +72,4 @@ def _worker(canvas: Canvas, y: int, worker: Worker) -> None:
     models = f", {len(worker.models)} models built" if worker.models else ""
     held = f", {memory(worker.memory)} of RAM" if worker.memory is not None else ""
     canvas.run(2, y, "●", "v.b", f" {head(text + models + held, canvas.width - 18)}", "dim")
-    canvas.right(canvas.width - 1, y, "u", "b:fg", " unload", "dim")
+    canvas.right(canvas.width - 1, y, named("runs.unload").key, "b:fg", " unload", "dim")

@@ -7,6 +7,7 @@ import os
 from cachetop.base.hostile import clean, show
 from cachetop.base.units import duration
 from cachetop.conversion.records import Run
+from cachetop_tui.commands.registry import named
 from cachetop_tui.cut import file_name, head, path_name
 from cachetop_tui.paint import Canvas, width_of
 from cachetop_tui.panel import words
@@ -63,7 +64,8 @@ def header(canvas: Canvas, y: int, figures: Figures, before: Run | None) -> None
     if before is not None and before.job.seconds is not None:
         how = f", {clean(before.start, 12)}" if before.start else ""
         pieces += [f"   last run{how}: {duration(before.job.seconds)}", "dim"]
-    keys = ("x", "b:fg", " cancel", "dim") if figures.live else ("Enter", "b:fg", " report", "dim")
+    what, said = ("runs.cancel", " cancel") if figures.live else ("runs.open", " report")
+    keys = (named(what).key, "b:fg", said, "dim")
     room = canvas.width - 3 - sum(width_of(part) for part in keys[::2])
     while len(pieces) > 2 and 2 + sum(width_of(part) for part in pieces[::2]) > room:
         pieces = pieces[:-2]

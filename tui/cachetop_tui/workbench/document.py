@@ -64,7 +64,8 @@ class DocumentView(LineView):
             if not last:
                 x = pen.put(x, " › ", "faint")
         if x + 24 < width:
-            pen.right(width - 1, "Esc", "b:fg", " overview  ", "dim", "w", "b:fg", " close", "dim")
+            leave, close = (registry.named(name).key for name in ("document.leave", "tab.close"))
+            pen.right(width - 1, leave, "b:fg", " overview  ", "dim", close, "b:fg", " close", "dim")
         return [pen.line()]
 
     def rows(self, width: int, height: int) -> list[Row]:

@@ -17,6 +17,7 @@ from cachetop.hub.records import Models
 from cachetop.kernelcache.records import Kernels
 from cachetop.summary import FIXES, WATCH_FIX, StatusProblem, stale_problems
 from cachetop.summary import problems as found_in
+from cachetop_tui.commands.registry import named
 from cachetop_tui.cut import head, middle
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen, Row, sentences
@@ -128,7 +129,8 @@ class ProblemsPane(LineView):
         count = len(self._picture.problems)
         x = pen.run(1, "5", "fg" if self.has_focus else "faint", " PROBLEMS", "b:hi" if self.has_focus else "b:fg")
         pen.put(x + 2, f"{count:,}" if count else "none", "warn" if count else "dim")
-        pen.right(width - 1, "Enter", "b:fg", " fix  ", "dim", "y", "b:fg", " copies the fix", "dim")
+        fix, copy = named("list.open").key, named("copy").key
+        pen.right(width - 1, fix, "b:fg", " fix  ", "dim", copy, "b:fg", " copies the fix", "dim")
         return [pen.line()]
 
     def rows(self, width: int, height: int) -> list[Row]:
