@@ -94,7 +94,8 @@ def warm() -> None:
 
 def _scan(roots: tuple[Location, ...]) -> Kernels:
     with _lock:
-        return _scanners.setdefault(roots, Scanner(roots)).scan()
+        again = roots in _scanners
+        return _scanners.setdefault(roots, Scanner(roots)).scan(quick=again)  # only what is new counts
 
 
 def _place(entry: Entry, of: Kernels) -> str:
