@@ -57,7 +57,7 @@ def test_the_axis_holds_the_run_and_its_labels(seconds: float, width: int) -> No
     assert axis.length in STEPS or axis.length % 86400 == 0
     assert 0 <= axis.cell(runs.T0 + seconds) < width
     labels = axis.labels()
-    assert all(cell + len(text) <= width for cell, text in labels) or width < 4
+    assert all(cell + len(text) <= width for cell, text in labels)
     ends = [cell + len(text) for cell, text in labels]
     assert all(end < cell for end, (cell, _) in zip(ends, labels[1:], strict=False)), "labels stand apart"
 

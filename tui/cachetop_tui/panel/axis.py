@@ -34,7 +34,7 @@ class Axis:
 
     def labels(self) -> tuple[tuple[int, str], ...]:
         """(cell, text) of the labels, the unit written at the first one: `0 s`, `10`, `20`; `0 min`, `1`."""
-        if self.width < 4:
+        if self.width < len("0 min"):
             return ()
         most = max(1, self.width // _LABEL_CELLS)
         step = next((s for s in _LABELS if self.length / s <= most), None)
