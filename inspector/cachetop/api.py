@@ -122,20 +122,23 @@ def plan(
     max_size: str | int | None = None,
     filters: str | Sequence[str] = (),
     all: bool = False,  # noqa: A002  the command line's own word
-    sms: Sequence[str] | None = None,
-    keep: Sequence[str] = (),
+    sms: str | Sequence[str] | None = None,
+    keep: str | Sequence[str] | None = None,
     force: bool = False,
 ) -> Plan:
     """What pruning would delete, free and cost to have again; nothing is touched. `frees` is in bytes on disk.
 
     `what` is "kernels" or "models"; `names` are keys of kernel entries, or `REPO[@REVISION]`. The selectors are those
     of the command line and join with AND; stale, sm, assume_sm, cache and ir_only are for kernels, detached and
-    superseded for models. `older_than` is "30d" or seconds, `max_size` "20G" or bytes. `sms` are the SMs of this
-    machine, without which nothing is foreign; what a glob of `keep` names stays; `force` lifts the block on what is
-    only in use.
+    superseded for models. `older_than` is "30d" or seconds, `max_size` "20G" or bytes. `sms` are the SMs
+    of this machine, by default those of its GPUs: without any nothing is foreign. What a glob of `keep` names stays,
+    by default of the keep list in the configuration. `force` lifts the block on what is only in use.
 
-    Raises ValueError with a sentence for a selector that makes no sense, or when there is none.
+    Raises ValueError with a sentence for a selector that makes no sense, or when there is none, and ConfigError for
+    a configuration that cannot be used.
     """
+    from cachetop.config import load
+    from cachetop.gpu.present import sms as present
     from cachetop.prune.plan import plan as draft
     from cachetop.prune.selection import selection
 
@@ -144,7 +147,11 @@ def plan(
         superseded=superseded, older_than=older_than, incomplete=incomplete, max_size=max_size, filters=filters,
         all=all,
     )  # fmt: skip
-    return draft([chosen], keep=keep, force=force, sms=_several(sms)).plan
+    if keep is None:
+        keep = load(locations.config_file()).keep
+    if sms is None and what == "kernels":
+        sms = present()
+    return draft([chosen], keep=_several(keep) or (), force=force, sms=_several(sms)).plan
 
 
 def convert(

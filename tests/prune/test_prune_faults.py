@@ -176,9 +176,29 @@ def mounted_at_each_moment(folder: Path) -> None:
                 break
 
 
+def without_openat2(folder: Path) -> None:
+    """A kernel without openat2 tells a bind mount of the same disk by the number of its mount."""
+    from cachetop.prune import calls
+
+    calls.knows_mounts = lambda: False
+    asked = []
+    real = calls.os.open
+
+    def watched(path: Any, *args: Any, **more: Any) -> int:
+        asked.append(path)
+        return real(path, *args, **more)
+
+    calls.os.open = watched
+    for name, case in (("plan", mounted_inside), ("busy", busy), ("moments", mounted_at_each_moment)):
+        (folder / name).mkdir()
+        case(folder / name)
+        assert "inside" in asked or case is not mounted_inside  # by that way, not by openat2
+        calls.os.open = real
+
+
 CASES: dict[str, Callable[[Path], None]] = {
     "full_disk": full_disk, "read_only": read_only, "mounted_inside": mounted_inside, "busy": busy,
-    "mounted_at_each_moment": mounted_at_each_moment,
+    "mounted_at_each_moment": mounted_at_each_moment, "without_openat2": without_openat2,
 }  # fmt: skip
 
 

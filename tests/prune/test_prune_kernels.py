@@ -169,6 +169,42 @@ def test_max_size_takes_the_least_recently_used_first(root: Path) -> None:
     assert not plan_kernels(root, max_size=total).plan.items
 
 
+def test_a_budget_counts_a_hard_linked_file_once(tmp_path: Path) -> None:
+    """Three entries of about 300 KB, 200 KB of them one inode: two of them hold 400 KB, not 600 KB."""
+    root = tmp_path / "cache"
+    keys = sorted(key_of(hashlib.sha256(str(number).encode()).digest()) for number in range(3))
+    for number, key in enumerate(keys):
+        entry = write_entry(root, key, f"kernel_{number}")
+        (entry / "own.bin").write_bytes(bytes([number]) * 100_000)
+        if number:
+            os.link(root / keys[0] / "shared.bin", entry / "shared.bin")
+        else:
+            (entry / "shared.bin").write_bytes(b"s" * 200_000)
+    backdate(root, 86400)
+    total = allocated(root)
+    one = plan_kernels(root, keys[0]).plan.frees
+    assert 100_000 < one < 200_000
+    assert not plan_kernels(root, max_size=total).plan.items
+    assert [item.key for item in plan_kernels(root, max_size=total - 1).plan.items] == keys[:1]
+    assert [item.key for item in plan_kernels(root, max_size=total - one).plan.items] == keys[:1]
+    draft = plan_kernels(root, max_size=total - 2 * one - 1)  # only the last name of the shared inode frees it
+    assert [item.key for item in draft.plan.items] == keys and draft.plan.frees == total
+
+
+def test_a_budget_passes_over_what_is_in_use_and_names_it(root: Path) -> None:
+    for age, path in enumerate(sorted(root.iterdir(), reverse=True)):
+        backdate(path, 86400 * (100 - age))
+    oldest, next_one = sorted(root.iterdir(), reverse=True)[:2]
+    total = sum(item.size_on_disk for item in plan_kernels(root, all=True).plan.items)
+    with open(next(oldest.glob("*.cubin")), "rb"):
+        plan = plan_kernels(root, max_size=total - 1).plan
+        assert [item.path for item in plan.items] == [str(next_one)]
+        assert [(one.path, one.pids) for one in plan.blocked] == [(str(oldest), (os.getpid(),))]
+        forced = plan_kernels(root, max_size=total - 1, force=True).plan
+        assert [item.path for item in forced.items] == [str(oldest)] and not forced.blocked
+    assert [item.path for item in plan_kernels(root, max_size=total - 1).plan.items] == [str(oldest)]
+
+
 def test_names_that_are_no_entry_are_said(root: Path) -> None:
     assert plan_kernels(root, "NO_SUCH_KEY").plan.missing == ("NO_SUCH_KEY",)
 

@@ -276,6 +276,32 @@ def test_a_budget_passes_over_what_the_keep_list_protects(hub: Path) -> None:
     assert [item.key for item in plan.items] == ["org/beta"] and [one.key for one in plan.kept] == ["org/alpha"]
 
 
+@pytest.mark.parametrize("where", ["blob", "payload", "download"])
+def test_a_budget_passes_over_what_is_in_use_and_names_it(hub: Path, where: str) -> None:
+    alpha, beta = repo(hub, "org/alpha"), repo(hub, "org/beta")
+    alpha.stored("payload.bin", b"p" * 60_000)
+    for number, folder in enumerate((hub, beta.path)):
+        for path in folder.rglob("*"):
+            os.utime(path, (1_600_000_000 + number, 1_600_000_000 + number), follow_symlinks=False)
+    budget = allocated(hub) - 30_000  # some of that is no blob
+    assert [item.key for item in plan_models(hub, max_size=budget).plan.items] == ["org/alpha"]
+    used = max((alpha.path / "blobs").iterdir(), key=lambda path: path.lstat().st_size)
+    if where == "payload":
+        used = next(path for path in hub.glob("blobs/*/*") if path.suffix == "")
+    if where == "download":
+        used = alpha.path / "blobs" / ("e" * 64 + ".incomplete")
+        used.write_bytes(b"half")
+        (hub / ".locks" / alpha.path.name).mkdir(parents=True)
+        (hub / ".locks" / alpha.path.name / f"{'e' * 64}.lock").touch()
+        used = hub / ".locks" / alpha.path.name / f"{'e' * 64}.lock"
+    with open(used, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        plan = plan_models(hub, max_size=budget).plan
+    assert [item.key for item in plan.items] == ["org/beta"]
+    assert [one.key for one in plan.blocked] == ["org/alpha"]
+    assert ("downloading" if where == "download" else "in use") in plan.blocked[0].reason
+
+
 def test_a_budget_counts_a_shared_payload_once(hub: Path) -> None:
     """Three repos of 300 KB, 200 KB of them one payload: two of them hold 400 KB, not 600 KB."""
     names = ("org/first", "org/second", "org/third")

@@ -9,8 +9,9 @@ import pytest
 
 import cachetop
 from cachetop.cli import main
+from cachetop.config import ConfigError
 from cachetop.prune.selection import selection
-from support import hubcache, triton_cache
+from support import fake_nvml, hubcache, triton_cache
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,35 @@ def test_such_a_rule_of_the_policy_removes_nothing(rule: str, world: Path, capsy
     assert "selects among" in capsys.readouterr().err
     assert (world / ".cache" / "huggingface" / "hub" / "models--org--model" / "snapshots").is_dir()
     assert len(list((world / ".triton" / "cache").iterdir())) == 3
+
+
+def test_a_plan_in_python_has_the_keep_list_of_the_configuration(world: Path) -> None:
+    config = world / ".config" / "cachetop" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('[prune]\nkeep = ["org/*", "triton/*"]\n')
+    for what, kept in (("models", 1), ("kernels", 3)):
+        plan = cachetop.plan(what, all=True)
+        assert not plan.items and len(plan.kept) == kept
+        assert len(cachetop.plan(what, all=True, keep=()).items) == kept
+        assert len(cachetop.plan(what, all=True, keep="nothing*").items) == kept
+    config.write_text("[prune]\nkeeep = []\n")
+    with pytest.raises(ConfigError, match="keeep"):
+        cachetop.plan("models", all=True)
+
+
+def test_a_plan_in_python_knows_the_sms_of_this_machine(world: Path) -> None:
+    triton_cache.write_entry(world / ".triton" / "cache", triton_cache.key_of(b"h" * 32), sm=89)
+
+    def foreign(**more: Any) -> set[str]:
+        plan = cachetop.plan("kernels", stale=True, **more)
+        return {sm for one in plan.items for sm in one.sm if "foreign-sm" in "".join(one.reasons)}
+
+    assert not foreign()  # no driver: nobody knows
+    with fake_nvml.driver(fake_nvml.SCENARIOS / "two_gpus.json"):
+        there = {one.sm[0] for one in cachetop.plan("kernels", all=True).items}
+        assert "sm_89" in there and foreign() == there - {"sm_89", "sm_90"} != set()
+        assert foreign(sms="sm_75") == there - {"sm_75"}
+    assert foreign(assume_sm="90") == there - {"sm_90"}
 
 
 def test_a_misspelt_selector_is_refused() -> None:

@@ -7,6 +7,7 @@ component, and every read is bounded.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 
@@ -45,3 +46,18 @@ def read_bounded(path: str | bytes, limit: int, dir_fd: int | None = None) -> by
         return b"".join(chunks)
     finally:
         os.close(fd)
+
+
+def is_locked(path: str | os.PathLike[str]) -> bool:
+    """Whether somebody holds the flock of the lock file at `path`; False where there is none to be read."""
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -6,14 +6,13 @@ which the worker holds while it lives (see `worker/turn.py`).
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cachetop.base.files import is_locked
 from cachetop.base.hostile import clean
 from cachetop.conversion import workers
 
@@ -81,7 +80,7 @@ def ordered(cards: Sequence[Card], there: Iterable[workers.Live]) -> list[Card]:
         workers.private_folder()
     except OSError:
         return []  # nowhere to keep the locks; whoever needs the folder for a socket says so
-    marked = [replace(card, taken=_is_taken(card.uuid)) for card in cards]
+    marked = [replace(card, taken=is_locked(_lock(card.uuid))) for card in cards]
     if all(card.taken for card in marked):
         marked = _make_room(marked, list(there))
     return sorted(
@@ -102,18 +101,3 @@ def _make_room(cards: list[Card], there: list[workers.Live]) -> list[Card]:
 
 def _lock(uuid: str) -> Path:
     return workers.folder() / f"{uuid}.lock"
-
-
-def _is_taken(uuid: str) -> bool:
-    """Whether a worker holds the GPU's lock."""
-    try:
-        descriptor = os.open(_lock(uuid), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

@@ -20,7 +20,7 @@ from cachetop.base.mounts import Mount, mount_of, mounts
 from cachetop.base.record import why
 from cachetop.kernelcache.extensions import Extensions
 from cachetop.kernelcache.flashinfer import FlashInfer
-from cachetop.kernelcache.formats import Context, Format, Row, Shelf
+from cachetop.kernelcache.formats import Context, Format, Links, Row, Shelf
 from cachetop.kernelcache.hf_kernels import HfKernels
 from cachetop.kernelcache.inductor import Inductor
 from cachetop.kernelcache.jax_cache import Jax
@@ -168,6 +168,10 @@ class Scanner:
         """Path of each graph (fxgraph) -> keys of the Triton entries that it uses; None before it was read."""
         rows = (row for row in self._of(cache_id).rows() if row.entry.part == "fxgraph")
         return {row.entry.path: None if row.facts is None else row.facts.uses for row in rows}
+
+    def linked(self) -> dict[tuple[str, str], Links]:
+        """(cache id, path below its root) -> (device, inode, bytes) of the files of an entry with several names."""
+        return {(kept.id, row.entry.path): row.links for kept in self.kept for row in kept.rows() if row.links}
 
     def _of(self, cache_id: str) -> Kept:
         for kept in self.kept:

@@ -36,6 +36,8 @@ class Drafting:
         self._blocked: list[Blocked] = []
         self._kept: list[Keeping] = []
         self._roots: dict[str, tuple[int, int]] = {}
+        self._shut: set[str] = set()
+        """The roots that are blocked as a whole."""
         self._mounts = {root: mounted_below(root) for root in roots}
         self._named_blocked = 0
         self._taken: set[tuple[str, ...]] = set()
@@ -49,19 +51,24 @@ class Drafting:
         try:
             at = open_root(path)
         except OSError as error:
-            self.block(clean(path), "", 0, words(error))
+            self._shut_out(path, words(error))
             yield None
             return
         try:
             found = os.fstat(at)
             self._roots[path] = (found.st_dev, found.st_ino)
             if os.fstatvfs(at).f_flag & os.ST_RDONLY:
-                self.block(clean(path), "", 0, "read-only: the file system of this cache is mounted read-only")
+                self._shut_out(path, "read-only: the file system of this cache is mounted read-only")
                 yield None
             else:
                 yield at
         finally:
             os.close(at)
+
+    def _shut_out(self, root: str, reason: str) -> None:
+        if root not in self._shut:
+            self._shut.add(root)
+            self.block(clean(root), "", 0, reason)
 
     def keeps(self, *names: str) -> bool:
         """Whether the keep list protects something by one of its names."""

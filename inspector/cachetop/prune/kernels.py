@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from cachetop.base import units
+from cachetop.base.files import is_locked
 from cachetop.base.hostile import clean
 from cachetop.kernelcache import sm
 from cachetop.kernelcache.records import NOT_UNDERSTOOD, Entry, Kernels
@@ -40,20 +40,27 @@ _WHOLE = ("triton", "fxgraph", "aotautograd", "module")
 
 
 def meant(
-    found: Kernels, chosen: Selection, now: float | None = None, spared: Callable[..., bool] = lambda *_: False
+    found: Kernels,
+    chosen: Selection,
+    now: float | None = None,
+    stays: Callable[[Entry], bool] = lambda _: False,
+    linked: Callable[[Entry], dict[Hashable, int]] = lambda _: {},
 ) -> tuple[list[Entry], list[str]]:
     """The entries that a selection means, and the names that are no entry. Raises ValueError for a bad filter.
 
-    What `spared` says of its names stays, so a budget takes the next one as well.
+    Of what `stays` whatever is decided here, a budget takes the next one as well. `linked` says which files of an
+    entry have several names, which a budget counts once: inode -> bytes.
     """
     names = set(chosen.names)
     candidates = [
-        Candidate(entry, f"{entry.cache}/{entry.path}", entry.last_used, entry.created, entry.size_on_disk)
+        Candidate(
+            entry, f"{entry.cache}/{entry.path}", entry.last_used, entry.created, entry.size_on_disk, linked(entry)
+        )
         for entry in found.entries
         if _wanted(entry, chosen, names)
     ]
     known = {name for entry in found.entries for name in (entry.key, entry.path, f"{entry.cache}/{entry.path}")}
-    left = narrow(candidates, chosen, FILTERS, now, lambda entry: spared(*_names(entry)))
+    left = narrow(candidates, chosen, FILTERS, now, stays)
     return [one.subject for one in left], [name for name in chosen.names if name not in known]
 
 
@@ -78,7 +85,14 @@ def _wanted(entry: Entry, chosen: Selection, names: set[str]) -> bool:
 
 def draft(found: Kernels, scanner: Scanner, chosen: Selection, into: Drafting) -> None:
     """Add the entries that `chosen` means to a draft. `found` is the newest picture of `scanner`, with detail."""
-    entries, missing = meant(found, chosen, into.now, into.keeps)
+    names = {} if chosen.max_size is None else scanner.linked()
+    entries, missing = meant(
+        found,
+        chosen,
+        into.now,
+        lambda entry: _stays(entry, scanner, chosen, into),
+        lambda entry: {(device, inode): size for device, inode, size in names.get((entry.cache, entry.path), ())},
+    )
     into.missing += missing
     for cache in dict.fromkeys(entry.cache for entry in entries):
         root = scanner.root(cache)
@@ -100,40 +114,47 @@ def _entry(entry: Entry, root: str, at: int, scanner: Scanner, chosen: Selection
         into.block(shown, entry.key, entry.size_on_disk, reason, named=named)
         return
     try:
-        where = scanner.location(entry) if "�" in entry.path or "…" in entry.path else os.path.join(root, entry.path)
-        folder, name = os.path.split(os.path.relpath(where, root))
-        parents = tuple(folder.split("/")) if folder else ()
-        with opened(parents, at) as inner:
-            group = None
-            if chosen.ir_only:
-                moves, measured, group = ir.moves(root, parents, name, inner, into.users)
-            else:
-                moves, measured = _moves(entry, root, parents, name, inner, scanner, into)
+        work = _work(entry, root, at, scanner, chosen, into)
     except (OSError, KeyError) as error:
         into.block(shown, entry.key, entry.size_on_disk, _why(error), named=named)
         return
+    if work is not None:
+        into.add(work)
+
+
+def _stays(entry: Entry, scanner: Scanner, chosen: Selection, into: Drafting) -> bool:
+    """Whether something keeps an entry that was asked for."""
+    root = scanner.root(entry.cache)
+    if into.keeps(*_names(entry)) or _blocked(entry, root, scanner.removable(entry.cache), into):
+        return True
+    try:
+        with into.root(root) as at:
+            work = None if at is None else _work(entry, root, at, scanner, chosen, into)
+            return at is None or (work is not None and into.obstacle(work) is not None)
+    except (OSError, KeyError):
+        return True
+
+
+def _work(entry: Entry, root: str, at: int, scanner: Scanner, chosen: Selection, into: Drafting) -> Work | None:
+    """What has to move for an entry; None for nothing. Raises OSError, and KeyError where it is gone."""
+    where = scanner.location(entry) if "�" in entry.path or "…" in entry.path else os.path.join(root, entry.path)
+    folder, name = os.path.split(os.path.relpath(where, root))
+    parents = tuple(folder.split("/")) if folder else ()
+    with opened(parents, at) as inner:
+        group = None
+        if chosen.ir_only:
+            moves, measured, group = ir.moves(root, parents, name, inner, into.users)
+        else:
+            moves, measured = _moves(entry, root, parents, name, inner, scanner, into)
     if not moves:
-        return
+        return None
     if entry.kind == "cuda-driver" and into.use.cuda:
         measured.pids |= into.use.cuda
-    into.add(
-        Work(
-            item=into.item(
-                kind=entry.kind,
-                key=entry.key,
-                path=shown,
-                measured=measured,
-                reasons=reasons(entry, chosen),
-                rebuild=_rebuild(entry, chosen),
-                name=entry.name,
-                sm=entry.sm,
-            ),
-            moves=moves,
-            measured=measured,
-            group=group,
-            named=named,
-        )
-    )
+    item = into.item(
+        kind=entry.kind, key=entry.key, path=clean(os.path.join(root, entry.path)), measured=measured,
+        reasons=reasons(entry, chosen), rebuild=_rebuild(entry, chosen), name=entry.name, sm=entry.sm,
+    )  # fmt: skip
+    return Work(item=item, moves=moves, measured=measured, group=group, named=bool(chosen.names))
 
 
 def _why(error: OSError | KeyError) -> str:
@@ -172,7 +193,7 @@ def _blocked(entry: Entry, root: str, removable: bool, into: Drafting) -> str | 
         return f"compiling: last written {units.age(entry.created, into.now)} ago, or its compiler still runs"
     if entry.part == "locks":
         return "it holds Inductor's locks: a process may wait on one of them"
-    if entry.kind == "inductor" and _held(os.path.join(root, "locks", f"{entry.key}.lock")):
+    if entry.kind == "inductor" and is_locked(os.path.join(root, "locks", f"{entry.key}.lock")):
         return "locked: a process is building it now"
     if entry.kind == "torch-extensions":
         baton = os.path.join(root, entry.path, "lock")
@@ -182,21 +203,6 @@ def _blocked(entry: Entry, root: str, removable: bool, into: Drafting) -> str | 
             return None
         return "locked: a build began less than ten minutes ago" if age < 600 else None
     return None
-
-
-def _held(path: str) -> bool:
-    """Whether somebody holds the flock of a lock file."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def reasons(entry: Entry, chosen: Selection) -> tuple[str, ...]:

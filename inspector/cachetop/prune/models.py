@@ -30,12 +30,12 @@ def draft(models: Models, scanner: Scanner, chosen: Sequence[Selection], into: D
     All at once, because a blob goes only when everything goes that names it.
     """
     subjects: dict[Subject, list[Selection]] = {}
+    planner = _Planner(models, scanner, subjects, into)
     for one in chosen:
-        found, missing = meant(models, one, into.now, into.keeps, lambda subject: shared(subject, scanner))
+        found, missing = meant(models, one, into.now, planner.stays, lambda subject: shared(subject, scanner))
         into.missing += missing
         for subject in found:
             subjects.setdefault(subject, []).append(one)
-    planner = _Planner(models, scanner, subjects, into)
     by_root: dict[str, list[Subject]] = {}
     for subject in subjects:
         known = scanner.find(subject.repo)
@@ -72,6 +72,23 @@ class _Planner:
         self._payloads(root, at, works)
         for work, _ in works:
             self.into.add(work)
+
+    def stays(self, one: Subject) -> bool:
+        """Whether something keeps a subject that was asked for, were it alone."""
+        known = self.scanner.find(one.repo)
+        if known is None or self.into.keeps(*names_of(one.repo)):
+            return True
+        if one.partial is None and self._download(one.repo, known)[0]:
+            return True
+        try:
+            with self.into.root(known.root) as at:
+                if at is None:
+                    return True
+                works = self._repo(known.root, at, one.repo, known, [one])
+                self._payloads(known.root, at, works)
+                return any(self.into.obstacle(work) for work, _ in works)
+        except OSError:
+            return True
 
     def _free(self, repo: Repo, known: Known, members: list[Subject]) -> list[Subject]:
         """Those that neither the keep list nor a download keeps. A dead partial may go beside a live one."""
@@ -224,11 +241,11 @@ class _Planner:
         )  # fmt: skip
 
     def _is_named(self, members: Sequence[Subject]) -> bool:
-        return any(one.names for member in members for one in self.chosen[member])
+        return any(one.names for member in members for one in self.chosen.get(member, ()))
 
     def _reasons(self, repo: Repo, members: Sequence[Subject]) -> tuple[str, ...]:
         found = []
-        for one in (one for member in members for one in self.chosen[member]):
+        for one in (one for member in members for one in self.chosen.get(member, ())):
             if one.older_than is not None:
                 found.append(f"last used {units.age(repo.last_used)} ago")
             if one.max_size is not None:

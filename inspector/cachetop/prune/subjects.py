@@ -44,12 +44,12 @@ def meant(
     models: Models,
     chosen: Selection,
     now: float | None = None,
-    spared: Callable[..., bool] = lambda *_: False,
+    stays: Callable[[Subject], bool] = lambda _: False,
     shared: Callable[[Subject], dict[Hashable, int]] = lambda _: {},
 ) -> tuple[list[Subject], list[str]]:
     """What a selection means, and the names that are in no cache. Raises ValueError for a bad filter.
 
-    What `spared` says of its names stays, so a budget takes the next one as well. `shared` says what of a subject
+    Of what `stays` whatever is decided here, a budget takes the next one as well. `shared` says what of a subject
     others may hold too, which a budget counts once: inode -> bytes.
     """
     subjects: list[Subject] = []
@@ -84,7 +84,7 @@ def meant(
         )
         for one in subjects
     ]
-    left = narrow(candidates, chosen, FILTERS, now, lambda one: spared(*names_of(one.repo)))
+    left = narrow(candidates, chosen, FILTERS, now, stays)
     return [one.subject for one in left], missing
 
 
