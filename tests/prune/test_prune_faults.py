@@ -179,21 +179,18 @@ def mounted_at_each_moment(folder: Path) -> None:
 def without_openat2(folder: Path) -> None:
     """A kernel without openat2 tells a bind mount of the same disk by the number of its mount."""
     from cachetop.prune import calls
+    from support.boundaries import told
 
-    calls.knows_mounts = lambda: False
-    asked = []
-    real = calls.os.open
-
-    def watched(path: Any, *args: Any, **more: Any) -> int:
-        asked.append(path)
-        return real(path, *args, **more)
-
-    calls.os.open = watched
-    for name, case in (("plan", mounted_inside), ("busy", busy), ("moments", mounted_at_each_moment)):
+    module: Any = calls
+    module.knows_mounts = lambda: False
+    for name, case in (("plan", mounted_inside), ("busy", busy)):
         (folder / name).mkdir()
-        case(folder / name)
-        assert "inside" in asked or case is not mounted_inside  # by that way, not by openat2
-        calls.os.open = real
+        came: list[str] = []
+        with told(("open",), came.append):
+            case(folder / name)
+        assert came  # by that way: openat2 is no call of os
+    (folder / "moments").mkdir()
+    mounted_at_each_moment(folder / "moments")
 
 
 CASES: dict[str, Callable[[Path], None]] = {
