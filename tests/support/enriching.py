@@ -1,12 +1,14 @@
 """Tiny models for docling's enrichments and for another VLM preset, in the layout of a hub cache.
 
-    PYTHON enriching.py HF_HOME
+    PYTHON enriching.py FOLDER
 
-The layout model of this cache finds pictures and formulas, so that there is something to enrich.
+Makes FOLDER/picture, FOLDER/formula and FOLDER/code, each an HF_HOME whose layout model finds one of that kind.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -38,18 +40,27 @@ MODELS: dict[str, Callable[[Path], None]] = {
 }
 
 
+FOUND = ("picture", "formula", "code")
+
+
 def main() -> None:
     """Make them."""
-    home = Path(sys.argv[1])
-    home.mkdir(parents=True, exist_ok=True)
+    made = Path(sys.argv[1])
     repo, ref, commit, _ = REPOS["layout"]
-    finding: Callable[[Path], None] = partial(layout, often="picture", seldom="formula")
-    wanted = [(repo, ref, commit, finding)]
-    wanted += [(name, "main", f"{number:040x}", build) for number, (name, build) in enumerate(MODELS.items(), 16)]
-    for name, branch, at, build in wanted:
-        with tempfile.TemporaryDirectory(dir=home) as folder:
-            build(Path(folder))
-            install(home, name, branch, at, Path(folder))
+    first = made / FOUND[0]
+    first.mkdir(parents=True)
+    for number, (name, build) in enumerate(MODELS.items(), 16):
+        _put(first, name, "main", f"{number:040x}", build)
+    for found in FOUND[1:]:
+        shutil.copytree(first, made / found, symlinks=True, copy_function=os.link)
+    for found in FOUND:
+        _put(made / found, repo, ref, commit, partial(layout, often=found))
+
+
+def _put(home: Path, name: str, branch: str, commit: str, build: Callable[[Path], None]) -> None:
+    with tempfile.TemporaryDirectory(dir=home) as folder:
+        build(Path(folder))
+        install(home, name, branch, commit, Path(folder))
 
 
 if __name__ == "__main__":

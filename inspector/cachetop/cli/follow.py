@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from cachetop.base import units
@@ -52,7 +52,7 @@ def follow(handle: JobHandle, as_json: bool, cancels: bool) -> int:
             seen, end = number, event
 
     with _interruptible() as interrupted:
-        take(handle.events(stop=interrupted.is_set))
+        take(handle.events(stop=interrupted.is_set, idle=None if narrator is None else narrator.idle(handle)))
     if not interrupted.is_set() or end.get("event") == "job-finished":
         if end.get("event") != "job-finished":
             say(f"cachetop: {_cut_off(handle)}")
@@ -105,6 +105,7 @@ class _Narrator:
         self._lively = sys.stderr.isatty()
         self._shown = False
         self._passed = 0.0
+        self._heard = time.time()
         self._began: dict[str, tuple[float, float]] = {}
 
     def clear(self) -> None:
@@ -113,8 +114,34 @@ class _Narrator:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
             self._shown = False
 
+    def idle(self, handle: JobHandle) -> Callable[[], None]:
+        """To be called while no event comes: says what the run is stuck at, ever more rarely."""
+        from cachetop.conversion import stalled
+
+        heard, patience = 0.0, stalled.PATIENCE
+
+        def look() -> None:
+            nonlocal heard, patience
+            now = time.time()
+            if self._heard != heard:
+                heard, patience = self._heard, stalled.PATIENCE
+            if now - heard < patience:
+                return
+            patience *= 2
+            try:
+                found = stalled.look(handle.run(), now).stalled
+            except ValueError:
+                return
+            if found is not None:
+                self.clear()
+                say(f"        {stalled.sentence(found, now)}")
+
+        return look
+
     def tell(self, event: Event) -> None:
         """Say what is worth saying of one event."""
+        if event["event"] != "vram":
+            self._heard = _number(event.get("time")) or self._heard
         passing = self._passing(event)
         if passing is not None:
             now = time.monotonic()

@@ -83,6 +83,8 @@ class Fold:
             return
         moment = number(event.get("time"))
         self._last = moment = self._last if moment is None else moment
+        if event["event"] != "vram":
+            self._facts["heard"] = moment
         take(self, event, moment)
         self._run = None
 
@@ -132,6 +134,8 @@ class Fold:
             pipeline=facts.get("pipeline"),
             pipeline_reason=facts.get("pipeline_reason"),
             reason=facts.get("reason"),
+            heard=facts.get("heard"),
+            step=facts.get("step"),
         )
 
     def _phase(self, name: str, over: bool) -> Phase:
@@ -287,6 +291,9 @@ class Fold:
         if event.get("stage") == "gpu":
             self._facts["queued"] = sentence(event.get("message"))
 
+    def _stepped(self, event: Event, moment: float) -> None:
+        self._facts["step"] = parts.step(event, moment)
+
     def _given(self, event: Event, moment: float) -> None:
         self._facts["gpu"] = parts.gpu(event)
         self._facts.pop("waiting", None)
@@ -371,6 +378,7 @@ _TAKERS: dict[str, Callable[[Fold, Event, float], None]] = {
     "page-finished": Fold._page,
     "tokens": Fold._generated,
     "waiting": Fold._waited,
+    "step": Fold._stepped,
     "dropped": Fold._dropped,
     "document-finished": Fold._document_done,
     "vram": Fold._used,

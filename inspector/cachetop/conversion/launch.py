@@ -66,11 +66,16 @@ class JobHandle:
         """The whole picture as it stands now."""
         return picture(self._job)
 
-    def events(self, timeout: float | None = None, stop: Callable[[], bool] | None = None) -> Iterator[Event]:
+    def events(
+        self,
+        timeout: float | None = None,
+        stop: Callable[[], bool] | None = None,
+        idle: Callable[[], object] | None = None,
+    ) -> Iterator[Event]:
         """Every event from the first on, as they come, up to `job-finished` or until `stop()` is true.
 
-        A job whose worker died gets its `job-finished` from here. Raises TimeoutError when `timeout` seconds
-        passed and the job is not finished.
+        `idle()` is called twice a second while nothing comes. A job whose worker died gets its `job-finished` from
+        here. Raises TimeoutError when `timeout` seconds passed and the job is not finished.
         """
         tail = Tail(self._job.events)
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -92,6 +97,8 @@ class JobHandle:
                 looked = now
                 if self._dead() and not death.record(self._job):
                     break
+                if idle is not None:
+                    idle()
             time.sleep(_TICK)
         yield from tail.poll()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cachetop.conversion.events import Event
-from cachetop.conversion.records import Check, KernelSeen, Notice, TakenGpu, Tokens, Waiting
+from cachetop.conversion.records import Check, KernelSeen, Notice, Step, TakenGpu, Tokens, Waiting
 from cachetop.conversion.values import count, mapping, number, sentence, sequence, text
 
 _MOST_PAGES = 64
@@ -45,6 +45,11 @@ def waiting(event: Event, moment: float) -> Waiting:
         seconds=number(event.get("seconds")) or 0.0,
         time=moment,
     )
+
+
+def step(event: Event, moment: float) -> Step:
+    """`step`."""
+    return Step(phase=text(event.get("phase")) or "?", what=text(event.get("what")) or "?", time=moment)
 
 
 def gpu(event: Event) -> TakenGpu | None:

@@ -147,6 +147,32 @@ class Waiting(Record, frozen=True):
     time: float
 
 
+class Step(Record, frozen=True):
+    """What a phase is at: the library that is imported, the repo that the hub is asked for."""
+
+    phase: str
+    what: str
+    time: float
+
+
+class Stall(Record, frozen=True):
+    """A run that goes on and has not been heard of for long; see `cachetop.conversion.stalled`."""
+
+    phase: str
+    since: float
+    """When it was last heard of."""
+    doing: str
+    """What it was at then: `downloading org/model`."""
+    bytes: int | None = None
+    """How much of that had come; None where nobody counts."""
+    total: int | None = None
+    pid: int | None = None
+    process: str | None = None
+    """What the worker's process does now, in words; None where that cannot be seen."""
+    read: int | None = None
+    """Bytes the worker's process has read from disks since it began."""
+
+
 class Document(Record, frozen=True):
     """One input file of a run: how far it is, and its outputs once written."""
 
@@ -291,6 +317,11 @@ class Run(Record, frozen=True):
     pipeline_reason: str | None = None
     reason: str | None = None
     """Why it did not succeed, in one word: no-gpu, worker-died, ..."""
+    heard: float | None = None
+    """When its newest event came; samples of VRAM, which come by themselves, do not count."""
+    step: Step | None = None
+    stalled: Stall | None = None
+    """What it is stuck at, as whoever reads the events sees it now."""
 
 
 class Verdict(Record, frozen=True):

@@ -6,9 +6,11 @@ said at all.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from cachetop.base import units
+from cachetop.conversion import stalled
 from cachetop.conversion.compare import compare, exclusive, first_calls, phases
 from cachetop.conversion.folder import find
 from cachetop.conversion.history import picture, previous
@@ -44,7 +46,7 @@ def job(name: str | None = None, against: str | None = None) -> JobReport:
 
 def examine(name: str | None = None, against: str | None = None) -> Examined:
     """`job`, with the runs themselves. Raises LookupError, ValueError."""
-    run = picture(find(name))
+    run = stalled.look(picture(find(name)), time.time())
     folder = find(against) if against else previous(run)
     other = picture(folder) if folder else None
     return Examined(report=report(run, other, workers()), run=run, other=other)
@@ -94,6 +96,10 @@ def _verdict(run: Run, stages: dict[str, float]) -> Iterator[Verdict]:
     if run.job.state == "lost":
         message = "its worker vanished: no result was written and nobody was there to see why"
         yield Verdict(cause="lost", seconds=None, message=message)
+    if run.stalled is not None:
+        now = time.time()
+        message = stalled.sentence(run.stalled, now)
+        yield Verdict(cause="stalled", seconds=now - run.stalled.since, message=message)
     for notice in run.notices:
         if notice.level == "error":
             yield Verdict(cause="error", seconds=None, message=notice.message)

@@ -10,6 +10,7 @@ from cachetop.conversion.events import Tail
 from cachetop.conversion.fold import Fold
 from cachetop.conversion.folder import JobFolder, Listing, jobs_dir
 from cachetop.conversion.records import Job, Jobs, Run, Worker
+from cachetop.conversion.stalled import look, quiet
 from cachetop.conversion.workers import workers
 from cachetop.inventory.feed import Feed, Publish
 from cachetop.inventory.updates import RunsChanged
@@ -17,6 +18,8 @@ from cachetop.inventory.updates import RunsChanged
 LIVE = ("queued", "running")
 _STEADY = 10.0
 """Seconds after which a run is looked at less often."""
+_EVIDENCE = 1.0
+"""Seconds between two looks at the process of a run that is stuck."""
 LIST_EVERY = 10
 """All jobs are listed and all resident workers asked every so many looks, and when a job folder comes or goes."""
 
@@ -33,6 +36,7 @@ class RunFeed(Feed):
         self._followed: dict[str, tuple[Fold, Tail]] = {}
         self._jobs: tuple[Job, ...] = ()
         self._workers: tuple[Worker, ...] = ()
+        self._stalled: dict[str, tuple[float, Run]] = {}
         self._shown: RunsChanged | None = None
         self._looks = 0
         self._mark: int | None = None
@@ -60,7 +64,19 @@ class RunFeed(Feed):
         fold.job = job
         for event in tail.poll():
             fold.feed(event)
-        return fold.run()
+        return self._watched(fold.run())
+
+    def _watched(self, run: Run) -> Run:
+        """The run with what it is stuck at, which is looked for once a second."""
+        now = time.time()
+        if run.job.state not in LIVE or quiet(run, now) is None:
+            self._stalled.pop(run.job.id, None)
+            return run
+        looked, shown = self._stalled.get(run.job.id, (0.0, run))
+        if now - looked >= _EVIDENCE or shown.heard != run.heard:
+            shown = look(run, now)
+            self._stalled[run.job.id] = now, shown
+        return shown
 
 
 def _pause(jobs: Iterable[Job]) -> float:

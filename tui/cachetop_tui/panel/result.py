@@ -6,6 +6,7 @@ import os
 
 from cachetop.base.hostile import clean, show
 from cachetop.base.units import duration
+from cachetop.conversion import stalled
 from cachetop.conversion.records import Run
 from cachetop_tui.commands.registry import named
 from cachetop_tui.cut import file_name, head, path_name
@@ -115,6 +116,8 @@ def tail(figures: Figures, width: int) -> list[Pieces]:
             lines.append(("  ", "dim", head(wrong[1], width - 2), "dim"))
     elif not figures.live and (text := words.unready(run)):
         lines.append(("✗ ", "err", head(text, width - 2), "err"))
+    elif figures.live and run.stalled is not None:
+        lines.append(("▲ ", "warn", head(stalled.sentence(run.stalled, figures.now), width - 2), "fg"))
     elif figures.live:
         warning = next((n for n in reversed(run.notices) if n.level == "warning"), None)
         if warning is not None:

@@ -84,6 +84,8 @@ def begin(figures: Figures) -> str | None:
 def imports(figures: Figures) -> Note:
     """What the import phase means."""
     run = figures.run
+    if (stuck := _stalled(figures, "import")) is not None:
+        return stuck
     if figures.phase("import") is None:
         if run.start == "resident":
             return Note(("resident: nothing to import", "resident"))
@@ -98,6 +100,8 @@ def imports(figures: Figures) -> Note:
 def load(figures: Figures) -> Note:
     """What the load phase means: how much was read, and how much of it was warm in RAM."""
     run = figures.run
+    if (stuck := _stalled(figures, "load")) is not None:
+        return stuck
     fetching = next((d for d in reversed(run.downloads) if d.total is None or d.bytes < d.total), None)
     if fetching is not None and figures.live and figures.phase("convert") is None:
         return _fetching(fetching)
@@ -109,6 +113,18 @@ def load(figures: Figures) -> Note:
     count = f"{len(run.loads)} models, " if len(run.loads) > 1 else ""
     warm, short = _warm(run.loads)
     return Note((f"{count}{size(total)}, {warm}", f"{size(total)}, {warm}", f"{size(total)}, {short}", size(total)))
+
+
+def _stalled(figures: Figures, phase: str) -> Note | None:
+    """That nothing was heard for long while the phase went on; the line below the lanes says the rest."""
+    stall = figures.run.stalled
+    if not figures.live or stall is None or stall.phase != phase:
+        return None
+    lasted = whole(max(0.0, figures.now - stall.since))
+    amount = "" if stall.bytes is None else f" at {size(stall.bytes)}"
+    if stall.bytes is not None and stall.total:
+        amount = f" at {stall.bytes / stall.total:.0%}".replace("%", " %")
+    return Note((f"no news for {lasted}: {stall.doing}{amount}", f"no news for {lasted}{amount}"), "warn")
 
 
 def _fetching(found: Download) -> Note:
@@ -165,6 +181,8 @@ def _nothing_loaded(figures: Figures) -> Note:
 def compiled(figures: Figures) -> Note:
     """What the compile phase means: kernels built and reused, or why there were none."""
     run = figures.run
+    if (stuck := _stalled(figures, "compile")) is not None:
+        return stuck
     built = [k for k in run.kernels if not k.hit]
     hits = len(run.kernels) - len(built)
     parts = []

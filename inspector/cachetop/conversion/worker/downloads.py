@@ -58,6 +58,8 @@ def watch_downloads(recorder: Recorder) -> None:
                 return None
 
         options.setdefault("tqdm_class", Bar)
+        if not constants.HF_HUB_OFFLINE:  # until the first byte comes, or is known not to be needed
+            recorder.emit("step", phase="load", what=repo_id)
         try:
             return original(repo_id, *args, **options)
         except Exception as error:

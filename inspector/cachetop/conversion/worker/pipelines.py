@@ -102,6 +102,7 @@ def build(chosen: Pick, device: Choice, job: Job, watches: Watches) -> Engine:
     native = chosen.chosen == "native"
     if not native:
         _prepare(chosen, compiled, device, watches)
+    watches.recorder.emit("step", phase="import", what="docling")
     module = import_docling()
     from docling.datamodel.base_models import InputFormat
     from docling.datamodel.settings import settings
@@ -154,6 +155,7 @@ def _prepare(chosen: Pick, compiled: bool, device: Choice, watches: Watches) -> 
     if compiled:
         os.environ.setdefault("TRANSFORMERS_DISABLE_TORCH_CHECK", "1")
     for name in ("torch", "transformers"):
+        watches.recorder.emit("step", phase="import", what=name)
         try:
             importlib.import_module(name)
         except ImportError as error:
