@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachetop.base import files, units
+from cachetop.base.disks import disks
 from cachetop.base.filters import compile_filters
 from cachetop.base.hostile import clean, mask, show
 
@@ -142,3 +143,19 @@ def test_a_bounded_read_follows_no_link_and_hangs_on_no_fifo(tmp_path: Path) -> 
         files.read_bounded(str(tmp_path / "link"), 10)
     with pytest.raises(ValueError, match="not a regular file"):
         files.read_bounded(str(tmp_path / "fifo"), 10)
+
+
+def test_disks_are_asked_once_for_all_paths_on_them(tmp_path: Path) -> None:
+    paths = [str(tmp_path), str(tmp_path / "not" / "there"), "/dev/shm"]
+    found = disks(paths)
+    asked = os.statvfs(tmp_path)
+    mine = next(one for one in found if str(tmp_path) in one.paths)
+    assert paths[1] in mine.paths and mine.total == asked.f_blocks * asked.f_frsize
+    assert mine.full is not None and 0 <= mine.full <= 1
+    shm = next(one for one in found if "/dev/shm" in one.paths)
+    assert shm.in_memory == (shm.kind == "tmpfs") and shm.point != mine.point
+
+
+def test_a_file_system_that_says_nothing_is_unknown_not_empty() -> None:
+    proc = disks(["/proc"])[0]
+    assert (proc.total, proc.free, proc.full) == (None, None, None)

@@ -260,6 +260,14 @@ async def _side(at: Stage) -> None:
     await at.until(lambda: at.app.query_one("#aside").display != before)
 
 
+@case("view.glance")
+async def _glance(at: Stage) -> None:
+    assert not at.app.query_one("#aside").display
+    await at.go()
+    await at.until(lambda: at.app.overview.pane == "glance" and at.view().cursor is not None)
+    await at.sees("CAN GO")
+
+
 @case("view.panel")
 async def _panel(at: Stage) -> None:
     await at.go()

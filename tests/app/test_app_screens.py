@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from textual.pilot import Pilot
 
+from cachetop.conversion.records import Run
 from cachetop.hub.records import Models, Root
 from cachetop.kernelcache.records import Cache, Kernels
 from cachetop_tui.app import CachetopApp
@@ -19,10 +21,15 @@ async def settled(pilot: Pilot[None]) -> None:
     app = pilot.app
     assert isinstance(app, CachetopApp)
     for _ in range(500):
-        if app.overview._facts.watch is not None and app.overview.models.models is not None:
+        if app.overview._facts.watch and app.overview.models.models and app.overview.picture.outlook:
             break
         await pilot.pause(0.01)
     await pilot.pause()
+
+
+def renamed(run: Run, name: str) -> Run:
+    """The same run by another id."""
+    return replace(run, job=replace(run.job, id=name))
 
 
 CASES: dict[str, tuple[tuple[int, int], dict[str, str], tuple[str, ...]]] = {
@@ -51,7 +58,7 @@ def test_screen(name: str, snap_compare: Any, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("LANG", "en_US.UTF-8")
     for key, value in env.items():
         monkeypatch.setenv(key, value)
-    run, before = runs.running(), runs.done()
+    run, before = runs.running(), renamed(runs.done(), "20261123-135520-9c1d")
     now = runs.now_of(run)
     source = pictures.everything(jobs=runs.jobs(run, before), runs=(run, before))
     app = CachetopApp(source, clock=lambda: now, host="gpubox")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from cachetop.base.disks import Disk
 from cachetop.conversion.records import Jobs, Run
 from cachetop.gpu.records import Gpu, Gpus, HeldModel, Memory, Pcie, Process
 from cachetop.hub.records import File, Models, Partial, Repo, Revision, Root
@@ -207,6 +208,16 @@ class FakeInventory:
     scans: int = 0
     running: bool = False
     listeners: list[Listener] = field(default_factory=list)
+
+    def disks(self) -> tuple[Disk, ...]:
+        """Two file systems: one with a home folder, one in RAM."""
+        roots = [root.path for root in self.models.roots] if self.models is not None else []
+        roots += [cache.path for cache in self.kernels.caches] if self.kernels is not None else []
+        home, memory = ([path for path in roots if path.startswith(part)] for part in ("/home", "/tmp"))
+        return (
+            Disk("/home", "ext4", 1_800_000_000_000, 342_000_000_000, 1_458_000_000_000, tuple(home)),
+            Disk("/tmp", "tmpfs", 33_600_000_000, 30_300_000_000, 3_300_000_000, tuple(memory)),
+        )
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Remember a listener."""

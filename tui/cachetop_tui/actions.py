@@ -43,6 +43,18 @@ class Actions(ModelActions):
         """Show the tree of the activity, or hide it."""
         self.overview.toggle_side()
 
+    def action_glance(self) -> None:
+        """Go to what could go, the last runs and the disks below the tree."""
+        if not self.overview.query_one("#aside").display:
+            self.overview.toggle_side()
+        self.call_after_refresh(self._to_glance)
+
+    def _to_glance(self) -> None:
+        from cachetop_tui.workbench.glance import go
+
+        if not go(self.overview):
+            self.notify("There is no room below the tree: fold it, or make the terminal larger.", markup=False)
+
     def action_bottom_panel(self) -> None:
         """Hide the bottom panel, or show it again."""
         self.overview.toggle_bottom()
@@ -74,7 +86,15 @@ class Actions(ModelActions):
     def action_plan_marked(self) -> None:
         """Review what deleting the marked rows, or the one under the cursor, would free."""
         from cachetop_tui.prune.opening import marked, plan_and_review
+        from cachetop_tui.workbench.here import prospect_here
+        from cachetop_tui.workbench.problems import judged
 
+        prospect = prospect_here(self.overview)
+        if prospect is not None:
+            chosen = prospect.selection
+            wanted = [judged(chosen, self.overview.picture.gpus) if chosen.what == "kernels" else chosen]
+            self.run_worker(plan_and_review(self, wanted), group="plan", exclusive=True)
+            return
         repos, entries = self.overview.chosen()
         if repos or entries:
             self.run_worker(plan_and_review(self, marked(repos, entries)), group="plan", exclusive=True)

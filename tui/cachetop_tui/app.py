@@ -25,6 +25,7 @@ from cachetop_tui.feed import (
     KernelsArrived,
     Later,
     ModelsArrived,
+    OutlookArrived,
     ProblemsArrived,
     RunsArrived,
     Source,
@@ -66,7 +67,7 @@ class CachetopApp(keyboard.TypedAhead, Actions):
         self._aside = garbage.Aside()
         self._announcer: Announcer | None = None
         self._kernels_next = 0.0
-        self.feed = Feed(self, source)
+        self.feed = Feed(self, source, clock)
         self.overview.note = note
 
     def get_default_screen(self) -> Overview:
@@ -143,8 +144,16 @@ class CachetopApp(keyboard.TypedAhead, Actions):
     @on(RunsArrived)
     @on(WatchArrived)
     @on(ProblemsArrived)
+    @on(OutlookArrived)
     def _arrived(
-        self, message: ModelsArrived | KernelsArrived | GpusArrived | RunsArrived | WatchArrived | ProblemsArrived
+        self,
+        message: ModelsArrived
+        | KernelsArrived
+        | GpusArrived
+        | RunsArrived
+        | WatchArrived
+        | ProblemsArrived
+        | OutlookArrived,
     ) -> None:
         if not self.is_running:  # it is leaving, and the panes may be gone
             return

@@ -7,6 +7,7 @@ needs work over all entries is worked out in that thread, before the event loop 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -15,6 +16,7 @@ from textual.app import App
 from textual.message import Message
 
 if TYPE_CHECKING:  # the first frame needs none of these
+    from cachetop.base.disks import Disk
     from cachetop.conversion.records import Jobs, Run
     from cachetop.gpu.detail import ProcessDetail
     from cachetop.gpu.records import Gpu, Gpus, Process
@@ -22,6 +24,7 @@ if TYPE_CHECKING:  # the first frame needs none of these
     from cachetop.inventory.updates import KernelsChanged, Listener, Update
     from cachetop.kernelcache.records import Kernels
     from cachetop.summary import StatusProblem
+    from cachetop_tui.outlook import Outlook, OutlookWatch
     from cachetop_tui.panes.kernel_tree import Grower, Tree
     from cachetop_tui.panes.models_data import Totals
     from cachetop_tui.workbench.problems import Finder
@@ -55,6 +58,14 @@ class Inspector(Protocol):
 
     def process(self, process: Process) -> ProcessDetail:
         """One process in depth, with its history. Reads files; raises LookupError where nothing is known yet."""
+
+
+@runtime_checkable
+class Surveyor(Protocol):
+    """A source that knows the file systems of its caches, as `Inventory` does."""
+
+    def disks(self) -> tuple[Disk, ...]:
+        """How full they are now. Asks them: not for an event loop."""
 
 
 @runtime_checkable
@@ -114,6 +125,10 @@ class Later:
         """See `Measurer`; before the first look there is nothing to measure."""
         if isinstance(self._made, Measurer):
             self._made.measure_pcie(shown)
+
+    def disks(self) -> tuple[Disk, ...]:
+        """See `Surveyor`; before the first look none is known."""
+        return self._made.disks() if isinstance(self._made, Surveyor) else ()
 
     def _begin(self) -> None:
         made = self._make()
@@ -224,12 +239,26 @@ class ProblemsArrived(Message, bubble=False):
         return isinstance(message, ProblemsArrived)
 
 
+class OutlookArrived(Message, bubble=False):
+    """What could go, or how full the file systems are, has changed."""
+
+    def __init__(self, outlook: Outlook) -> None:
+        super().__init__()
+        self.outlook = outlook
+
+    def can_replace(self, message: Message) -> bool:
+        """Only the newest matters."""
+        return isinstance(message, OutlookArrived)
+
+
 class Feed:
     """Posts what `source` tells to `app`."""
 
-    def __init__(self, app: App[Any], source: Source) -> None:
+    def __init__(self, app: App[Any], source: Source, clock: Callable[[], float] = time.time) -> None:
         self._app = app
         self._source = source
+        self._clock = clock
+        self._watcher: OutlookWatch | None = None
         self._leave: Callable[[], None] | None = None
         self._finder: Finder | None = None
         self._totals: Totals | None = None
@@ -242,6 +271,7 @@ class Feed:
     def start(self) -> None:
         """Post what is known already, then everything new."""
         from cachetop.inventory.updates import GpusChanged, KernelsChanged, ModelsChanged, RunsChanged
+        from cachetop_tui.outlook import OutlookWatch
         from cachetop_tui.workbench.problems import Finder
 
         self._finder = Finder()
@@ -256,9 +286,15 @@ class Feed:
         if source.jobs is not None:
             self._listen(RunsChanged(source.jobs, source.runs))
         source.start()
+        survey = source.disks if isinstance(source, Surveyor) else None
+        self._watcher = OutlookWatch(lambda found: self._app.post_message(OutlookArrived(found)), survey, self._clock)
+        self._watcher.see(source.models, source.kernels)
+        self._watcher.start()
 
     def stop(self) -> None:
         """Post nothing more."""
+        if self._watcher is not None:
+            self._watcher.stop()
         if self._leave is not None:
             self._leave()
             self._leave = None
@@ -294,6 +330,10 @@ class Feed:
                 message = WatchArrived(update.mode, update.reason)
         if message is not None:
             self._app.post_message(message)
+        if self._watcher is not None and isinstance(update, ModelsChanged):
+            self._watcher.see(models=update.models)
+        elif self._watcher is not None and isinstance(update, KernelsChanged):
+            self._watcher.see(kernels=update.kernels)
         self._examine(update)
 
     def _counted(self, models: Models) -> Totals:

@@ -289,7 +289,7 @@ class LineView(Widget, can_focus=True):
         """While something is being looked for, what is typed belongs to it; so does a letter where letters find."""
         if self.find is None:
             letter = event.is_printable and event.key.isalpha() and len(event.key) == 1
-            if not (self.LETTERS_FIND and letter) or event.key in registry.named("view.side").keys:
+            if not (self.LETTERS_FIND and letter) or event.key in registry.keys_of("view.side", "view.glance"):
                 return
             self.action_find()
         assert self.find is not None

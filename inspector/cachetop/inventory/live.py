@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cachetop import locations
+from cachetop.base.disks import Disk, disks
 from cachetop.conversion.records import Jobs, Run
 from cachetop.gpu.attribution import Attribution
 from cachetop.gpu.detail import ProcessDetail
@@ -86,6 +87,11 @@ class Inventory:
     def process(self, process: Process) -> ProcessDetail:
         """One process of the newest sample in depth, now. Reads files: not for an event loop."""
         return self._gpus.process(process, self._inodes(), self.kernel_roots)
+
+    def disks(self) -> tuple[Disk, ...]:
+        """The file systems that the caches lie on, now. Asks them: not for an event loop."""
+        roots = (*self.hub_roots, *self.kernel_roots)
+        return disks(root.path for root in roots if root.exists)
 
     def measure_pcie(self, shown: bool) -> None:
         """Whether the next samples shall have the throughput of the bus, which takes 40 ms for each GPU."""

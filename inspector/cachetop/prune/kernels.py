@@ -64,7 +64,7 @@ def meant(
     return [one.subject for one in left], [name for name in chosen.names if name not in known]
 
 
-def _names(entry: Entry) -> tuple[str, ...]:
+def names_of(entry: Entry) -> tuple[str, ...]:
     """What a keep list may call an entry."""
     return entry.key, entry.name or "", f"{entry.cache}/{entry.key}", f"{entry.cache}/{entry.name}"
 
@@ -108,7 +108,7 @@ def draft(found: Kernels, scanner: Scanner, chosen: Selection, into: Drafting) -
 def _entry(entry: Entry, root: str, at: int, scanner: Scanner, chosen: Selection, into: Drafting) -> None:
     shown = clean(os.path.join(root, entry.path))
     named = bool(chosen.names)
-    if into.kept(shown, entry.size_on_disk, *_names(entry)):
+    if into.kept(shown, entry.size_on_disk, *names_of(entry)):
         return
     if reason := _blocked(entry, root, scanner.removable(entry.cache), into):
         into.block(shown, entry.key, entry.size_on_disk, reason, named=named)
@@ -125,7 +125,7 @@ def _entry(entry: Entry, root: str, at: int, scanner: Scanner, chosen: Selection
 def _stays(entry: Entry, scanner: Scanner, chosen: Selection, into: Drafting) -> bool:
     """Whether something keeps an entry that was asked for."""
     root = scanner.root(entry.cache)
-    if into.keeps(*_names(entry)) or _blocked(entry, root, scanner.removable(entry.cache), into):
+    if into.keeps(*names_of(entry)) or _blocked(entry, root, scanner.removable(entry.cache), into):
         return True
     try:
         with into.root(root) as at:

@@ -13,7 +13,7 @@ from cachetop_tui.commands.keymaps import KEYMAPS, Keymap
 
 PANES: Final = ("models", "kernels", "gpus", "conversion")
 """The panes in their order on the keys 1 to 4, by widget id."""
-ROWS: Final = (*PANES[:3], "problems", "side")
+ROWS: Final = (*PANES[:3], "problems", "side", "glance")
 """The panes with rows to move among."""
 _active: dict[str, tuple[str, ...]] = dict(KEYMAPS["vscode"])
 LISTS: Final = ("models", "kernels")
@@ -177,7 +177,7 @@ COMMANDS: Final = (
     Command("runs.new", "Conversion: New", "Choose files and convert them", "new_conversion", "convert"),
     Command("list.filter", "List: Filter", "Only rows with a text in their name", "filter", "filter", LISTS),
     Command("plan.marked", "Prune: Plan Marked", "Review what deleting the marked rows, or this one, would free",
-            "plan_marked", "plan prune", LISTS, when="plannable"),
+            "plan_marked", "plan prune", (*LISTS, "glance"), when="plannable"),
     Command("kernels.stale", "Kernels: Prune Stale", "Review what deleting the stale kernels would free",
             "plan_stale", when="stale"),
     Command("models.superseded", "Models: Prune Superseded",
@@ -206,6 +206,8 @@ COMMANDS: Final = (
     Command("copy", "List: Copy Name", "Copy the name under the cursor, or a problem's fix, to the clipboard", "copy",
             when="named"),
     Command("view.side", "View: Side Bar", "Show the tree of the activity, or hide it", "side_bar", "side bar"),
+    Command("view.glance", "View: Can Go, Runs, Disk", "What could go, the last runs and the disks, below the tree",
+            "glance"),
     Command("view.panel", "View: Panel", "Hide the bottom panel, or show it again", "bottom_panel", "panel"),
     Command("tab.next", "View: Next Tab", "The next open document", "step_tab(1)", when="tabs"),
     Command("tab.previous", "View: Previous Tab", "The open document before", "step_tab(-1)", when="tabs"),
@@ -291,6 +293,11 @@ _BY_ID: Final = {command.id: command for command in COMMANDS}
 def named(name: str) -> Command:
     """The command with this id. Raises KeyError."""
     return _BY_ID[name]
+
+
+def keys_of(*names: str) -> tuple[str, ...]:
+    """The keys of all these commands. Raises KeyError."""
+    return tuple(key for name in names for key in _BY_ID[name].keys)
 
 
 def bindings(home: str) -> list[BindingType]:

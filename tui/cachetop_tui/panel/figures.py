@@ -94,7 +94,7 @@ def read(run: Run, now: float) -> Figures:
             begin = min(begin, phase.spans[0][0])
     until = max(begin, now if live else _ended(run, begin))
     done = len(run.pages)
-    total = _total(run, done)
+    total = pages_of(run, done)
     rate, finish, silent = _pace(run, done, total, until) if live else (_mean(run), None, None)
     return Figures(
         run=run,
@@ -126,7 +126,8 @@ def _ended(run: Run, begin: float) -> float:
     return max(heard)
 
 
-def _total(run: Run, done: int) -> int | None:
+def pages_of(run: Run, done: int) -> int | None:
+    """Pages of a run of which `done` are through; None where it is not known (yet)."""
     said = run.progress.get("convert")
     if said and said[2] in ("pages", "page") and said[1] is not None and said[1] >= done:
         return said[1]

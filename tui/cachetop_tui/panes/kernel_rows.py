@@ -19,6 +19,10 @@ _FAR = 5000
 """How many entries of a group the one under the cursor is looked for in."""
 
 
+STALE = "stale"
+"""What to type into the filter line for the entries with a verdict."""
+
+
 @dataclass(slots=True)
 class View:
     """What the pane shows besides the snapshot: folds, filter, what just appeared, which SM is on which GPU."""
@@ -170,6 +174,8 @@ def _filtered(tree: Tree, width: int, wanted: str, view: View) -> Sequence[Row]:
         for group, hits in found:
             out.add(Row(group.key, "sm", (group, True), 1, True))
             out.run(hits, _entry)
+    if wanted == STALE:
+        return out or notes("No kernel is stale.", width, "dim")
     return out or notes(f"No kernel, SM or cache has {wanted!r} in its name.", width, "dim")
 
 
@@ -179,7 +185,10 @@ def _hits(group: SmGroup, cache: CacheGroup, wanted: str, view: View) -> tuple[E
         return group.entries
     known = view.hits.get(group.key)
     if known is None or known[0] is not group or known[1] != wanted:
-        hits = tuple(entry for entry in group.entries if wanted in (entry.name or entry.key).casefold())
+        if wanted == STALE:
+            hits = tuple(entry for entry in group.entries if entry.stale) if group.stale else ()
+        else:
+            hits = tuple(entry for entry in group.entries if wanted in (entry.name or entry.key).casefold())
         known = view.hits[group.key] = group, wanted, hits
     return known[2]
 

@@ -37,6 +37,10 @@ class Editor(Screen[None], inherit_bindings=False):
         """Give every part the room it should have now."""
         raise NotImplementedError
 
+    def narrow(self, text: str) -> None:
+        """Show only the rows of the list in focus that `text` means."""
+        raise NotImplementedError
+
     def focus_pane(self, pane: str) -> None:
         """Put the cursor into `pane`."""
         raise NotImplementedError
@@ -50,13 +54,20 @@ class Editor(Screen[None], inherit_bindings=False):
             await app.change_setting(message.row.subject[3])
             message.view.update_lines()
             return
+        if message.row.kind == "prospect":
+            from cachetop_tui.workbench.glance import FILTERS
+
+            pane, text = FILTERS[message.row.subject.name]
+            self.focus_pane(pane)
+            self.narrow(text)
+            return
         problem = problem_of(message.row)
         if problem is not None:
             await self._mend(problem)
             return
         document = document_of(message.row, self.picture)
         if document is not None:
-            self.open_document(document, stay=message.view.id == "side")
+            self.open_document(document, stay=message.view.id in ("side", "glance"))
 
     async def _mend(self, problem: StatusProblem) -> None:
         """Open the review of the plan that mends a problem; where there is none say all about it."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from cachetop.gpu.records import Gpu, Process
     from cachetop.hub.records import Repo
+    from cachetop.prune.prospects import Prospect
     from cachetop_tui.workbench.overview import Overview
 
 
@@ -33,7 +34,7 @@ def _on(overview: Overview) -> Here:
         overview.pane,
         row=row is not None,
         markable=markable,
-        plannable=marked or (markable and overview.pane in LISTS),
+        plannable=marked or (markable and overview.pane in LISTS) or prospect_here(overview) is not None,
         folds=view is not None and any(one.open is not None for one in view.shown_rows),
         named=bool(name_here(overview)),
         process=process_here(overview) is not None,
@@ -74,6 +75,13 @@ def name_here(overview: Overview) -> str:
         return overview.tabs.current.document.trail[-1]
     view = focused(overview)
     return name_of(view.cursor) if view is not None and view.cursor is not None else ""
+
+
+def prospect_here(overview: Overview) -> Prospect | None:
+    """What could go that is under the cursor, unless there is nothing of it."""
+    view = focused(overview) if overview.pane == "glance" else None
+    row = view.cursor if view is not None else None
+    return row.subject if row is not None and row.kind == "prospect" and row.subject.count else None
 
 
 def repos_here(overview: Overview) -> list[tuple[Repo, str | None]]:

@@ -14,6 +14,7 @@ from cachetop_tui.feed import (
     GpusArrived,
     KernelsArrived,
     ModelsArrived,
+    OutlookArrived,
     ProblemsArrived,
     RunsArrived,
     WatchArrived,
@@ -88,7 +89,14 @@ class Live(Editor):
         return self.picture.jobs
 
     def take(
-        self, message: ModelsArrived | KernelsArrived | GpusArrived | RunsArrived | WatchArrived | ProblemsArrived
+        self,
+        message: ModelsArrived
+        | KernelsArrived
+        | GpusArrived
+        | RunsArrived
+        | WatchArrived
+        | ProblemsArrived
+        | OutlookArrived,
     ) -> None:
         """Show what the feed brought."""
         match message:
@@ -110,7 +118,7 @@ class Live(Editor):
             case RunsArrived():
                 running = sum(job.state in ("running", "queued") for job in message.jobs.jobs)
                 self._facts = replace(self._facts, running=running)
-                self.picture.jobs = message.jobs
+                self.picture.jobs, self.picture.runs = message.jobs, message.runs
                 self.panel.show(message.jobs, message.runs, self.clock())
                 pids = {worker.pid for worker in message.jobs.workers}
                 pids |= {job.pid for job in message.jobs.jobs if job.pid and job.state == "running"}
@@ -121,10 +129,18 @@ class Live(Editor):
             case ProblemsArrived():
                 self.picture.problems = message.problems
                 self.panel.count_problems(len(message.problems))
-        for view in self.query("#side, #problems"):
+            case OutlookArrived():
+                self.picture.outlook = message.outlook
+        for view in self.query("#side, #glance, #problems"):
             if isinstance(view, LineView) and view.display:
                 view.update_lines()
+        if isinstance(message, RunsArrived | OutlookArrived):
+            self.share_side()
         self._chrome()
+
+    def share_side(self) -> None:
+        """Share the side bar between the tree and what stands below it."""
+        raise NotImplementedError
 
     def _chrome(self) -> None:
         self.query_one(TopStrip).show(self.pane, self._facts.running, len(self.picture.problems), self.note)

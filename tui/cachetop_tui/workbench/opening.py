@@ -31,7 +31,7 @@ def use_look(look: Look) -> None:
 
 def opens(row: Row) -> bool:
     """Whether the row has a document."""
-    return row.kind in ("repo", "revision", "entry", "job", "process", "problem", "setting") or (
+    return row.kind in ("repo", "revision", "entry", "job", "process", "problem", "setting", "prospect") or (
         row.kind == "line" and _pid(row) is not None
     )
 

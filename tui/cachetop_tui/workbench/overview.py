@@ -20,7 +20,7 @@ from cachetop_tui.panes.models import ModelsPane
 from cachetop_tui.workbench.chrome import Divider, Hints, Status, TopStrip
 from cachetop_tui.workbench.live import Live
 from cachetop_tui.workbench.plan import TOO_SMALL, plan
-from cachetop_tui.workbench.side import ActivityBar
+from cachetop_tui.workbench.side import ActivityBar, SideBar
 
 if TYPE_CHECKING:
     from cachetop.hub.records import Repo, Revision
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cachetop_tui.panel.acting import ReportWanted
 
 
-_WITH_MENU = (*PANES, "problems", "side", "document")
+_WITH_MENU = (*PANES, "problems", "side", "glance", "document")
 
 
 class Overview(Live):
@@ -86,14 +86,15 @@ class Overview(Live):
         from cachetop_tui.panel.conversion import ConversionPanel
         from cachetop_tui.workbench.document import DocumentView
         from cachetop_tui.workbench.filterline import FilterLine
+        from cachetop_tui.workbench.glance import Glance
         from cachetop_tui.workbench.opening import label_of, marks, opens
         from cachetop_tui.workbench.problems import ProblemsPane
-        from cachetop_tui.workbench.side import SideBar
         from cachetop_tui.workbench.tabs import TabStrip
 
         bottom = self.query_one("#bottom")
         await bottom.mount(ConversionPanel(id="conversion", clock=self.clock), ProblemsPane(self.picture))
-        await self.query_one("#aside").mount(SideBar(self.picture))
+        side = SideBar(self.picture)
+        await self.query_one("#aside").mount(side, Glance(self.picture, side))
         editor = self.query_one("#editor")
         await editor.mount(TabStrip(self.tabs), before="#panes")
         await editor.mount(
@@ -146,6 +147,7 @@ class Overview(Live):
         aside.display = made.side > 0
         aside.styles.width = made.side
         self.query_one("#editor").display = made.side < width
+        self.call_after_refresh(self.share_side)
         self.query_one("#middle").display = not tiny
         for view in self.query("#document"):
             view.display = made.document
@@ -199,7 +201,7 @@ class Overview(Live):
         """Show the side bar and go there, or hide it."""
         shown = self.query_one("#aside").display
         self.side = not shown
-        if shown and self.pane == "side":
+        if shown and self.pane in ("side", "glance"):
             self.focus_pane("document" if self.tabs.current else self._before_side)
         self.lay_out()
         if not shown:
@@ -235,8 +237,6 @@ class Overview(Live):
 
     def side_follows(self, activity: str) -> None:
         """Show the tree of an activity in the side bar."""
-        from cachetop_tui.workbench.side import SideBar
-
         for side in self.query(SideBar):
             side.choose(activity)
 
@@ -253,10 +253,27 @@ class Overview(Live):
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Lay out around the pane that has the focus now; what `event` tells of may be over."""
         name = self.focused.id if self.focused is not None else None
-        if name in (*PANES, "problems", "document", "side") and name != self.pane:
+        if name in (*PANES, "problems", "document", "side", "glance") and name != self.pane:
             self.pane = name
             self.side_follows(name)
             self.lay_out()
+
+    @on(SideBar.Moved)
+    def share_side(self) -> None:
+        """Share the side bar between the tree and what stands below it, which says where the chosen cache lies."""
+        from cachetop_tui.workbench.glance import Glance, share
+
+        for glance in self.query(Glance):
+            share(self.query_one(SideBar), glance)
+            glance.update_lines()
+
+    @on(SideBar.Left)
+    def _below_tree(self) -> None:
+        from cachetop_tui.workbench.glance import Glance
+
+        for glance in self.query(Glance):
+            if glance.display and glance.cursor is not None:
+                self.set_focus(glance)
 
     @on(TopStrip.Picked)
     @on(ActivityBar.Picked)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cachetop.conversion.records import Jobs
+    from cachetop.conversion.records import Jobs, Run
     from cachetop.gpu.records import Gpus
     from cachetop.hub.records import Models
     from cachetop.summary import StatusProblem
+    from cachetop_tui.outlook import Outlook
     from cachetop_tui.panes.kernel_tree import Tree
     from cachetop_tui.settings import Told
 
@@ -22,6 +23,10 @@ class Picture:
     tree: Tree | None = None
     gpus: Gpus | None = None
     jobs: Jobs | None = None
+    runs: tuple[Run, ...] = ()
+    """The newest runs, and every one that is live."""
+    outlook: Outlook | None = None
+    """What could go, and how full the file systems are."""
     problems: tuple[StatusProblem, ...] = ()
     """What needs attention, those of the models first, then kernels, GPUs, the watch."""
 

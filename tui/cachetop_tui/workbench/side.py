@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events
@@ -78,10 +79,44 @@ class SideBar(LineView):
     LETTERS_FIND: ClassVar[bool] = True
     DEFAULT_CSS = "SideBar { background: $surface; }"
 
+    class Moved(Message):
+        """The cursor went into another cache, or there are more or fewer rows."""
+
+    class Left(Message):
+        """The cursor wants to go below the last row."""
+
     def __init__(self, picture: Picture) -> None:
         super().__init__(id="side")
         self._picture = picture
+        self._laid: tuple[int, str | None] = (0, None)
         self.activity = ACTIVITIES[0]
+
+    @property
+    def place(self) -> str | None:
+        """The cache root in which the row under the cursor lies; None where the tree is not about a cache."""
+        row, models, tree = self.cursor, self._picture.models, self._picture.tree
+        if self.activity == "models" and models is not None and models.roots:
+            return row.subject[3].root if row is not None and row.kind == "repo" else models.roots[0].path
+        if self.activity == "kernels" and tree is not None and row is not None:
+            name = row.subject[3].cache if row.kind == "entry" else None
+            for one in tree.caches:
+                if one.cache.id == name or row.key in (one.key, *(group.key for group in one.groups)):
+                    return one.cache.path
+        return None
+
+    def _draw(self, top: Sequence[Line] | None = None, quiet: bool = False) -> None:
+        super()._draw(top, quiet)
+        laid = (len(self.shown_rows), self.place)
+        if laid != self._laid and not quiet:
+            self._laid = laid
+            self.post_message(self.Moved())
+
+    def action_move(self, by: int) -> None:
+        """One row up or down; below the last one is what could go."""
+        before = self.cursor
+        super().action_move(by)
+        if by > 0 and before is not None and self.cursor is not None and before.key == self.cursor.key:
+            self.post_message(self.Left())
 
     def choose(self, activity: str) -> None:
         """Show the tree of `activity`."""
