@@ -245,6 +245,12 @@ async def _undo(at: Stage) -> None:
     await at.until(lambda: any("No plan was executed" in str(one.message) for one in at.app._notifications))
 
 
+@case("prune.trash", "prune.cancel")
+async def _trash(at: Stage) -> None:
+    await at.go()
+    await at.until(lambda: any("The trash is empty." in str(one.message) for one in at.app._notifications))
+
+
 @case("copy")
 async def _copy(at: Stage) -> None:
     at.app._clipboard = ""

@@ -117,6 +117,18 @@ class Actions(ModelActions):
         """Bring back what the last plan deleted."""
         self.run_worker(self._undo(), group="undo")
 
+    def action_show_trash(self) -> None:
+        """Say what the trash holds."""
+        from cachetop_tui.prune.opening import show_trash
+
+        self.run_worker(show_trash(self), group="trash", exclusive=True)
+
+    def action_keep_trash(self) -> None:
+        """Stop unlinking what the trash holds."""
+        from cachetop_tui.prune.opening import keep_trash
+
+        self.run_worker(keep_trash(self), group="trash", exclusive=True)
+
     async def _undo(self) -> None:
         from cachetop_tui.prune.opening import undo_last
 

@@ -58,9 +58,13 @@ def add(verbs: argparse._SubParsersAction[Any]) -> None:
     _selectors(models, "partial downloads that nobody works on")
     _common(models, "")
 
-    _common(
-        inner.add_parser("trash", help="empty the trash now", description="Unlink what earlier prunes still hold."), ""
+    trash = inner.add_parser(
+        "trash", help="empty the trash now, or say what it holds", description="Unlink what earlier prunes still hold."
     )
+    trash.add_argument(
+        "--cancel", action="store_true", help="stop unlinking, and keep what is left until the trash is emptied by hand"
+    )
+    _common(trash, "")
 
 
 def _selectors(parser: argparse.ArgumentParser, incomplete: str) -> None:
@@ -87,6 +91,7 @@ def _common(parser: argparse.ArgumentParser, prefix: str) -> None:
 def run(args: argparse.Namespace) -> int:
     """Plan, show, ask, execute."""
     from cachetop import config, locations
+    from cachetop.cli.trash import trash
 
     for name in ("dry_run", "yes", "now", "force", "json", "read_only", "exit_code"):
         setattr(args, name, getattr(args, name, False) or getattr(args, f"top_{name}"))
@@ -100,8 +105,9 @@ def run(args: argparse.Namespace) -> int:
         raise Refused(str(error)) from None
     if not args.dry_run:
         refuse_read_only(args.read_only)
-        _recover()
-    return _trash(args) if args.what == "trash" else _prune(args, settings)
+        if not getattr(args, "cancel", False):  # else what is overdue would be unlinked now
+            _recover()
+    return trash(args) if args.what == "trash" else _prune(args, settings)
 
 
 def refuse_read_only(flag: bool) -> None:
@@ -179,36 +185,21 @@ def _present() -> tuple[str, ...] | None:
 
 
 def _execute(draft: Draft, args: argparse.Namespace, settings: Config) -> Result:
-    import signal
-    import threading
-
     from cachetop import locations
     from cachetop.base.hostile import clean
+    from cachetop.cli.trash import at_work
     from cachetop.prune.execute import execute
 
-    cancel = threading.Event()
-    before = signal.signal(signal.SIGINT, lambda *_: cancel.set())  # finish the step at hand, then stop
-    told = sys.stderr.isatty()
-
-    def progress(step: str, done: int, total: int) -> None:
-        if told:
-            print(f"\r{step} {done}{f' of {total}' if total else ' files'}\x1b[K", end="", file=sys.stderr, flush=True)
-
     state = locations.state_dir()
-    try:
-        return execute(
-            draft, state, undo=settings.undo, now=args.now or settings.undo == 0, progress=progress, cancel=cancel
-        )
-    except OSError as error:
-        raise Refused(
-            f"nothing was deleted: the journal below {clean(state)} cannot be written: {error.strerror}", FAILED
-        ) from None
-    finally:
-        if told:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-        signal.signal(signal.SIGINT, before)
-        if cancel.is_set():
-            args.interrupted = True
+    with at_work(args) as (progress, cancel):
+        try:
+            return execute(
+                draft, state, undo=settings.undo, now=args.now or settings.undo == 0, progress=progress, cancel=cancel
+            )
+        except OSError as error:
+            raise Refused(
+                f"nothing was deleted: the journal below {clean(state)} cannot be written: {error.strerror}", FAILED
+            ) from None
 
 
 def _code(draft: Draft, result: Result | None, args: argparse.Namespace) -> int:
@@ -311,45 +302,3 @@ def _report(result: Result) -> None:
         line += f", {units.size(result.held)} in the trash until {units.clock(result.undo_until)}"
         line += f": cachetop undo {result.id}"
     print(line)
-
-
-def _trash(args: argparse.Namespace) -> int:
-    from cachetop import locations
-    from cachetop.base import units
-    from cachetop.cli.table import emit
-    from cachetop.hub.roots import roots as hub_roots
-    from cachetop.prune.records import Failed, Plan, Result
-    from cachetop.prune.recover import empty_all, holding
-    from cachetop.prune.words import words
-
-    roots = [one.path for one in (*hub_roots(), *locations.kernel_roots())]
-    state = locations.state_dir()
-    if args.dry_run:
-        plans = len(holding(state, roots))
-        said = f"{'1 plan has' if plans == 1 else f'{plans} plans have'} something in the trash"
-        if args.json:
-            emit(Plan(notes=(said,)))
-        else:
-            print(said)
-        return DONE
-    if not args.yes and not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise Refused("this deletes for good, and there is nobody to ask: add --yes")
-    waiting = holding(state, roots)
-    if (
-        waiting
-        and not args.yes
-        and input(f"Empty the trash of {len(waiting)} plans for good? [y/N] ").lower() not in ("y", "yes")
-    ):
-        return DONE
-    gone, plans = empty_all(state, roots)
-    failed = tuple(Failed(path=name, error=words(error)) for name, error in gone.errors)
-    if args.json:
-        emit(Result(deleted=(), failed=failed, freed=gone.freed))
-    else:
-        for one in failed:
-            print(f"FAILED  {one.path}: {one.error}")
-        count = "1 plan" if plans == 1 else f"{plans} plans"
-        print(f"{count}, {units.size(gone.freed)} freed" if plans else "The trash is empty.")
-    if failed:
-        return FAILED
-    return NOTHING_MATCHED if args.exit_code and not plans else DONE

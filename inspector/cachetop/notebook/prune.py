@@ -25,9 +25,10 @@ from cachetop.prune.confirm import THRESHOLD, agrees
 from cachetop.prune.execute import execute
 from cachetop.prune.plan import plan
 from cachetop.prune.records import Failed, Plan, Result, Undone
-from cachetop.prune.recover import empty_all, holding, recover
+from cachetop.prune.recover import empty_all, recover
 from cachetop.prune.selection import Selection, of_policy, selection
 from cachetop.prune.undo import NothingToUndo, undo
+from cachetop.prune.waiting import look
 from cachetop.prune.words import words
 from cachetop.prune.work import Draft
 
@@ -99,7 +100,8 @@ class Trash(Shown):
     def __init__(self, asked: argparse.Namespace) -> None:
         self._asked = asked
         self._place = locations.state_dir(), [one.path for one in (*roots(), *locations.kernel_roots())]
-        self.plans: tuple[str, ...] = tuple(dict.fromkeys(plan for _, plan, _ in holding(*self._place)))
+        self._waiting = look(*self._place)
+        self.plans: tuple[str, ...] = tuple(dict.fromkeys(one.id for one in self._waiting))
         """The plans whose items can be brought back, or could not be unlinked yet."""
 
     def execute(self) -> Result:
@@ -112,7 +114,7 @@ class Trash(Shown):
     def shown(self) -> Sheet:
         """The plans it holds."""
         made = Sheet(f"The trash holds {count(len(self.plans), 'plan')}" if self.plans else "The trash is empty")
-        made.table("", "PLAN", [(plan,) for plan in self.plans])
+        made.table("", "PLAN|WHAT IT HOLDS", [(one.id, one.sentence) for one in self._waiting])
         if self.plans:
             made.remark("note", "To unlink what it holds for good: _.execute() (_ is what the last cell gave).")
         return made

@@ -1,7 +1,8 @@
 """The process that empties a plan's trash at its deadline, detached from whoever executed the plan.
 
 `python -P -m cachetop.prune.emptier JOURNAL DEADLINE`. It sleeps until then, or until less than a tenth of a file
-system with trash is free, or until the trash is gone because somebody else emptied it or took it back.
+system with trash is free, or until the trash is gone because somebody else emptied it or took it back. A stop file
+beside the journal ends it at any time; what is left then waits until somebody empties the trash.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 
 from cachetop.prune import journal, trash
+from cachetop.prune.unlink import Stopped
 
 _STEP = 5.0
 
@@ -38,13 +40,22 @@ def main(path: Path, deadline: float) -> int:
         return 1
     while time.time() < deadline:
         there = [root for root, inode in roots.items() if _lies(root, path, inode)]
-        if not there:
+        if not there or journal.stop_file(path).exists():
             return 0
         if any(trash.is_short(root) for root in there):
             break
         time.sleep(max(0.0, min(_STEP, deadline - time.time())))
-    gone = trash.finish(path)
+    try:
+        _go_on(path)
+        gone = trash.finish(path, lambda *_: _go_on(path))
+    except Stopped:
+        return 0
     return 1 if gone.errors else 0
+
+
+def _go_on(path: Path) -> None:
+    if journal.stop_file(path).exists():
+        raise Stopped
 
 
 def _lies(root: str, path: Path, inode: tuple[int, int]) -> bool:

@@ -73,7 +73,7 @@ def execute(
             now = now or full
         until = None if now or run.is_short() or not run.done else time.time() + undo
         with suppress(OSError):
-            record.write("finished", until=until)
+            record.write("finished", until=until, held=together(run.went))
     path = journal.path(state, draft.plan.id)
     if until is not None:
         try:
@@ -113,7 +113,8 @@ class _Run:
         """How many items were come to."""
         self._parts: dict[int, Measured] = {}
         """What each move of the item at hand holds."""
-        self._went: list[Measured] = []
+        self.went: list[Measured] = []
+        """What the moves that were made hold."""
         self._gone = Gone()
 
     def note(self, text: str) -> None:
@@ -197,7 +198,7 @@ class _Run:
                 self._guards.moved(work, root)
                 self.done.append(work)
                 stayed = {id(one) for one, _ in left}
-                self._went += [part for number, part in self._parts.items() if number not in stayed]
+                self.went += [part for number, part in self._parts.items() if number not in stayed]
                 self.mover.remove_aside(work, self.open, self._gone)
         except Unmoved as error:
             self._skip([work], str(error))
@@ -228,7 +229,7 @@ class _Run:
 
     def result(self, until: float) -> Result:
         """What is in the trash until then."""
-        return self._result(0, together(self._went), until)
+        return self._result(0, together(self.went), until)
 
     def emptied(self, path: Path) -> Result:
         """Empty the trash in the foreground and say what that gave."""
@@ -257,7 +258,7 @@ class _Run:
 
     def after(self, gone: Gone) -> Result:
         """The result after unlinking: what was freed was measured, what is left is still held."""
-        promised = together(self._went)
+        promised = together(self.went)
         resisted = gone.errors + self._gone.errors
         self._failed += [Failed(path=clean(name), error=words(error)) for name, error in resisted[:20]]
         freed = max(0, gone.freed + self._gone.freed - self.mover.written)

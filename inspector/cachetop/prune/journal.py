@@ -37,6 +37,11 @@ def path(state: Path, plan: str) -> Path:
     return state / "prune" / f"{plan}.jsonl"
 
 
+def stop_file(path: Path) -> Path:
+    """The file beside a journal that says: unlink nothing of its trash by yourself, a person wants to keep it."""
+    return path.with_suffix(".stop")
+
+
 def is_id(text: str) -> bool:
     """Whether this is how plans are named."""
     return _ID.fullmatch(text) is not None
@@ -75,6 +80,14 @@ class Story:
     until: float | None = None
     emptied: bool = False
     undone: bool = False
+    held: int | None = None
+    """Bytes that the trash was to hold when the plan had been executed; None where nobody wrote it down."""
+    freed: int = 0
+    """Bytes that unlinking has given back so far."""
+    emptying: bool = False
+    """Whether unlinking has begun and nothing was written of its end."""
+    _before: int = 0
+    """What earlier attempts at it gave."""
 
 
 class Journal:
@@ -87,6 +100,10 @@ class Journal:
     def later(self, event: str, **more: object) -> None:
         """Append one line with the next `write`: for what has happened, which the trash itself tells as well."""
         self._waiting += _line(event, more)
+
+    def tell(self, event: str, **more: object) -> None:
+        """Append one line without waiting for the disk: of interest only while this process lives. Raises OSError."""
+        os.write(self._descriptor, _line(event, more))
 
     def write(self, event: str, **more: object) -> None:
         """Append one line and wait until the disk has it. Raises OSError."""
@@ -141,7 +158,7 @@ def _sync_folder(place: Path) -> None:
 
 
 def stories(state: Path) -> list[Story]:
-    """Every plan that was executed, the newest first. What cannot be read is left out."""
+    """Every plan that was executed, the newest first, without what was to move. What cannot be read is left out."""
     found = []
     try:
         names = os.listdir(state / "prune")
@@ -151,7 +168,7 @@ def stories(state: Path) -> list[Story]:
         plan, _, ending = name.partition(".")
         if ending == "jsonl" and is_id(plan):
             try:
-                found.append(read(state / "prune" / name))
+                found.append(read(state / "prune" / name, moves=False))
             except (OSError, ValueError, KeyError, TypeError, IndexError):
                 continue
     return sorted(found, key=lambda story: story.created, reverse=True)
@@ -198,7 +215,12 @@ def _take(story: Story, told: dict[str, Any]) -> None:
             )
     elif event == "finished":
         story.finished, story.until = True, told.get("until")
-    elif event == "emptied":
-        story.emptied = True
+        story.held = int(told["held"]) if isinstance(told.get("held"), int) else None
+    elif event == "emptying":
+        story._before, story.emptying = story.freed, True
+    elif event in ("unlinking", "stopped", "stuck", "emptied"):
+        story.freed = story._before + int(told.get("freed", 0))
+        story.emptied |= event == "emptied"
+        story.emptying = event == "unlinking"
     elif event == "undone":
         story.undone = True

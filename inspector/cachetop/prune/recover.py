@@ -35,11 +35,15 @@ def recover(state: Path, now: float | None = None) -> list[str]:
 def _one(story: journal.Story, now: float) -> list[str]:
     if not story.finished:
         return _finish(story, now)
-    holding = any(_holds(story, root) for root in story.trashes)
+    holding = any(holds(story, root) for root in story.trashes)
     if not holding:
         if now - story.created > journal.KEPT:
             os.unlink(story.path)
+        with suppress(FileNotFoundError):
+            os.unlink(journal.stop_file(story.path))
         return []
+    if journal.stop_file(story.path).exists():
+        return []  # somebody wants to keep it
     if story.until is None or now >= story.until:
         emptier.start(story.path, now)  # its process was killed, or the machine was off at the deadline
         return [f"The trash of plan {story.id} was left over and is being emptied now."]
@@ -76,7 +80,8 @@ def _finish(story: journal.Story, now: float) -> list[str]:
     ]
 
 
-def _holds(story: journal.Story, root: str) -> bool:
+def holds(story: journal.Story, root: str) -> bool:
+    """Whether anything of a plan is in the trash below one cache root."""
     with suppress(OSError):
         for name in os.listdir(root):
             if name.startswith(trash.name_of(story.id)):
@@ -92,6 +97,8 @@ def empty_all(state: Path, roots: Sequence[str], progress: trash.Progress | None
         gone = Gone()
         try:
             if path is not None:
+                with suppress(FileNotFoundError):
+                    os.unlink(journal.stop_file(path))
                 gone = trash.finish(path, progress)
             else:
                 trash.empty_root(root, plan, None, gone, progress)
@@ -106,19 +113,19 @@ def holding(state: Path, roots: Sequence[str]) -> list[tuple[str, str, Path | No
     found: list[tuple[str, str, Path | None]] = []
     known = journal.stories(state)
     for story in known:
-        root = next((root for root in story.trashes if _holds(story, root)), None)
+        root = next((root for root in story.trashes if holds(story, root)), None)
         if root is not None:
             found.append((root, story.id, story.path))
     paths = {story.id: story.path for story in known}
     told = {(os.path.realpath(root), story.id) for story in known for root in story.trashes}
     for root, plan in trash.leftovers(list(roots)):
-        if (os.path.realpath(root), plan) not in told and not _is_at_work(paths.get(plan)):
+        if (os.path.realpath(root), plan) not in told and not is_at_work(paths.get(plan)):
             found.append((root, plan, None))
     return found
 
 
-def _is_at_work(path: Path | None) -> bool:
-    """Whether a process works on the plan with this journal now."""
+def is_at_work(path: Path | None) -> bool:
+    """Whether a process works on the plan with this journal now. Looking takes the lock for a moment."""
     if path is None:
         return False
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,8 @@ from cachetop.prune.unlink import Gone, Stopped, remove
 GOING = "-going"
 SHORT = 0.10
 """The share of a file system that is to stay free: below it nothing is held for undo."""
+_TELL = 0.5
+"""Seconds between two words in the journal on how far unlinking is."""
 _NAME = re.compile(re.escape(TRASH) + r"([0-9a-f]{12})(-going)?(?:-\d{1,9})?")
 
 Progress = Callable[[int, int], None]
@@ -143,8 +146,19 @@ def finish(path: Path, progress: Progress | None = None, wait: bool = True) -> G
         if story.emptied:
             return gone
         record.write("emptying")
+        told = time.monotonic()
+
+        def tell(freed: int, names: int) -> None:
+            nonlocal told
+            if progress is not None:
+                progress(freed, names)
+            if time.monotonic() - told > _TELL:
+                told = time.monotonic()
+                with suppress(OSError):
+                    record.tell("unlinking", freed=freed, files=names)
+
         try:
-            whole = empty(story, gone, progress)
+            whole = empty(story, gone, tell)
         except Stopped:
             record.write("stopped", freed=gone.freed)
             raise

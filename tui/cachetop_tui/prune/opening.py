@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from textual.app import App
@@ -12,12 +13,14 @@ from cachetop.base.hostile import clean
 from cachetop.base.readonly import is_read_only
 from cachetop.gpu.present import sms
 from cachetop.hub.records import Repo, Revision
+from cachetop.hub.roots import roots as hub_roots
 from cachetop.kernelcache.records import Entry
 from cachetop.prune.plan import plan
 from cachetop.prune.records import Undone
 from cachetop.prune.recover import recover
 from cachetop.prune.selection import Selection
 from cachetop.prune.undo import undo
+from cachetop.prune.waiting import Waiting, look, stop
 from cachetop.prune.work import Draft
 from cachetop_tui.background import in_background
 from cachetop_tui.prune.review import ReviewScreen
@@ -26,6 +29,8 @@ STALE = Selection("kernels", stale=True)
 """What the command 'Kernels: Prune stale' plans."""
 SUPERSEDED = Selection("models", superseded=True)
 """What the command 'Models: Prune superseded' plans."""
+
+_LISTED = 5
 
 
 def marked(repos: Iterable[tuple[Repo, Revision | None]], entries: Iterable[Entry]) -> list[Selection]:
@@ -72,6 +77,35 @@ async def undo_last(app: App[Any]) -> None:
         app.notify(clean(str(error)), severity="warning", markup=False)
         return
     app.notify(told(done), severity="error" if done.failed else "information", markup=False)
+
+
+async def show_trash(app: App[Any]) -> None:
+    """Say what the trash holds, until when, and how far unlinking it is."""
+    app.notify(_listed(await in_background(look, *_places())), markup=False, timeout=12)
+
+
+async def keep_trash(app: App[Any]) -> None:
+    """Stop unlinking, and keep what is left until somebody empties the trash."""
+    if is_read_only():
+        app.notify("This is read-only: the trash is left as it is.", severity="warning", markup=False)
+        return
+    try:
+        left = await in_background(stop, *_places())
+    except OSError as error:
+        app.notify(f"The trash is not kept: {clean(error.strerror or '')}.", severity="error", markup=False)
+        return
+    app.notify(_listed(left), markup=False, timeout=12)
+
+
+def _places() -> tuple[Path, list[str]]:
+    return locations.state_dir(), [one.path for one in (*hub_roots(), *locations.kernel_roots())]
+
+
+def _listed(waiting: Sequence[Waiting]) -> str:
+    if len(waiting) > _LISTED:
+        rest = f"and {len(waiting) - _LISTED} more: cachetop prune trash --dry-run"
+        return "\n".join([*(one.sentence for one in waiting[:_LISTED]), rest])
+    return "\n".join(one.sentence for one in waiting) or "The trash is empty."
 
 
 def told(done: Undone) -> str:

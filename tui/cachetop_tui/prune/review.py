@@ -24,12 +24,16 @@ from cachetop.prune.confirm import THRESHOLD, agrees
 from cachetop.prune.execute import execute
 from cachetop.prune.narrow import narrowed
 from cachetop.prune.records import Plan, Result
+from cachetop.prune.waiting import look_at
 from cachetop.prune.work import Draft
 from cachetop_tui.background import in_background
 from cachetop_tui.dialogs.fields import Press, Sentence
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen, Row
 from cachetop_tui.prune import lines
+
+_EVERY = 1.0
+"""Seconds between two looks at the trash."""
 
 
 class PlanView(LineView):
@@ -221,6 +225,17 @@ class ReviewScreen(ModalScreen[Result | None]):
         view.update_lines()
         self._say(f"{len(result.deleted)} deleted, {len(result.failed)} failed, {len(result.skipped)} left", "fg")
         self.query_one("#hint", Sentence).say("Esc leaves")
+        if result.undo_until is not None:
+            self._follow(result)
+
+    @work
+    async def _follow(self, result: Result) -> None:
+        """Say what becomes of the trash for as long as the result is looked at."""
+        hint = self.query_one("#hint", Sentence)
+        while (there := await in_background(look_at, locations.state_dir(), result.id)) is not None:
+            hint.say(f"Esc leaves. {there.sentence}")
+            await asyncio.sleep(_EVERY)
+        hint.say(f"Esc leaves. The trash of plan {result.id} is empty: unlinked, or brought back.")
 
     def _say(self, text: str, word: str = "fg") -> None:
         self.query_one("#ask", Sentence).say(text, word)
