@@ -52,6 +52,8 @@ ROUTES: Final[dict[str, Routes]] = {
     "models.preset": Routes(("p",), ("alt+shift+p",), ("alt+shift+p",)),
     "models.superseded": Routes(("S",), ("alt+shift+s",), ("ctrl+shift+s",)),
     "prune.undo": Routes(("U",), ("shift+f2",), ("ctrl+z",)),
+    "prune.trash": Routes(("T",), ("alt+shift+t",), ("alt+shift+t",)),
+    "prune.cancel": Routes(("K",), ("alt+shift+z",), ("alt+shift+z",)),
     "copy": Routes(("y",), ("alt+y",), ("ctrl+shift+c",)),
     "menu.show": Routes(("m",), ("alt+a",), ("shift+f10", "menu")),
     "list.find": Routes(("apostrophe",), ("alt+j",), ("ctrl+shift+f",)),
