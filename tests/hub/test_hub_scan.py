@@ -239,6 +239,21 @@ def test_inodes_name_repo_revision_file_and_path(cache: Path, scanner: Scanner) 
     assert len(inodes) == 6
 
 
+def test_an_inode_of_two_repos_has_the_owners_of_both(cache: Path, scanner: Scanner) -> None:
+    one, other = hubcache.repo(cache, "org/one"), hubcache.repo(cache, "org/other")
+    blob = one.file("model.bin", b"w" * 5000)
+    (other.path / "blobs").mkdir()
+    (other.path / "blobs" / blob.name).hardlink_to(blob)
+    other.file("model.bin", b"w" * 5000)
+    scanner.scan()
+    inodes = scanner.inodes()
+    status = blob.stat()
+    assert {owner.repo for owner in inodes[status.st_dev, status.st_ino]} == {"org/one", "org/other"}
+    assert sorted(inodes.owners()) == sorted(owner for found in inodes.values() for owner in found)
+    assert (status.st_dev + 1, status.st_ino) not in inodes and (status.st_dev, 0) not in inodes
+    assert len(inodes) == len(set(inodes)) == 1
+
+
 def test_paths_of_a_repo_and_of_its_content(cache: Path, scanner: Scanner) -> None:
     made = hubcache.healthy(cache)
     (repo,) = scanner.scan().repos

@@ -232,3 +232,11 @@ def test_environments_are_found_from_files_and_nothing_is_run(world: Path) -> No
     assert found[str(world / "venvs" / "a")] == {"triton": frozenset({"3.4.0"})}
     assert not (world / "ran").exists()
     assert ground.Ground(found=found).holder("3.4.0") == str(world / "venvs" / "a")
+
+
+def test_what_many_entries_have_in_common_is_there_once(tmp_path: Path, look: Look) -> None:
+    for word in ("one", "other"):
+        _entry(tmp_path / "c", word, "3.5.0", "/nowhere/lib/python3.11/site-packages/libdevice.bc", sm=90)
+    one, other = look(tmp_path / "c", sms=["sm_86"]).entries
+    assert [found.rule for found in one.stale] == ["foreign-sm", "toolchain-gone"] and one.stale is other.stale
+    assert one.name is other.name and one.sm is other.sm and one.producer is other.producer

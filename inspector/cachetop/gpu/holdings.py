@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from itertools import chain
+from typing import Any, Protocol, runtime_checkable
 
 from cachetop.gpu import processes
 
@@ -21,6 +22,15 @@ Index = Mapping[Inode, Sequence[Any]]
 
 `file` None stands for a partial download or a blob of no revision, which is no evidence. Where they have a `.type`,
 only those of type model count: a process that reads a data set holds no model."""
+
+
+@runtime_checkable
+class Listed(Protocol):
+    """An index that is worked out when it is asked: it lists all its objects cheaper than inode by inode."""
+
+    def owners(self) -> Iterator[Any]:
+        """Every object of the index."""
+
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".onnx", ".onnx_data", ".ckpt", ".h5", ".npz", ".msgpack")
 _MAPPED_FILE = re.compile(rb"^\S+ \S+ \S+ ([0-9a-f]+):([0-9a-f]+) ([1-9]\d*) +(/.*)$", re.MULTILINE)
@@ -60,7 +70,8 @@ class Weights:
     @cached_property
     def repos(self) -> frozenset[str]:
         """Ids of all repos that have weights."""
-        return frozenset(_owner(one).repo for names in self.index.values() for one in names if _is_weights(one))
+        every = self.index.owners() if isinstance(self.index, Listed) else chain.from_iterable(self.index.values())
+        return frozenset(_owner(one).repo for one in every if _is_weights(one))
 
     @cached_property
     def by_number(self) -> dict[int, list[Inode]]:

@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from operator import attrgetter
+from sys import intern
 
 from cachetop.base import files
 from cachetop.base.hostile import clean
@@ -298,7 +299,7 @@ class _Reader:
         """One folder of a revision. Nearly always each name in it is a link to a blob of the repo."""
         up = "../" * prefix.count("/") + "../../blobs/"
         skip, readlink, new = len(up), os.readlink, File
-        names = os.listdir(descriptor)
+        names = [*map(intern, os.listdir(descriptor))]  # the repos of one kind of model have the same ones
         names.sort()
         known: list[Blob] | None = None
         try:

@@ -11,7 +11,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -19,8 +18,9 @@ from cachetop.base.collecting import collecting_later
 from cachetop.base.hostile import clean
 from cachetop.base.record import Problem, why
 from cachetop.hub import layout
-from cachetop.hub.contents import Blob, Contents, inode, moved, open_root
+from cachetop.hub.contents import Contents, inode, moved, open_root
 from cachetop.hub.folder import read
+from cachetop.hub.owners import BlobOwner, Inodes, owners
 from cachetop.hub.records import Models, Repo, Root
 from cachetop.hub.store import Store
 from cachetop.hub.summary import Summary, partials, summarise
@@ -33,19 +33,6 @@ again without its time moving, so it is read again."""
 _FIRST_ROWS = 0.05
 _MORE_ROWS = 0.25
 """Seconds into a scan after which the repos so far are told, and from then on."""
-
-
-class BlobOwner(NamedTuple):
-    """Who names an inode. `revision` and `file` are None for a partial download or a blob of no revision."""
-
-    repo: str
-    revision: str | None
-    file: str | None
-    size: int
-    path: str
-    """The inode's own path, no symlink: what /proc/PID/maps shows for it."""
-    type: str = "model"
-    """Of the repo: model, dataset, space."""
 
 
 class Known(msgspec.Struct, eq=False):
@@ -78,7 +65,7 @@ class Scanner:
         self._roots = [_Root(location) for location in roots]
         self._models: Models | None = None
         self._known: dict[tuple[str, str, str], Known] = {}
-        self._owners: dict[tuple[int, int], tuple[BlobOwner, ...]] | None = None
+        self._inodes: Inodes | None = None
 
     def scan(self, early: Callable[[Models], None] | None = None) -> Models:
         """The picture now. With nothing changed it is the very object of the previous call.
@@ -105,7 +92,7 @@ class Scanner:
         seen: set[tuple[int, int]] = set()
         changed = [root.refresh(seen, tell) for root in self._roots]
         if any(changed) or any(root.read_anew for root in self._roots):
-            self._owners = None
+            self._inodes = None
         if self._models is not None and not any(changed):
             return self._models
         known = [each for root in self._roots for each in root.known()]
@@ -123,20 +110,16 @@ class Scanner:
         known = self.find(repo)
         return os.path.join(known.root, known.folder) if known else None
 
-    def inodes(self) -> dict[tuple[int, int], tuple[BlobOwner, ...]]:
+    def inodes(self) -> Inodes:
         """Who names which (st_dev, st_ino): files of revisions, partial downloads, blobs of no revision."""
-        if self._owners is None:
-            gathered: dict[tuple[int, int], list[BlobOwner]] = {}
-            for known in self._known.values():
-                for blob, owner in _owners(known):
-                    gathered.setdefault((blob.device, blob.inode), []).append(owner)
-            self._owners = {key: tuple(owners) for key, owners in gathered.items()}
-        return self._owners
+        if self._inodes is None:
+            self._inodes = Inodes(self._known.values())
+        return self._inodes
 
     def blob_paths(self, repo: Repo) -> list[BlobOwner]:
         """Every file and partial download of one repo with the path of its content."""
         known = self.find(repo)
-        return [owner for _, owner in _owners(known)] if known else []
+        return [owner for _, owner in owners(known)] if known else []
 
     def _total(self, known: list[Known]) -> Models:
         size = sum([each.summary.private_size for each in known])
@@ -320,27 +303,3 @@ def _share(known: list[Known]) -> None:
             )
         if repo is not each.repo and repo != each.repo:
             each.repo = repo
-
-
-def _owners(known: Known) -> Iterator[tuple[Blob, BlobOwner]]:
-    contents, repo, kind = known.contents, known.repo.id, known.repo.type
-    top = os.path.join(known.root, known.folder)
-    left = set(contents.blobs)
-    paths = {
-        name: os.path.join(known.root, layout.STORE, blob.stored) if blob.stored else f"{top}/blobs/{name}"
-        for name, blob in contents.blobs.items()
-    }
-    for snapshot in contents.snapshots:
-        commit = clean(snapshot.commit)
-        for file in snapshot.files:
-            if file.blob is None:
-                path = f"{top}/snapshots/{snapshot.commit}/{contents.names.get(file.name, file.name)}"
-                yield snapshot.kept[file.name], BlobOwner(repo, commit, file.name, file.size, path, kind)
-            else:
-                key = contents.keys.get(file.blob, file.blob)
-                left.discard(key)
-                yield contents.blobs[key], BlobOwner(repo, commit, file.name, file.size, paths[key], kind)
-    for key in left:
-        yield contents.blobs[key], BlobOwner(repo, None, None, contents.blobs[key].size, paths[key], kind)
-    for key, blob in contents.partials.items():
-        yield blob, BlobOwner(repo, None, None, blob.size, f"{top}/blobs/{key}", kind)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from sys import intern
 
 import msgspec
 
@@ -41,15 +42,17 @@ _DECODER = msgspec.json.Decoder(_Tree)
 
 
 class Tree:
-    """What one revision should hold."""
+    """What one revision should hold. Without `etags` it takes a third of the memory; the names are shared by all."""
 
-    def __init__(self, raw: _Tree) -> None:
-        self.sizes: dict[str, int | None] = {name: entry.expected for name, entry in raw.files.items()}
+    def __init__(self, raw: _Tree, etags: bool) -> None:
+        self.sizes: dict[str, int | None] = {intern(name): entry.expected for name, entry in raw.files.items()}
         """Bytes by file name; None for a size that cannot be."""
+        self.whole = etags
         self.etags: dict[str, tuple[str, int | None]] = {}
-        """(file name, bytes) by the etag that a blob of it carries."""
-        for name, entry in raw.files.items():
-            self.etags.setdefault(entry.lfs_sha256 or entry.blob_id, (name, entry.expected))
+        """(file name, bytes) by the etag that a blob of it carries; none where nobody asked for them (not `whole`)."""
+        if etags:
+            for name, entry in raw.files.items():
+                self.etags.setdefault(entry.lfs_sha256 or entry.blob_id, (intern(name), entry.expected))
 
 
 class Trees:
@@ -58,27 +61,28 @@ class Trees:
     def __init__(self) -> None:
         self._kept: dict[tuple[int, int, int, int], Tree | None] = {}
 
-    def get(self, repo: int, commit: str) -> Tree | None:
-        """The list for `commit` in the open repo folder; None when there is none or it makes no sense."""
+    def get(self, repo: int, commit: str, etags: bool = False) -> Tree | None:
+        """The list for `commit` in the open repo folder, on demand with its etags; None when there is none or it
+        makes no sense."""
         try:
             with folder("trees", repo) as descriptor:
-                return self._read(descriptor, f"{commit}.json")
+                return self._read(descriptor, f"{commit}.json", etags)
         except OSError:
             return None
 
     def every(self, repo: int) -> list[Tree]:
-        """All lists of the open repo folder: a download may run before its revision has a folder."""
+        """All lists of the open repo folder, with their etags: a download may run before its revision has a folder."""
         found = []
         try:
             with folder("trees", repo) as descriptor:
                 for name in sorted(os.listdir(descriptor))[:_LISTED]:
-                    if name.endswith(".json") and (tree := self._read(descriptor, name)):
+                    if name.endswith(".json") and (tree := self._read(descriptor, name, etags=True)):
                         found.append(tree)
         except OSError:
             pass
         return found
 
-    def _read(self, folder: int, name: str) -> Tree | None:
+    def _read(self, folder: int, name: str, etags: bool) -> Tree | None:
         try:
             descriptor = open_quietly(name, folder)
         except OSError:
@@ -88,11 +92,12 @@ class Trees:
             if not stat.S_ISREG(status.st_mode) or status.st_size > _LIMIT:
                 return None
             key = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
-            if key not in self._kept:
+            known = self._kept.get(key)
+            if key not in self._kept or (etags and known is not None and not known.whole):
                 if len(self._kept) >= _KEPT:
                     self._kept.clear()
                 with open(descriptor, "rb", closefd=False) as stream:
-                    self._kept[key] = parse(stream.read(_LIMIT))
+                    self._kept[key] = parse(stream.read(_LIMIT), etags)
             return self._kept[key]
         except OSError:
             return None
@@ -100,10 +105,10 @@ class Trees:
             os.close(descriptor)
 
 
-def parse(raw: bytes) -> Tree | None:
+def parse(raw: bytes, etags: bool = False) -> Tree | None:
     """A file list from its JSON; None for an unknown version or anything that does not fit the format."""
     try:
         tree = _DECODER.decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    return Tree(tree) if tree.format_version == 1 else None
+    return Tree(tree, etags) if tree.format_version == 1 else None

@@ -169,7 +169,7 @@ class Verifier:
         if any(snapshot.kept for snapshot in contents.snapshots):
             with opened(known) as hold:
                 for snapshot in contents.snapshots:
-                    tree = self._scanner.trees.get(hold.top, snapshot.commit) if hold else None
+                    tree = self._scanner.trees.get(hold.top, snapshot.commit, etags=True) if hold else None
                     hashes = {name: etag for etag, (name, _) in tree.etags.items()} if tree else {}
                     for name, blob in snapshot.kept.items():
                         etag = hashes.get(contents.names.get(name, name), "")

@@ -25,6 +25,8 @@ from cachetop.kernelcache.shelves import opened
 
 SLICE = 0.02
 """Seconds of work between two stops of a look at every entry."""
+_UNTOLD = None, None
+_NOT_USED = None, False
 
 
 def with_detail(
@@ -117,9 +119,10 @@ class Detail:
                     row = shelf.rows.get(name)
                     if row is None or folder is None:
                         continue
-                    if row.facts is None or row.open:
-                        row.facts = facts.read(row.entry, folder, place, name, self._ground)
-                    row.use = _use(row.entry, folder, name, row.facts) if keeps[kept.id] else (None, None)
+                    known = row.facts
+                    if known is None or row.open:
+                        known = row.learn(facts.read(row.entry, folder, place, name, self._ground))
+                    row.use = _use(row.entry, folder, name, known) if keeps[kept.id] else _UNTOLD
                     self.outdated |= self._relations.add(row)
                     yield shelf.rows, name, row
 
@@ -136,7 +139,7 @@ class Detail:
             last_used=_last_used(row.entry, row.use),
             reused=row.use[1],
             target=known.code_sm,
-            build_milliseconds=known.build_milliseconds,
+            build_milliseconds=row.build_milliseconds,
             stale=stale.verdicts(row, known, self._ground, self._relations),
         )
         if row.detailed is None or row.detailed != found:
@@ -154,12 +157,12 @@ def _last_used(entry: Entry, use: tuple[float | None, bool | None]) -> float | N
 def _use(entry: Entry, folder: int, name: str, known: Facts) -> tuple[float | None, bool | None]:
     """(last use, whether there was one since it was made), by the access time of the witness."""
     if known.witness is None:
-        return None, None
+        return _UNTOLD
     try:
-        found = os.lstat(known.witness, dir_fd=folder)
+        found = os.lstat(f"{name}/{known.witness}" if known.within else known.witness, dir_fd=folder)
     except OSError:
-        return None, None
+        return _UNTOLD
     if found.st_atime_ns > found.st_mtime_ns:
         return found.st_atime, None if known.read_by_maker else True
     # Inductor's static launcher reads its Triton entries without this file: no trace is no proof there.
-    return None, None if entry.part == "triton" or known.read_by_maker else False
+    return _UNTOLD if entry.part == "triton" or known.read_by_maker else _NOT_USED

@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import stat
+from sys import intern
 
 import msgspec
 
@@ -107,7 +108,8 @@ def _triton(folder: int, place: str, key: str, ground: Ground, inside: bool) -> 
             code_sm=code_sm,
             build_milliseconds=_build(files, stem, group) if elsewhere is None and broken is None else None,
             source=_source(inner, stem, files) if inside else None,
-            witness=f"{key}/{group}",
+            witness=intern(group),
+            within=True,
         )
     except OSError:
         return _NOTHING
@@ -122,6 +124,7 @@ def _producer(inner: int, name: str, files: dict[str, os.stat_result]) -> tuple[
     except (OSError, ValueError, RecursionError):
         return UNKNOWN_PRODUCER, None
     toolchain = next((path for _, path in said.extern_libs or () if path.startswith("/") and "\0" not in path), None)
+    toolchain = intern(toolchain) if toolchain else None
     prefix = _PREFIX.match(toolchain) if toolchain else None
     version = clean(said.triton_version, 64) if said.triton_version else None
     environment = clean(prefix[1], 1024) if prefix else None
@@ -178,7 +181,7 @@ def _machine_code(
     if broken or name not in files:
         return broken, None
     try:
-        return None, cubin.read(name, inner).sm
+        return None, intern(cubin.read(name, inner).sm)
     except cubin.CubinError as error:
         return f"{clean(name, 200)} cannot be loaded: {error}", None
     except OSError:
@@ -240,7 +243,8 @@ def _pickles(folder: int, key: str) -> Facts:
                 producer=producer,
                 build_milliseconds=_build_of(raw),
                 uses=tuple(uses),
-                witness=f"{key}/{name}",
+                witness=name,
+                within=True,
             )
     except (OSError, ValueError, RecursionError):
         pass

@@ -16,6 +16,8 @@ import msgspec
 from cachetop.kernelcache.records import Entry, Producer
 
 UNKNOWN_PRODUCER = Producer()
+_KNOWN_MOST = 10_000
+_known: dict[Facts, Facts] = {}
 Links = tuple[tuple[int, int, int], ...]
 
 
@@ -44,6 +46,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What it holds to be loaded: `sm_86` for machine code, `compute_86` for PTX."""
     witness: str | None = None
     """The file whose access time tells of a use, below the entry's folder or beside it."""
+    within: bool = False
+    """Whether the witness is in the entry's own folder; else its path begins beside the entry."""
     read_by_maker: bool = False
     """Whether the program that made the entry reads the witness itself, so that an access proves no later use."""
 
@@ -67,6 +71,21 @@ class Row(msgspec.Struct, gc=False):
     """(last use, whether there was one since it was made), as access times tell; None before the second pass."""
     detailed: Entry | None = None
     """The entry as the second pass last gave it out."""
+    build_milliseconds: float | None = None
+    """That of `facts`, where `learn` put it."""
+
+    def learn(self, facts: Facts) -> Facts:
+        """Keep what the second pass read and return it: one object for all entries of which the files say the same.
+
+        How long they took to build is each one's own.
+        """
+        self.build_milliseconds = facts.build_milliseconds
+        if facts.build_milliseconds is not None:
+            facts = msgspec.structs.replace(facts, build_milliseconds=None)
+        if len(_known) >= _KNOWN_MOST:
+            _known.clear()
+        self.facts = known = _known.setdefault(facts, facts)
+        return known
 
 
 class Rows(dict[str, Row]):

@@ -30,6 +30,8 @@ PRECISION = 86400.0
 """Seconds by which an access time may lag behind: `relatime` moves it once a day."""
 ALIASES = {("sm_120", "sm_121")}
 """(built for, run on): the code loads, and is known to go wrong."""
+_SAID_MOST = 4096
+_said: dict[tuple[Stale, ...], tuple[Stale, ...]] = {}
 _EXACT_PARTS = ("triton", "fxgraph", "aotautograd", "wrapper", "source")
 
 
@@ -59,7 +61,14 @@ def verdicts(row: Row, facts: Facts, ground: Ground, relations: Relations) -> tu
             found.append(Stale(rule="autotune-loser", evidence=evidence))
     if (unused := _unused(row, ground)) is not None:
         found.append(unused)
-    return tuple(found)
+    return _once(tuple(found))
+
+
+def _once(found: tuple[Stale, ...]) -> tuple[Stale, ...]:
+    """The same object for the same verdicts: many thousand entries are of no use for one reason."""
+    if len(_said) >= _SAID_MOST:
+        _said.clear()
+    return _said.setdefault(found, found)
 
 
 def _foreign(entry: Entry, facts: Facts, here: tuple[str, ...]) -> Stale | None:

@@ -12,8 +12,9 @@ from cachetop.base.residency import resident
 from cachetop.gpu import holdings
 from cachetop.gpu.holdings import Inode
 from cachetop.hub import layout
+from cachetop.hub.owners import BlobOwner
 from cachetop.hub.records import Models
-from cachetop.hub.scan import BlobOwner, Scanner
+from cachetop.hub.scan import Scanner
 from cachetop.hub.warm import opened
 from cachetop.locations import Location
 from cachetop.notebook.opens import Opens
