@@ -26,6 +26,7 @@ from cachetop_tui.commands.palette import Palette
 from cachetop_tui.commands.quick import QuickOpen
 from cachetop_tui.commands.registry import COMMANDS, Command, named
 from cachetop_tui.dialogs.confirm import Confirm
+from cachetop_tui.dialogs.jump import JumpScreen, Label
 from cachetop_tui.dialogs.keys import KeysScreen
 from cachetop_tui.dialogs.menu import ContextMenu
 from cachetop_tui.dialogs.signal import SignalDialog
@@ -272,6 +273,14 @@ async def _glance(at: Stage) -> None:
     await at.go()
     await at.until(lambda: at.app.overview.pane == "glance" and at.view().cursor is not None)
     await at.sees("CAN GO")
+
+
+@case("view.jump")
+async def _jump(at: Stage) -> None:
+    await at.go()
+    jump = await at.shows(JumpScreen)
+    await at.press(*next(one.text for one in jump.query(Label) if one.target.y == at.app.overview.kernels.region.y))
+    await at.until(lambda: at.app.overview.pane == "kernels")
 
 
 @case("view.panel")

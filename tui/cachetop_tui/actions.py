@@ -43,6 +43,13 @@ class Actions(ModelActions):
         """Show the tree of the activity, or hide it."""
         self.overview.toggle_side()
 
+    def action_jump(self) -> None:
+        """Put a label on everything in sight, and go where the one that is typed stands."""
+        from cachetop_tui.dialogs.jump import JumpScreen
+        from cachetop_tui.workbench.jumping import targets
+
+        self.push_screen(JumpScreen(targets(self.overview)), lambda chosen: chosen.go() if chosen else None)
+
     def action_glance(self) -> None:
         """Go to what could go, the last runs and the disks below the tree."""
         if not self.overview.query_one("#aside").display:

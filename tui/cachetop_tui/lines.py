@@ -41,8 +41,7 @@ class LineView(Widget, can_focus=True):
     DEFAULT_CSS = "LineView { width: 1fr; height: 1fr; background: $background; }"
     BACKGROUND: ClassVar[str] = "bg"
     FINDS_FIXED: ClassVar[bool] = False  # whether finding leads to rows too that the cursor steps over
-    LETTERS_FIND: ClassVar[bool] = False
-    """Whether a letter starts to find at once, as in VS Code's explorer, instead of being a command's key."""
+    LETTERS_FIND: ClassVar[bool] = False  # whether a letter finds at once, as in VS Code's explorer, and is no key
 
     class Opened(Message):
         """Somebody wants to see what a row stands for."""
@@ -67,18 +66,12 @@ class LineView(Widget, can_focus=True):
         self._look: tuple[object, int] = (None, 0)
         self.touched = False
         """Whether somebody moved the cursor since the list got the focus. Until then it stands on the first row."""
-        self.unfolded: dict[str, bool] = {}
-        """What the person folded (False) or unfolded (True); everything else is as `rows` sees fit."""
-        self.marked: dict[str, Row] = {}
-        """The rows that were marked, by key."""
-        self.opens: Callable[[Row], bool] = _never
-        """Whether Enter opens a row. The workbench says so, since it knows the documents."""
-        self.marks: Callable[[Row], bool] = _never
-        """Whether Space marks a row."""
-        self.label: Callable[[Row], str] = self._text
-        """What finding looks through in a row."""
-        self.find: Find | None = None
-        """What is being looked for by typing."""
+        self.unfolded: dict[str, bool] = {}  # what the person unfolded (True) or folded; the rest is up to `rows`
+        self.marked: dict[str, Row] = {}  # the rows that were marked, by key
+        self.opens: Callable[[Row], bool] = lambda row: False  # whether Enter opens a row: the workbench says so
+        self.marks: Callable[[Row], bool] = lambda row: False  # whether Space marks a row
+        self.label: Callable[[Row], str] = self._text  # what finding looks through in a row
+        self.find: Find | None = None  # what is being looked for by typing
 
     # What subclasses say
 
@@ -240,6 +233,18 @@ class LineView(Widget, can_focus=True):
         self._offset = max(0, min(self._offset + by, len(self._rows) - room))
         self._draw()
 
+    def in_sight(self) -> list[tuple[int, str]]:
+        """(line of the view, key) of every row in sight on which the cursor can stand."""
+        top = len(self.headers(self.size.width))
+        seen = self._rows[self._offset : self._offset + self.size.height - top]
+        return [(top + y, row.key) for y, row in enumerate(seen) if not row.fixed]
+
+    def go_to(self, key: str) -> None:
+        """Put the cursor on a row, if it is still there."""
+        index = find(self._rows, key, self._at)
+        if index is not None:
+            self._go(index)
+
     # Opening and marking
 
     def action_open(self) -> None:
@@ -305,9 +310,8 @@ class LineView(Widget, can_focus=True):
             self.find = None
         else:
             found = await self.find.seek(self._rows, self.label, self._index() or 0, step, self.FINDS_FIXED)
-            index = next((i for i, row in enumerate(self._rows) if found is not None and row.key == found.key), None)
-            if index is not None:
-                self._go(index)
+            if found is not None:
+                self.go_to(found.key)
         self._draw()
 
     # Folding
@@ -394,7 +398,3 @@ class LineView(Widget, can_focus=True):
             self._set_open(row, not row.open)
         elif again:
             self.action_open()
-
-
-def _never(row: Row) -> bool:
-    return False

@@ -34,6 +34,7 @@ ROUTES: Final[dict[str, Routes]] = {
     "pane.previous": Routes(("shift+tab",), ("alt+u",), ("shift+f6",)),
     "view.side": Routes(("b",), ("f9",), ("ctrl+b",)),
     "view.glance": Routes(("B",), ("alt+shift+g",), ("ctrl+shift+g",)),
+    "view.jump": Routes(("g",), ("alt+shift+l",), ("ctrl+g",)),
     "view.panel": Routes(("o",), ("f8",), ("ctrl+j",)),
     "pane.maximise": Routes(("z",), ("alt+z",), ("f11",)),
     "tab.next": Routes(("greater_than_sign",), ("alt+l",), ("ctrl+pagedown",)),

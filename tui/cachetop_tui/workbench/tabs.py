@@ -105,6 +105,11 @@ class TabStrip(Painted):
         self._tabs = tabs
         self._places: list[tuple[int, int, int]] = []
 
+    @property
+    def places(self) -> list[tuple[int, int, int]]:
+        """(first column, the one after the last, index of the tab) of every title in sight."""
+        return self._places
+
     def paint(self, canvas: Canvas) -> None:
         """Draw it; when there is no room for all, from the one in front backwards."""
         titles = [OVERVIEW, *(middle(tab.document.title, _TITLE) for tab in self._tabs.tabs)]
