@@ -1,14 +1,18 @@
-"""When Python looks for cycles: not in the middle of a scroll through a hundred thousand rows.
+"""When Python looks for cycles: not in the middle of a scroll through a hundred thousand rows; and what is given back.
 
 A full collection walks every object there is, and nothing else runs meanwhile: with large caches a tenth of a second
 and more. What the snapshots hold has no cycles, so once a snapshot is in, all that is there is set aside; what comes
-and goes is still looked through.
+and goes is still looked through. What reading so much has taken and left free, the C library keeps unless it is asked.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import sys
+import threading
+import time
 from typing import Final
 
 _MANY: Final = 5000
@@ -18,17 +22,37 @@ _SWITCH: Final = 0.002
 """Seconds a thread may compute before another one gets its turn: the screen does not wait long for a scan."""
 
 
+_GIVE_BACK: Final = (20.0, 20.0, 60.0, 120.0)
+"""Pauses in seconds after much was found: the passes over it have ended after one of them."""
+
+
 class Aside:
-    """Sets aside what is known whenever it has grown by a fifth."""
+    """Sets aside what is known whenever it has grown by a fifth; later gives back what finding it has taken."""
 
     def __init__(self) -> None:
         self._last = 0
+        self._giving: threading.Thread | None = None
 
     def note(self, many: int) -> None:
         """So many repos and entries are known now."""
         if many >= _MANY and many > self._last * _GROWN:
             self._last = many
             gc.freeze()
+            if self._giving is None or not self._giving.is_alive():
+                self._giving = threading.Thread(target=_give_back_soon, name="cachetop-free", daemon=True)
+                self._giving.start()
+
+
+def _give_back_soon() -> None:
+    for pause in _GIVE_BACK:
+        time.sleep(pause)
+        give_back()
+
+
+def give_back() -> None:
+    """Return memory that is free to the system, where the C library is one that can. Not for the event loop."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def prepare() -> None:
