@@ -8,7 +8,8 @@ import time
 import msgspec
 import pytest
 
-from cachetop.conversion.records import Load, Phase, Run, Stage, Tokens, Waiting
+from cachetop.conversion.records import Load, Phase, Run, Stage, Tokens
+from cachetop.conversion.waits import Waiting
 from cachetop_tui.paint import Canvas, width_of
 from cachetop_tui.panel import figures, lanes, words
 from cachetop_tui.panel.compact import compact_lines

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from cachetop.conversion.fold import Fold
 from cachetop.conversion.records import Load, Phase, Run, Stage
 from cachetop.conversion.report import report
 from cachetop.conversion.two_things import rows
+from cachetop.conversion.workers import Live
 from support import runs
 
 
@@ -69,8 +72,25 @@ def test_a_stage_that_takes_most_is_named_with_its_switch() -> None:
 
 def test_a_model_that_was_loaded_twice_is_named() -> None:
     load = Load(repo="o/m", path=None, revision=None, bytes=10, resident_before=0, started=runs.T0, seconds=1.0)
-    run = msgspec.structs.replace(runs.done(), loads=(load, load))
-    assert any("o/m was loaded 2 times" in one.message for one in report(run).advice)
+    again = msgspec.structs.replace(load, bytes=384_000_000, seconds=2.5)
+    run = msgspec.structs.replace(runs.done(), loads=(load, again, again))
+    [advice] = [one for one in report(run).advice if "o/m was loaded 3 times" in one.message]
+    assert advice.saves == 5.0
+    assert "(copies beyond the first took 5.0 s to load and hold 768 MB more)" in advice.message
+    unfinished = msgspec.structs.replace(run, loads=(load, msgspec.structs.replace(again, seconds=None, bytes=0)))
+    [advice] = [one for one in report(unfinished).advice if "o/m was loaded 2 times" in one.message]
+    assert advice.saves is None and "copies beyond" not in advice.message
+
+
+def test_a_model_in_two_workers_is_named_with_what_the_second_costs() -> None:
+    told = [
+        {"models": ["o/m", "o/n"], "held": [{"model": "o/m", "bytes": 10, "seconds": seconds}]} for seconds in (1, 3)
+    ]
+    resident = tuple(Live(Path(f"/run/w{pid}.sock"), pid, answer).record() for pid, answer in enumerate(told, 1))
+    measured, unknown = [one for one in report(runs.done(), None, resident).advice if "resident workers" in one.message]
+    assert measured.saves == 3.0 and "o/m is loaded in 2 resident workers (w1 and w2)" in measured.message
+    assert "(copies beyond the first took 3.0 s to load and hold 10 B more)" in measured.message
+    assert unknown.saves is None and "o/n" in unknown.message and "copies" not in unknown.message
 
 
 def test_model_and_kernels_stand_side_by_side() -> None:

@@ -14,7 +14,6 @@ from support.workers import Event, Running, ask, check_schema, environment, even
 
 LAYOUT = "docling-project/docling-layout-heron"
 TABLES = "docling-project/docling-models"
-VLM = "ibm-granite/granite-docling-258M"
 
 
 class Resident(NamedTuple):
@@ -177,24 +176,6 @@ def test_an_idle_worker_leaves_by_itself(tmp_path: Path, papers: dict[int, Path]
     code, told = run(job, bare)
     assert (code, told[-1]["status"]) == (0, "success")
     assert not socket.exists()
-
-
-def test_vlm_reads_pages_one_by_one(tmp_path: Path, papers: dict[int, Path], tiny_hub: Path) -> None:
-    env = environment(tmp_path / "home", HF_HOME=str(tiny_hub))
-    job = make_job(tmp_path / "job", [papers[3]], pipeline="vlm", to=["md", "doctags"])
-    code, told = run(job, env)
-    check_schema(told, "job")
-    assert code == 0
-    [loaded] = named(told, "model-loaded")
-    assert loaded["repo"] == VLM
-    stages = named(told, "stage-finished")
-    assert {(event["stage"], event["batch"]) for event in stages} == {("vlm", 1)}
-    assert sorted(event["page"] for event in stages) == [1, 2, 3]
-    assert "word119" in (job / "outputs" / "paper3.md").read_text()
-    [second] = [event for event in named(told, "tokens") if event["done"] and event["pages"] == [2]]
-    assert second["tokens"] == 128 and second["first"] > 0 and second["seconds"] > 0
-    assert len([event for event in named(told, "tokens") if event["done"]]) == 3
-    assert "<doctag>" in (job / "outputs" / "paper3.doctags").read_text()
 
 
 def test_auto_takes_the_models_that_are_there(tmp_path: Path, tiny_hub: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from cachetop.conversion.events import Event
-from cachetop.conversion.records import Check, KernelSeen, Notice, Step, TakenGpu, Tokens, Waiting
+from cachetop.conversion.records import Check, KernelSeen, Notice, TakenGpu, Tokens
 from cachetop.conversion.values import count, mapping, number, sentence, sequence, text
+from cachetop.conversion.waits import Step, Waiting
 
 _MOST_PAGES = 64
 

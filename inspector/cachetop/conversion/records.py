@@ -8,6 +8,7 @@ durations seconds, sizes bytes, pages count from 1.
 from __future__ import annotations
 
 from cachetop.base.record import Record
+from cachetop.conversion.waits import Stall, Step, Waiting
 
 JOBS_SCHEMA = "cachetop.jobs/1"
 JOB_SCHEMA = "cachetop.job/1"
@@ -33,6 +34,15 @@ class Job(Record, frozen=True):
     """success, partial, failed or cancelled once it has finished; a partial job is in the state `failed`."""
 
 
+class HeldModel(Record, frozen=True):
+    """A model in a resident worker, and what loading it cost."""
+
+    model: str
+    bytes: int | None
+    seconds: float | None
+    vram: int | None
+
+
 class Worker(Record, frozen=True):
     """A resident worker: a process that keeps its pipeline built between jobs."""
 
@@ -48,6 +58,7 @@ class Worker(Record, frozen=True):
     busy: bool = False
     job: str | None = None
     """The id of the job it works on now."""
+    held: tuple[HeldModel, ...] = ()
 
 
 class Jobs(Record, frozen=True):
@@ -136,41 +147,6 @@ class Tokens(Record, frozen=True):
     def rate(self) -> float | None:
         """Tokens a second for each page while they are written; None before the second token."""
         return (self.tokens - 1) / self.seconds if self.tokens > 1 and self.seconds > 0 else None
-
-
-class Waiting(Record, frozen=True):
-    """A call of a stage that has lasted long, and that others wait for."""
-
-    stage: str
-    pages: tuple[int, ...]
-    seconds: float
-    time: float
-
-
-class Step(Record, frozen=True):
-    """What a phase is at: the library that is imported, the repo that the hub is asked for."""
-
-    phase: str
-    what: str
-    time: float
-
-
-class Stall(Record, frozen=True):
-    """A run that goes on and has not been heard of for long; see `cachetop.conversion.stalled`."""
-
-    phase: str
-    since: float
-    """When it was last heard of."""
-    doing: str
-    """What it was at then: `downloading org/model`."""
-    bytes: int | None = None
-    """How much of that had come; None where nobody counts."""
-    total: int | None = None
-    pid: int | None = None
-    process: str | None = None
-    """What the worker's process does now, in words; None where that cannot be seen."""
-    read: int | None = None
-    """Bytes the worker's process has read from disks since it began."""
 
 
 class Document(Record, frozen=True):

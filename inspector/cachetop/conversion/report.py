@@ -10,22 +10,16 @@ import time
 from collections.abc import Iterator
 
 from cachetop.base import units
-from cachetop.conversion import stalled
+from cachetop.conversion import advice, stalled
 from cachetop.conversion.compare import compare, exclusive, first_calls, phases
 from cachetop.conversion.folder import find
 from cachetop.conversion.history import picture, previous
-from cachetop.conversion.records import Advice, Comparison, Examined, JobReport, Run, Verdict, Worker
+from cachetop.conversion.records import Comparison, Examined, JobReport, Run, Verdict, Worker
 from cachetop.conversion.usage import vram_use
 from cachetop.conversion.workers import workers
 
-_WORTH = 0.25
-"""The share of a run above which saving it is worth a word."""
 _DIFFERENT = 0.05
 """Seconds from which two runs' phases count as different."""
-_MOST = 0.5
-"""The share of the page work from which a stage is named in the advice."""
-_OPTIONAL = {"table": "--no-tables", "ocr": "--no-ocr"}
-"""Stages that can be left out, and how."""
 _PHASE_WORDS = {
     "import": "importing libraries",
     "load": "loading models",
@@ -81,7 +75,7 @@ def report(run: Run, other: Run | None = None, resident: tuple[Worker, ...] = ()
         documents=run.documents,
         notices=run.notices,
         verdict=(*_verdict(run, stages), *(_difference(run, other, comparison) if other and comparison else ())),
-        advice=(*_advice(run, stages), *_shared(resident)),
+        advice=(*advice.of_run(run, stages), *advice.of_workers(resident)),
         comparison=comparison,
     )
 
@@ -218,66 +212,6 @@ def _compile(run: Run, times: dict[str, float]) -> Iterator[Verdict]:
         yield Verdict(cause="compile", seconds=times.get("compile"), message=message)
     elif run.compile_note:
         yield Verdict(cause="compile", seconds=None, message=f"nothing was compiled: {run.compile_note}")
-
-
-def _advice(run: Run, stages: dict[str, float]) -> Iterator[Advice]:
-    times = phases(run)
-    ready = times.get("import", 0.0) + times.get("load", 0.0)
-    if run.status in ("success", "partial") and run.start != "resident" and ready > _WORTH * (run.job.seconds or 0) > 0:
-        message = (
-            f"keep the worker for the next run: saves {units.duration(ready)} each time; `--keep-warm 600` leaves it "
-            "there for ten minutes, libraries imported and models loaded"
-        )
-        yield Advice(saves=ready, message=message)
-    if run.start == "cold" and run.loads:
-        message = "the weights are in RAM now: the next start is disk-warm for as long as nothing pushes them out"
-        yield Advice(saves=None, message=message)
-    total = sum(stages.values())
-    for stage, flag in _OPTIONAL.items():
-        if total > 0 and stages.get(stage, 0.0) > _MOST * total and run.status in ("success", "partial"):
-            message = (
-                f"the {stage} stage is {stages[stage] / total:.0%} of the page work, {units.duration(stages[stage])}; "
-                f"where it is not needed, {flag} leaves it out"
-            )
-            yield Advice(saves=None, message=message)
-    for path, count in _twice(run).items():
-        message = f"{path} was loaded {count} times in this run: options that differ make a copy of each model"
-        yield Advice(saves=None, message=message)
-    if times.get("compile") and any(not kernel.hit for kernel in run.kernels):
-        message = (
-            "what was compiled is in the kernel cache now: the next run with the same shapes traces again but "
-            "compiles less; without --compile-torch-models nothing is compiled"
-        )
-        yield Advice(saves=None, message=message)
-    for notice in run.notices:
-        if notice.hint:
-            yield Advice(saves=None, message=notice.hint)
-
-
-def _shared(resident: tuple[Worker, ...]) -> Iterator[Advice]:
-    """Models that several resident workers hold, each its own copy, because their options differ."""
-    held: dict[str, list[Worker]] = {}
-    for worker in resident:
-        for model in worker.models:
-            held.setdefault(model, []).append(worker)
-    for model, holders in held.items():
-        if len(holders) > 1:
-            names = " and ".join(worker.id for worker in holders)
-            message = (
-                f"{model} is loaded in {len(holders)} resident workers ({names}), whose options or devices differ: one "
-                "set of options shares it; `cachetop jobs unload` ends the others"
-            )
-            yield Advice(saves=None, message=message)
-
-
-def _twice(run: Run) -> dict[str, int]:
-    """Models that were loaded more than once, and how often."""
-    found: dict[str, int] = {}
-    for load in run.loads:
-        name = load.path or load.repo
-        if name:
-            found[name] = found.get(name, 0) + 1
-    return {name: count for name, count in found.items() if count > 1}
 
 
 def _difference(run: Run, other: Run, comparison: Comparison) -> Iterator[Verdict]:

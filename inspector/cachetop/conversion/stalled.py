@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from cachetop.base import units
-from cachetop.conversion.records import Run, Stall
+from cachetop.conversion.records import Run
+from cachetop.conversion.waits import Stall
 
 PATIENCE = 15.0
 """Seconds without an event from which a phase counts as stalled."""

@@ -22,8 +22,8 @@ from typing import Any
 
 from cachetop.base.hostile import clean
 from cachetop.conversion.process import Held, memory
-from cachetop.conversion.records import Worker
-from cachetop.conversion.values import mapping, number, sequence, text
+from cachetop.conversion.records import HeldModel, Worker
+from cachetop.conversion.values import count, mapping, number, sequence, text
 from cachetop.locations import runtime_dir
 
 LONGEST_PATH = 107
@@ -68,7 +68,17 @@ class Live:
             pipeline=text(told.get("pipeline")) or "",
             busy=told.get("busy") is True,
             job=text(told.get("job")),
+            held=tuple(_held(mapping(one)) for one in sequence(told.get("held"))),
         )
+
+
+def _held(told: dict[Any, Any]) -> HeldModel:
+    return HeldModel(
+        model=text(told.get("model")) or "?",
+        bytes=count(told.get("bytes")),
+        seconds=number(told.get("seconds")),
+        vram=count(told.get("vram")),
+    )
 
 
 def fingerprint(python: str, spec: Mapping[str, Any], env: Mapping[str, str]) -> str:

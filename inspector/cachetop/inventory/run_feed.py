@@ -17,7 +17,7 @@ from cachetop.inventory.updates import RunsChanged
 
 LIVE = ("queued", "running")
 _STEADY = 10.0
-"""Seconds after which a run is looked at less often."""
+"""Seconds after which a run is looked at less often, as it is once its pages come."""
 _EVIDENCE = 1.0
 """Seconds between two looks at the process of a run that is stuck."""
 LIST_EVERY = 10
@@ -57,7 +57,7 @@ class RunFeed(Feed):
         if update != self._shown:
             self._shown = update
             self.publish(update)
-        return _pause(followed)
+        return _pause(runs)
 
     def _run(self, job: Job) -> Run:
         fold, tail = self._followed[job.id]
@@ -79,12 +79,13 @@ class RunFeed(Feed):
         return shown
 
 
-def _pause(jobs: Iterable[Job]) -> float:
-    """Seconds until the next look: a run shows tenths of a second at first, later its pages come without end."""
-    live = [job.started for job in jobs if job.state in LIVE]
+def _pause(runs: Iterable[Run]) -> float:
+    """Seconds until the next look: a run shows tenths of a second at first, its pages come without end."""
+    live = [run for run in runs if run.job.state in LIVE]
     if not live:
         return 1.0
-    return 0.1 if time.time() - max(live) < _STEADY else 0.3
+    now = time.time()
+    return 0.1 if any(not run.pages and now - run.job.started < _STEADY for run in live) else 0.3
 
 
 def _opened(job: Job) -> tuple[Fold, Tail]:

@@ -68,7 +68,13 @@ def folder_of(job: str) -> str:
     return os.path.dirname(found[0]) if found else str(folder.path)
 
 
-def open_folder(path: str) -> bool:
+def show_folder(job: str) -> tuple[str, bool]:
+    """The folder a job wrote into, and whether a desktop shows it. Raises LookupError, ValueError, OSError."""
+    path = folder_of(job)
+    return path, _open_folder(path)
+
+
+def _open_folder(path: str) -> bool:
     """Show a folder in the desktop's file manager; False where there is no desktop to show it on."""
     program = shutil.which("xdg-open")
     if (

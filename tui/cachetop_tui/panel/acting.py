@@ -6,8 +6,8 @@ Everything here asks the library in a thread of its own; the sentence is shown a
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from textual import on, work
 from textual.message import Message
@@ -17,6 +17,7 @@ from cachetop.base.hostile import clean, show
 from cachetop.base.record import why
 from cachetop.conversion.records import Job, Run
 from cachetop_tui.background import in_background
+from cachetop_tui.commands.registry import named
 from cachetop_tui.panel import words
 from cachetop_tui.panel.happenings import Happening
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _MOST_COPIED = 500_000
 """Characters; terminals drop longer clipboard sequences without a word."""
+_Found = TypeVar("_Found")
 Severity = Literal["information", "warning", "error"]
 _LEVELS: dict[Severity, str] = {"information": "info", "warning": "warning", "error": "error"}
 
@@ -102,37 +104,38 @@ class Acting(Widget):
         """Show the folder of a run's outputs, or copy its path where there is no desktop."""
         from cachetop_tui.documents import result
 
-        try:
-            path = await in_background(result.folder_of, job_id)
-            shown = await in_background(result.open_folder, path)
-        except (LookupError, ValueError) as error:
-            self.tell(show(str(error)), "error")
-            return
-        except OSError as error:
-            self.tell(f"what {words.run_name(job_id)} wrote cannot be read: {why(error)}", "error")
-            return
-        if not shown:
-            self.app.copy_to_clipboard(path)
-            self.tell(f"no desktop here: the folder's path was copied: {clean(path)}")
+        shown = await self._written(job_id, result.show_folder)
+        if shown is not None and not shown[1]:
+            self.app.copy_to_clipboard(shown[0])
+            self.tell(f"no desktop here: the folder's path was copied: {clean(shown[0])}")
 
     @work(exit_on_error=False)
     async def copy_result(self, job_id: str) -> None:
         """Copy what a run wrote to the terminal's clipboard (OSC 52)."""
         from cachetop_tui.documents import result
 
-        try:
-            path, text = await in_background(result.load_text, job_id)
-        except (LookupError, ValueError) as error:
-            self.tell(show(str(error)), "error")
+        found = await self._written(job_id, result.load_text)
+        if found is None:
             return
-        except OSError as error:
-            self.tell(f"what {words.run_name(job_id)} wrote cannot be read: {why(error)}", "error")
-            return
+        path, text = found
         if len(text) > _MOST_COPIED:
-            self.tell(f"{clean(path)} is too long for a terminal's clipboard; o opens its folder", "warning")
+            self.tell(
+                f"{clean(path)} is too long for a terminal's clipboard; {named('runs.folder').key} opens its folder",
+                "warning",
+            )
             return
         self.app.copy_to_clipboard(text)
         self.tell(f"copied {clean(path.rpartition('/')[2])}, {len(text):,} characters")
+
+    async def _written(self, job_id: str, ask: Callable[[str], _Found]) -> _Found | None:
+        """What `ask` finds of the outputs of a run; None once it was said why it finds nothing."""
+        try:
+            return await in_background(ask, job_id)
+        except (LookupError, ValueError) as error:
+            self.tell(show(str(error)), "error")
+        except OSError as error:
+            self.tell(f"what {words.run_name(job_id)} wrote cannot be read: {why(error)}", "error")
+        return None
 
     @work(exit_on_error=False)
     async def again_cold(self, job_id: str) -> None:

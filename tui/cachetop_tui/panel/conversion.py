@@ -136,7 +136,8 @@ class ConversionPanel(Acting, can_focus=True):
 
     def _tick(self) -> None:
         run = self.selected_run
-        if run is not None and run.finished is None and run.job.state in ("queued", "running"):
+        shown = time.monotonic() - self._at < _TICK  # while events come, each picture moves the clock
+        if not shown and run is not None and run.finished is None and run.job.state in ("queued", "running"):
             self.repaint()
         if self.tab == 3 and run is not None and self.display:
             self.read_output(run.job.id)

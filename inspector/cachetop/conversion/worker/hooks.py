@@ -52,8 +52,8 @@ class ModelWatch:
         self._done: list[str] = []
         self.active: list[str] = []
         self.inactive: list[dict[str, str]] = []
-        self.names: list[str] = []
-        """Repos or files of the models that were loaded, for the worker's status."""
+        self.held: dict[str, dict[str, Any]] = {}
+        """Repo or file of each model that was loaded -> what its newest load cost, for the worker's status."""
         self.gpu: int | None = None
         """NVML's index of the one GPU this process sees, where that is known: devices are told by it."""
         self.forget()
@@ -150,7 +150,8 @@ class ModelWatch:
     def _loaded(self, load: Load) -> None:
         allocated = _allocated()
         grown = None if allocated is None or load.vram is None or load.device == "cpu" else allocated - load.vram
-        self.names.append(load.repo or os.path.basename(load.path or "?"))
+        name = load.repo or os.path.basename(load.path or "?")
+        self.held[name] = {"model": name, "bytes": load.bytes, "seconds": round(load.seconds, 6), "vram": grown}
         self._recorder.emit(
             "model-loaded", repo=load.repo, path=load.path, revision=load.revision, bytes=load.bytes,
             parameters=load.parameters, seconds=round(load.seconds, 6), device=self._shown(load.device), vram=grown,

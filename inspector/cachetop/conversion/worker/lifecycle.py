@@ -145,7 +145,8 @@ class Worker:
             "device": engine.device.shown if engine else None,
             "gpu": self.turn.card.uuid if self.turn.card else None,
             "pipeline": engine.pipeline if engine else None,
-            "models": list(dict.fromkeys(self.watches.models.names)),
+            "models": list(self.watches.models.held),
+            "held": list(self.watches.models.held.values()),
             "idle_seconds": None if busy else round(time.monotonic() - self._idle_since, 3),
             "busy": busy is not None,
             "job": busy.id if busy else None,
@@ -230,7 +231,7 @@ class Worker:
             self._explain(error)
         finally:
             start, why = (self._start, None) if self._start else models.start()
-            if start is None and not models.names and status == "failed":
+            if start is None and not models.held and status == "failed":
                 why = "the job ended before a model file was read"
             try:
                 if status in ("success", "partial"):
