@@ -172,7 +172,7 @@ def test_a_listing_is_the_list_of_its_rows(runs: list[int], data: st.DataObject)
     listing, plain = Listing(), []
     for number, length in enumerate(runs):
         keys = [f"{number} {n}" for n in range(length)]
-        listing.run(keys, lambda key: Row(key, "x", key))
+        listing.run(keys, lambda key: Row(key, "x", key), str)
         plain += [Row(key, "x", key) for key in keys]
     assert list(listing) == plain and len(listing) == len(plain) and listing[2:7] == plain[2:7]
     if plain:

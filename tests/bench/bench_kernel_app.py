@@ -22,9 +22,12 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bench.heart import Heart
+
 BURST = 3000
 LIBRARY = "/opt/e/lib/python3.11/site-packages/triton/backends/nvidia/lib/libdevice.bc"
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 
 def key(word: str) -> str:
@@ -74,37 +77,15 @@ def burst(root: Path) -> None:
         compiled(root, f"burst {n}", n)
 
 
-class Lag:
-    """The longest holds of the event loop, looked for every 2 ms."""
-
-    def __init__(self) -> None:
-        self.worst = 0.0
-        self.over: list[float] = []
-
-    async def run(self) -> None:
-        """Measure until cancelled."""
-        while True:
-            began = time.perf_counter()
-            await asyncio.sleep(0.002)
-            held = (time.perf_counter() - began - 0.002) * 1000
-            self.worst = max(self.worst, held)
-            if held > 50:
-                self.over.append(held)
-
-    def said(self, what: str) -> None:
-        """Print and begin anew."""
-        more = f", {len(self.over)} holds above 50 ms" if self.over else ""
-        print(f"{what}: event loop held {self.worst:.0f} ms at worst{more}", flush=True)
-        self.worst, self.over = 0.0, []
-
-
 async def measure(root: Path, count: int) -> None:
     """Run the app on the cache."""
     from cachetop.inventory import Inventory
     from cachetop.locations import Location
+    from cachetop_tui import garbage
     from cachetop_tui.app import CachetopApp
     from cachetop_tui.panes.kernels import KernelsPane
 
+    garbage.prepare()
     inventory = Inventory(hub=[], kernels=[Location("triton", str(root), "bench")])
     app = CachetopApp(inventory, host="bench")
     seen: dict[str, float] = {}
@@ -117,10 +98,14 @@ async def measure(root: Path, count: int) -> None:
             seen.setdefault(entry.key, moment)
 
     KernelsPane.show = shown  # type: ignore[method-assign]
-    lag = Lag()
+    heart = Heart()
+
+    def said(what: str) -> None:
+        print(f"{what}: event loop {heart.said()}", flush=True)
+
     began = time.perf_counter()
     async with app.run_test(size=(160, 45)) as pilot:
-        task = asyncio.create_task(lag.run())
+        task = asyncio.create_task(heart.beat())
         pane = app.overview.kernels
         while pane.shown is None:
             await asyncio.sleep(0.005)
@@ -128,9 +113,9 @@ async def measure(root: Path, count: int) -> None:
         while not any(entry.producer.triton for entry in pane.shown.kernels.entries[-3:]):
             await asyncio.sleep(0.05)
         print(f"second pass over after {time.perf_counter() - began:.1f} s")
-        lag.said("start and second pass")
+        said("start and second pass")
         await asyncio.sleep(3)
-        lag.said("three idle seconds")
+        said("three idle seconds")
         pane.focus()
         steps = (
             ("moving, every group folded or filled", ["down"] * 30),
@@ -140,7 +125,7 @@ async def measure(root: Path, count: int) -> None:
         for name, keys in steps:
             for one in keys:
                 await pilot.press(one)
-            lag.said(name)
+            said(name)
         command = [sys.executable, __file__, "--burst", str(root)]
         writer = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert writer.stdin is not None and writer.stdout is not None
@@ -151,7 +136,7 @@ async def measure(root: Path, count: int) -> None:
         while made.keys() - seen.keys() and time.perf_counter() < end:
             await asyncio.sleep(0.01)
         delays = [(seen[name] - moment) * 1000 for name, moment in made.items() if name in seen]
-        lag.said(f"burst of {BURST:,} with that group unfolded")
+        said(f"burst of {BURST:,} with that group unfolded")
         lost, middle, worst = len(made.keys() - seen.keys()), statistics.median(delays), max(delays)
         print(f"burst: {lost} lost, {middle:.0f} ms to the screen at the median, {worst:.0f} worst")
         task.cancel()
@@ -171,6 +156,8 @@ def main() -> None:
         root.mkdir(parents=True)
         for n in range(count):
             write(root, str(n), n)
+    for n in range(BURST):  # of a run that was cut short
+        shutil.rmtree(root / key(f"burst {n}"), ignore_errors=True)
     home = folder / "home"
     home.mkdir(exist_ok=True)
     os.environ.update(HOME=str(home), TMPDIR=str(home), CACHETOP_STATE_DIR=str(home / "state"),

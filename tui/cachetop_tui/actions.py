@@ -144,7 +144,11 @@ class Actions(ModelActions):
 
     async def _take_up(self) -> None:
         """Bring plans that were cut short to an end."""
-        from cachetop_tui.prune.opening import take_up
+
+        def take_up() -> list[str]:
+            from cachetop_tui.prune import opening  # a long import, which holds up nothing here
+
+            return opening.take_up()
 
         for sentence in await in_background(take_up):
             self.notify(sentence, markup=False)

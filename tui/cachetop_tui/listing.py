@@ -16,18 +16,18 @@ class Listing(Sequence[Row]):
 
     def __init__(self) -> None:
         self._starts: list[int] = []
-        self._runs: list[tuple[Sequence[object], Callable[[object], Row]]] = []
+        self._runs: list[tuple[Sequence[object], Callable[[object], Row], Callable[[object], str]]] = []
         self._length = 0
 
     def add(self, *rows: Row) -> None:
         """Add rows that are made already."""
-        self.run(rows, _itself)
+        self.run(rows, _itself, _key)
 
-    def run(self, subjects: Sequence[object], make: Callable[..., Row]) -> None:
-        """Add a row for each of `subjects`."""
+    def run(self, subjects: Sequence[object], make: Callable[..., Row], key: Callable[..., str]) -> None:
+        """Add a row for each of `subjects`; `key` says which key it has without making it."""
         if subjects:
             self._starts.append(self._length)
-            self._runs.append((subjects, make))
+            self._runs.append((subjects, make, key))
             self._length += len(subjects)
 
     def __len__(self) -> int:
@@ -48,8 +48,16 @@ class Listing(Sequence[Row]):
 
     def _at(self, index: int) -> Row:
         run = bisect_right(self._starts, index) - 1
-        subjects, make = self._runs[run]
+        subjects, make, _ = self._runs[run]
         return make(subjects[index - self._starts[run]])
+
+    def place(self, wanted: str) -> int | None:
+        """Where the row with the key `wanted` is, at the price of a comparison a row."""
+        for start, (subjects, _, key) in zip(self._starts, self._runs, strict=True):
+            for index, subject in enumerate(subjects, start):
+                if key(subject) == wanted:
+                    return index
+        return None
 
 
 def find(rows: Sequence[Row], key: str | None, near: int | None) -> int | None:
@@ -62,6 +70,8 @@ def find(rows: Sequence[Row], key: str | None, near: int | None) -> int | None:
         for index in sorted(tried, key=lambda one: abs(one - near)):
             if rows[index].key == key:
                 return index
+    if isinstance(rows, Listing):
+        return rows.place(key)
     return next((index for index in range(len(rows)) if index not in tried and rows[index].key == key), None)
 
 
@@ -88,3 +98,7 @@ def parent(rows: Sequence[Row], index: int) -> int | None:
 
 def _itself(row: Row) -> Row:
     return row
+
+
+def _key(row: Row) -> str:
+    return row.key

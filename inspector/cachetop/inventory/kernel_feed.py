@@ -23,6 +23,9 @@ from cachetop.locations import Location
 
 IN_FLIGHT_PAUSES = ((10.0, 0.05), (60.0, 0.5), (600.0, 2.0))
 """(entries in flight unchanged for up to n seconds, look again after m seconds)."""
+SHARE = 4
+"""A picture of very many entries costs milliseconds in which little else runs. Between two of them pass four times as
+many, in which what is announced is read; it is in the next one."""
 AT_ONCE = 64
 """Announced entries that are read before they are published, so that the first of a burst do not wait for the last."""
 WHOLE_EVERY = 10.0
@@ -62,6 +65,7 @@ class KernelFeed(Feed):
         self._quick_at = 0.0
         self._whole_at = 0.0
         self._flight_at = 0.0
+        self._show_at = 0.0
         self._woken = True
         self._touched: deque[str] = deque()
         self._real = {kept.id: os.path.realpath(kept.root) for kept in self._scanner.kept}
@@ -89,7 +93,10 @@ class KernelFeed(Feed):
                 self._whole_at = min(self._whole_at, now + 20 * (now - began) + self._interval)
         if self._touched:
             return 0.0
-        pause = max(0.0, min(self._quick_at, self._whole_at) - time.monotonic())
+        next_at = min(self._quick_at, self._whole_at)
+        if self._graph is not self._detailed:
+            next_at = min(next_at, self._show_at)
+        pause = max(0.0, next_at - time.monotonic())
         return min(pause, self._pause_in_flight()) if self._scanner.in_flight() else pause
 
     def _whole(self, sms: Sequence[str] | None) -> None:
@@ -98,11 +105,12 @@ class KernelFeed(Feed):
         first = self._detailed is None
         self._woken = False
         self._touched.clear()
-        self._take(self._scanner.scan(progress=self._first_rows if first else None))
-        born = self._scanner.born()
+        self._take(self._scanner.scan(progress=self._first_rows if first else None, entries=False))
         if first:
-            self._show(self._graph, frozenset())
+            self._scanner.forget_born()
+            self._show(self._detail.filled(self._graph), frozenset())
         else:
+            born = self._scanner.born()
             self._show(self._detail.update(self._graph), born)
         self._detailed = self._graph
         self._quick_at = time.monotonic() + self._interval
@@ -126,6 +134,8 @@ class KernelFeed(Feed):
         now = time.monotonic()
         if self._touched or self._woken or now >= self._quick_at:
             return True
+        if self._graph is not self._detailed and now >= self._show_at:
+            return True
         return now >= self._flight_at and bool(self._scanner.in_flight())
 
     def _soon(self) -> None:
@@ -138,16 +148,24 @@ class KernelFeed(Feed):
         if woken or (began >= self._quick_at and not self._touched):  # listing takes time that a burst has not
             left = frozenset() if woken else announced
             looked = frozenset(kept.id for kept in self._scanner.kept) - left
-            self._take(self._scanner.scan(quick=True, but=left))
+            self._take(self._scanner.scan(quick=True, but=left, entries=False))
             now = time.monotonic()
             self._quick_at = now + max(self._interval, 50 * (now - began))
         for cache, paths in self._waiting(touched, announced, looked).items():
-            self._take(self._scanner.rescan(cache, paths))
-        born = self._scanner.born()
+            self._take(self._scanner.rescan(cache, paths, entries=False))
         if self._graph is not self._detailed:
-            self._show(self._detail.update(self._graph), born)
-            self._detailed = self._graph
+            self._detail.renew()
+            self._show_in_time()
         self._flight_at = time.monotonic() + self._pause_in_flight()
+
+    def _show_in_time(self) -> None:
+        """Publish what is new, unless that was just done."""
+        began = time.monotonic()
+        if began >= self._show_at:
+            self._show(self._detail.filled(self._graph), self._scanner.born())
+            self._detailed = self._graph
+            now = time.monotonic()
+            self._show_at = now + SHARE * (now - began)
 
     def _waiting(
         self, touched: Sequence[str], announced: frozenset[str], looked: frozenset[str]

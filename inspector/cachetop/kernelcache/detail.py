@@ -87,12 +87,16 @@ class Detail:
 
     def update(self, kernels: Kernels) -> Kernels:
         """`kernels`, the newest picture, with the detail of what changed since the last look; the rest as it was."""
+        self.renew()
+        return self.filled(kernels)
+
+    def renew(self) -> None:
+        """Read and judge what changed since the last look."""
         places = [(kept, path, list(shelf.rows.changed)) for kept, path, shelf in self._shelves() if shelf.rows.changed]
         for kept, path, _ in places:
             kept.shelves[path].rows.changed.clear()
         for rows, name, row in list(self._read(places)):
             self._judge(rows, name, row)
-        return self.filled(kernels)
 
     def filled(self, kernels: Kernels) -> Kernels:
         """`kernels`, the newest picture, with the detail that is known by now."""

@@ -4,6 +4,7 @@ which graphs use a kernel. Kept up entry by entry, so that one new entry costs w
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Row
 from cachetop.kernelcache.records import Entry, Producer
@@ -95,6 +96,7 @@ def producer(row: Row) -> Producer:
     return row.entry.producer if found == UNKNOWN_PRODUCER else found
 
 
+@lru_cache(1024)
 def numbers(text: str | None) -> tuple[int, ...]:
     """A release to compare: `3.8.0+git` -> (3, 8, 0). Triton writes none up to 3.2, which sorts first."""
     return tuple(int(one) for one in _NUMBERS.findall((text or "").partition("+")[0])[:4])

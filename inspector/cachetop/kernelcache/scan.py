@@ -59,8 +59,9 @@ class Scanner:
 
     def __init__(self, locations: Sequence[Location]) -> None:
         self.kept: list[Kept] = []
-        self._parts: list[tuple[Cache, tuple[Entry, ...]]] = []
+        self._parts: list[tuple[Cache, int]] = []
         self._last: Kernels | None = None
+        self._whole: Kernels | None = None
         self._flying: tuple[Kernels | None, list[tuple[str, str]]] = None, []
         self._asked_at: Kernels | None = None
         formats: dict[str, Callable[[], Format]] = {**plugins(), **FORMATS}
@@ -76,11 +77,16 @@ class Scanner:
             )
 
     def scan(
-        self, quick: bool = False, but: Collection[str] = (), progress: Callable[[Kernels], None] | None = None
+        self,
+        quick: bool = False,
+        but: Collection[str] = (),
+        progress: Callable[[Kernels], None] | None = None,
+        entries: bool = True,
     ) -> Kernels:
         """Bring everything up to date, `but` the caches with these ids, which stay as they are.
 
-        `progress` is given what is known by then, four times a second at most, while large caches are read.
+        `progress` is given what is known by then, four times a second at most, while large caches are read. Without
+        `entries` the answer lists none: for who has them from `Detail.filled`.
 
         A `quick` scan lists what changed and reads what is new or in flight: that a complete entry lost files, or
         lies on another file system now, is left to a whole one.
@@ -100,14 +106,14 @@ class Scanner:
                 if kept.id not in but:
                     kept.scan(elsewhere, table, quick, tell if progress is not None else None)
                     tell()
-            return self._picture()
+            return self._picture(entries)
 
-    def rescan(self, cache_id: str, keys: Iterable[str]) -> Kernels:
+    def rescan(self, cache_id: str, keys: Iterable[str], entries: bool = True) -> Kernels:
         """Bring only the entries at `keys` of one cache up to date: their paths below its root, which for Triton
-        are their folders' names. Raises KeyError for an unknown cache.
+        are their folders' names; `entries` as in `scan`. Raises KeyError for an unknown cache.
         """
         self._of(cache_id).rescan(list(keys), self._roots())
-        return self._picture()
+        return self._picture(entries)
 
     def in_flight(self) -> list[tuple[str, str]]:
         """(cache id, path below its root) of every entry that was being compiled when last looked at."""
@@ -132,6 +138,13 @@ class Scanner:
                 found += [(kept.id, shelf.rows[name].entry.path) for name in shelf.rows.born]
                 shelf.rows.born.clear()
         return frozenset(found)
+
+    def forget_born(self) -> None:
+        """Take every entry for one that was there when `born` was last asked."""
+        self._asked_at = self._last
+        for kept in self.kept:
+            for shelf in kept.shelves.values():
+                shelf.rows.born.clear()
 
     def owner(self, cache_id: str, path: str) -> str | None:
         """The path of the entry that the file at `path` (below the root of that cache) belongs to, None for none."""
@@ -197,17 +210,19 @@ class Scanner:
         size = sum(cache.size_on_disk for cache in caches)
         return Kernels(caches=caches, size_on_disk=size, entries=entries, scanning=True)
 
-    def _picture(self) -> Kernels:
-        """The same object as the last time when nothing changed."""
-        parts = [(kept.cache, kept.entries()) for kept in self.kept]
-        if self._last is None or any(
-            a is not b for new, old in zip(parts, self._parts, strict=True) for a, b in zip(new, old, strict=True)
-        ):
+    def _picture(self, entries: bool) -> Kernels:
+        """The same object as the last time when nothing changed. Listing very many entries takes its time."""
+        parts = [(kept.cache, kept.version) for kept in self.kept]
+        if self._last is None or parts != self._parts:
             caches = tuple(cache for cache, _ in parts)
-            entries = tuple(itertools.chain.from_iterable(entries for _, entries in parts))
             size = sum(cache.size_on_disk for cache in caches)
-            self._parts, self._last = parts, Kernels(caches=caches, size_on_disk=size, entries=entries)
-        return self._last
+            self._parts, self._last, self._whole = parts, Kernels(caches=caches, size_on_disk=size), None
+        if not entries:
+            return self._last
+        if self._whole is None:
+            every = (shelf.rows.entries.values() for kept in self.kept for shelf in kept.shelves.values())
+            self._whole = replace(self._last, entries=tuple(itertools.chain.from_iterable(every)))
+        return self._whole
 
 
 class Kept:
@@ -219,18 +234,13 @@ class Kept:
         self.root = os.path.abspath(location.path)
         self.format = form
         self.shelves: dict[str, Shelf] = {}
-        self._entries: tuple[Entry, ...] | None = ()
+        self.version = 0
+        """How often its entries were found changed."""
         self.cache = self._describe(None, None, False, True)
 
     def rows(self) -> Iterator[Row]:
         for shelf in self.shelves.values():
             yield from shelf.rows.values()
-
-    def entries(self) -> tuple[Entry, ...]:
-        if self._entries is None:
-            every = (shelf.rows.entries.values() for shelf in self.shelves.values())
-            self._entries = tuple(itertools.chain.from_iterable(every))
-        return self._entries
 
     def scan(
         self,
@@ -268,7 +278,7 @@ class Kept:
             exists = not isinstance(error, FileNotFoundError)
             readable = not exists
             problem = f"{clean(self.root)} cannot be read: {why(error)}" if exists else None
-            changed = bool(self.entries())
+            changed = any(shelf.rows for shelf in self.shelves.values())
             self.shelves.clear()
         else:
             try:
@@ -278,8 +288,7 @@ class Kept:
                 context.errors.append(f"{clean(self.root)} cannot be read: {why(error)}")
             finally:
                 os.close(root)
-        if changed:
-            self._entries = None
+        self.version += changed
         if context.errors:
             more = f" (and {len(context.errors) - 1} more)" if len(context.errors) > 1 else ""
             problem = context.errors[0] + more

@@ -5,6 +5,7 @@ A folder whose mtime stands still has the entries it had; entries that are open 
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,8 @@ from cachetop.kernelcache.formats import Context, Row, Rows, Shelf
 
 _SOME = 256
 """Entries between two calls of `Context.progress`."""
+_PIECE = 4096
+"""Names that are looked up in one go: nothing else runs meanwhile."""
 RACY = 2_000_000_000
 """Nanoseconds: a folder changed less than this before it was listed may change again within its time stamp."""
 
@@ -73,8 +76,8 @@ def refresh(folder: int, shelf: Shelf, wanted: Callable[[str], bool], read: Read
             names: Iterable[str] = list(shelf.rows.unsettled)
         else:
             listed = time.time_ns()
-            present = set(os.listdir(folder))
-            fresh = [name for name in present.difference(shelf.rows) if wanted(name)]
+            present = os.listdir(folder)
+            fresh = [name for name in present if name not in shelf.rows and wanted(name)]
     except OSError as error:
         context.errors.append(f"a folder of this cache cannot be listed: {why(error)}")
         return False
@@ -136,10 +139,20 @@ def regroup(
 
 def drop(rows: Rows, present: Iterable[str]) -> bool:
     """Forget the rows that are not among `present`; returns whether there were any."""
-    gone = rows.keys() - present if isinstance(present, set) else rows.keys() - set(present)
+    there = in_pieces(present)
+    gone = [name for name in rows if name not in there]
     for name in gone:
         del rows[name]
     return bool(gone)
+
+
+def in_pieces(names: Iterable[str]) -> set[str]:
+    """As `set(names)`, but other threads get their turn meanwhile."""
+    made: set[str] = set()
+    some = iter(names)
+    while piece := list(itertools.islice(some, _PIECE)):
+        made.update(piece)
+    return made
 
 
 def folders(parent: int) -> list[str]:

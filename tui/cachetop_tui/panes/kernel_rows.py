@@ -122,7 +122,7 @@ def _cache(cache: CacheGroup, is_open: bool) -> Row:
 def _group(out: Listing, group: SmGroup, entries: tuple[Entry, ...]) -> None:
     """A group with some of its entries; it counts as unfolded once all of them are there."""
     out.add(Row(group.key, "sm", (group, bool(entries)), 1, len(entries) >= len(group.entries)))
-    out.run(entries, _entry)
+    out.run(entries, _entry, key_of)
 
 
 def _entry(entry: Entry) -> Row:
@@ -173,7 +173,7 @@ def _filtered(tree: Tree, width: int, wanted: str, view: View) -> Sequence[Row]:
             out.add(_cache(cache, True))
         for group, hits in found:
             out.add(Row(group.key, "sm", (group, True), 1, True))
-            out.run(hits, _entry)
+            out.run(hits, _entry, key_of)
     if wanted == STALE:
         return out or notes("No kernel is stale.", width, "dim")
     return out or notes(f"No kernel, SM or cache has {wanted!r} in its name.", width, "dim")

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from cachetop.kernelcache.records import Cache, Entry, Kernels
 
@@ -19,7 +20,9 @@ _FEW = 256
 """Changes in place that are taken one by one; more may be a shift by one that went."""
 
 _CHUNK = 1024
-"""Entries that are compared in one go."""
+"""Entries that are compared in one go, while which nothing else runs."""
+_SORTED = 4096
+"""Entries that are sorted in one go."""
 
 Order = tuple[float, str, str]
 
@@ -80,6 +83,10 @@ def order_of(entry: Entry) -> Order:
     return -entry.created, entry.key, entry.path
 
 
+def _first(pair: tuple[Order, Entry]) -> Order:
+    return pair[0]
+
+
 def _rank(sm: str) -> tuple[int, str]:
     found = re.search(r"(\d{2,4})", sm)
     return (-int(found[1]) if found else 1, sm)
@@ -97,12 +104,15 @@ class _Bucket:
     group: SmGroup | None = None
 
     def fill(self, entries: list[Entry]) -> None:
-        """Take the first entries, all at once."""
-        pairs = sorted(zip(map(order_of, entries), entries, strict=True), key=lambda pair: pair[0])
+        """Take many entries, all at once."""
+        pairs = [*zip(self.keys, self.entries, strict=True), *((order_of(entry), entry) for entry in entries)]
+        parts = [sorted(pairs[n : n + _SORTED], key=_first) for n in range(0, len(pairs), _SORTED)]
+        pairs = list(chain.from_iterable(parts))
+        pairs.sort(key=_first)  # which only joins what is sorted
         self.keys = [key for key, _ in pairs]
         self.entries = [entry for _, entry in pairs]
-        for key, entry in pairs:
-            self._count(key, entry, 1)
+        for entry in entries:
+            self._count(order_of(entry), entry, 1)
 
     def add(self, entry: Entry) -> None:
         """Put one entry in its place."""
@@ -216,10 +226,10 @@ class Grower:
                     break
         if len(other) <= _FEW and len(entries) >= len(old):
             return [old[n] for n in other], [*(entries[n] for n in other), *entries[len(old) :]]
-        before, now = dict(zip(map(id, old), old, strict=True)), dict(zip(map(id, entries), entries, strict=True))
+        before, now = {id(one): one for one in old}, {id(one): one for one in entries}
         return (
-            [before[one] for one in before.keys() - now.keys()],
-            [now[one] for one in now if one not in before],
+            [one for number, one in before.items() if number not in now],
+            [one for number, one in now.items() if number not in before],
         )
 
     def _fill(self, entries: Iterable[Entry]) -> None:
@@ -243,6 +253,9 @@ class Grower:
                 self._sum(new, 1)
             else:
                 bucket.take(entry)
+        if len(after) > _FEW:
+            self._fill(after.values())
+            return
         for entry in after.values():
             self._bucket(entry.cache, _name(entry)).add(entry)
             self._sum(entry, 1)

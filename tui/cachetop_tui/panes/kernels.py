@@ -21,6 +21,8 @@ from cachetop_tui.panes.kernel_tree import NO_SM, CacheGroup, SmGroup, Tree, key
 
 FRESH_SECONDS = 3.0
 _MARKED = 50
+"""How many entries at most are marked as new: the newest."""
+_FADES_EVERY = 0.25
 _STAGES = ("source", "ttir", "ttgir", "llir", "ptx", "cubin", "json")
 _BROKEN = ("orphan", "truncated")
 
@@ -184,6 +186,7 @@ class KernelsPane(LineView):
         self.clock = clock
         self.shown: Tree | None = None
         self._fresh: dict[str, tuple[float, str]] = {}
+        self._fading = False
         self._laid = (0, 0)
         self.view = View(self.unfolded, fresh=self._fresh)
 
@@ -193,18 +196,26 @@ class KernelsPane(LineView):
         self.shown = tree
         for entry in tree.appeared[-_MARKED:]:
             self._fresh[key_of(entry)] = (now, clean(entry.name or "", 400))
+        for key in list(self._fresh)[:-_MARKED]:
+            del self._fresh[key]
         for key, name in tree.named:  # its folder came first, its name a stage later
             if (born := self._fresh.get(key)) is not None:
                 self._fresh[key] = (born[0], clean(name, 400))
         self.update_lines(arrived=True)
-        if tree.appeared and self.is_mounted:
+        if tree.appeared and self.is_mounted and not self._fading:
+            self._fading = True
             self.set_timer(FRESH_SECONDS, self._fade)
 
     def _fade(self) -> None:
-        """Take the mark off entries that are new no more."""
-        until = time.monotonic() - FRESH_SECONDS + 0.05
+        """Take the mark off entries that are new no more, and come again for the next of them."""
+        now = time.monotonic()
+        until = now - FRESH_SECONDS + _FADES_EVERY / 2
         for key in [key for key, (born, _) in self._fresh.items() if born <= until]:
             del self._fresh[key]
+        self._fading = bool(self._fresh)
+        if self._fading:
+            oldest = min(born for born, _ in self._fresh.values())
+            self.set_timer(max(_FADES_EVERY, oldest + FRESH_SECONDS - now), self._fade)
         self.update_lines()
 
     def tick(self) -> None:

@@ -1,0 +1,74 @@
+"""How long an event loop stands still, and whose time that was."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+BEAT = 0.004
+FLOOR = 50.0
+STACKS = "BENCH_STACKS"
+"""Names a file for what every thread was at while the heart was late."""
+
+
+@dataclass
+class Hold:
+    """A standstill, in ms: by the clock, what the loop's own thread computed, what the whole process did."""
+
+    clock: float
+    loop: float
+    process: float
+
+    def __str__(self) -> str:
+        return f"{self.clock:.0f} ms (the loop's own work {self.loop:.0f}, the process's {self.process:.0f})"
+
+
+class Heart:
+    """Beats in the event loop; what it is late by is how long the loop stood still, whoever held it.
+
+    On a busy machine other programs hold it too. What this process computed meanwhile tells them apart: a standstill
+    during which it computed less than the floor is none of its making.
+    """
+
+    def __init__(self) -> None:
+        self.holds: list[Hold] = []
+        self._last = 0.0
+        if os.environ.get(STACKS):
+            threading.Thread(target=self._look, args=(Path(os.environ[STACKS]),), daemon=True).start()
+
+    async def beat(self) -> None:
+        """For as long as it is not cancelled."""
+        while True:
+            before, own, whole = time.monotonic(), time.thread_time(), time.process_time()
+            self._last = before
+            await asyncio.sleep(BEAT)
+            late = (time.monotonic() - before - BEAT) * 1000
+            if late > FLOOR / 5:
+                self.holds.append(Hold(late, (time.thread_time() - own) * 1000, (time.process_time() - whole) * 1000))
+
+    def said(self) -> str:
+        """The worst since this was last asked, and how many were over the floor."""
+        holds, self.holds = self.holds, []
+        if not holds:
+            return f"never held {FLOOR / 5:.0f} ms"
+        worst = max(holds, key=lambda one: one.clock)
+        over = [one for one in holds if one.clock > FLOOR]
+        own = sum(one.process > FLOOR for one in over)
+        more = f"; {len(over)} over {FLOOR:.0f} ms, in {own} of them the process computed as long" if over else ""
+        return f"held {worst} at worst{more}"
+
+    def _look(self, path: Path) -> None:
+        with path.open("w") as file:
+            while True:
+                time.sleep(0.005)
+                late = (time.monotonic() - self._last - BEAT) * 1000 if self._last else 0.0
+                if late > FLOOR / 2.5:
+                    frames = sys._current_frames()
+                    stacks = ("".join(traceback.format_stack(frames[one])[-12:]) for one in frames)
+                    print(f"==== {late:.0f} ms late", *stacks, sep="\n", file=file, flush=True)
