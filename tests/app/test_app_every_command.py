@@ -486,7 +486,7 @@ async def _of_a_run(at: Stage) -> None:
     await at.until(lambda: bool(at.app._notifications))
 
 
-@case("kernel.stage", "kernel.diff")
+@case("kernel.stage", "kernel.diff", *(f"kernel.stage.{n}" for n in range(1, 8)))
 async def _page(at: Stage) -> None:
     from cachetop_tui.documents.kernel_page import Page
     from cachetop_tui.panes.kernel_tree import grow
@@ -505,7 +505,17 @@ async def _page(at: Stage) -> None:
         await at.until(lambda: page.text is not None)
     before = page.stage
     await at.go()
-    await at.until(lambda: page.stage != before if at.command.id == "kernel.stage" else page.against is not None)
+    if at.command.id.startswith("kernel.stage."):
+        wanted = int(at.command.id[-1])
+        assert at.app.overview.pane == "document", "the digits are the panes' elsewhere"
+        if wanted > len(page.stages):
+            await at.until(lambda: any(f"no stage {wanted}" in str(one.message) for one in at.app._notifications))
+        else:
+            await at.until(lambda: page.stage == page.stages[wanted - 1] and bool(page.text or page.problem))
+    elif at.command.id == "kernel.stage":
+        await at.until(lambda: page.stage != before)
+    else:
+        await at.until(lambda: page.against is not None)
 
 
 @case("runs.cancel")

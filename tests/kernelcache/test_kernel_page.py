@@ -20,7 +20,7 @@ from cachetop.kernelcache.scan import Scanner
 from cachetop.locations import Location
 from cachetop_tui.documents import kernel_page
 from cachetop_tui.documents.kernel_page import Page
-from cachetop_tui.marks import Link
+from cachetop_tui.marks import Link, Tabs
 from cachetop_tui.paint import width_of
 from cachetop_tui.workbench.document import DocumentView
 from support import pictures
@@ -58,14 +58,13 @@ def test_it_fits_and_says_the_facts(page: Page, width: int) -> None:
 
 
 def test_every_stage_is_one_enter_away(page: Page) -> None:
-    assert page.stages == ("source", "ttir", "ttgir", "llir", "ptx", "json", "sass") and page.stage == "ptx"
+    assert page.stages == ("source", "ttir", "ttgir", "llir", "ptx", "sass", "json") and page.stage == "ptx"
     assert {which for what, which in targets(page) if what == "stage"} == set(page.stages)
     for stage, sign in (("ttir", "tt.func"), ("ttgir", "ttg."), ("llir", "define"), ("json", "num_warps")):
         page.act(("stage", stage))
         assert page.stage == stage and sign in words(page) and ".target sm" not in words(page)
-    page.act(("stage", "json"))
     page.fetch_next_stage()
-    assert page.stage == "sass"
+    assert page.stage == "source"
 
 
 def test_sass_is_made_when_asked_for_and_not_before(page: Page, monkeypatch: pytest.MonkeyPatch, world: Path) -> None:
@@ -145,6 +144,28 @@ def test_a_stale_or_empty_entry_makes_a_document_too() -> None:
     assert "it holds no cubin" in text and "no SM named" in text
 
 
+def test_it_says_what_speaks_against_each_rule(page: Page, cache: Path, look: Look) -> None:
+    entries = look(cache, sms=["sm_90"]).entries
+    scanner = Scanner([Location("triton", str(cache), "")])
+    here = {one.rule: one for one in kernel_page.load(page.entry, entries, scanner, ["sm_90"]).checks}
+    assert here["foreign-sm"].holds and "sm_90" in here["foreign-sm"].evidence
+    assert here["relocated"].holds and here["truncated"].holds and here["superseded"].holds
+    unknown = {one.rule: one for one in page.checks}
+    assert unknown["foreign-sm"].holds is None and "not known" in unknown["foreign-sm"].evidence
+    text = words(page)
+    assert "WHY IT IS NOT STALE" in text and "WHERE THE BYTES ARE" in text and "STAGE BY STAGE" in text.upper()
+    foreign = next(one for one in entries if one.sm == ("sm_75",))
+    other = kernel_page.load(foreign, entries, scanner, ["sm_90"])
+    assert "foreign-sm" not in {one.rule for one in other.checks}
+    assert "WHY IT IS STALE" in words(other) and "WHY IT IS STALE" in words(other, 80)
+    assert words(other, 80).index("WHY IT IS STALE") < words(other, 80).index(".target")
+
+
+def test_only_what_is_shown_is_read(page: Page) -> None:
+    read = [row.entry.path for kept in page.scanner.kept for row in kept.rows()]
+    assert sorted(read) == sorted([page.entry.path, *(one.path for one in page.others)])
+
+
 async def test_in_the_app_by_keys(world: Path, cache: Path, look: Look) -> None:
     shutil.copytree(cache, world / ".triton" / "cache")
     found = look(world / ".triton" / "cache")
@@ -159,9 +180,17 @@ async def test_in_the_app_by_keys(world: Path, cache: Path, look: Look) -> None:
         await until(pilot, lambda: ".target" in screen(app))
         await pilot.press("x")
         await until(pilot, lambda: " TO SM_" in screen(app))
-        await pilot.press("v")
+        await pilot.press("7")
         await until(pilot, lambda: "METADATA: SM_" in screen(app))
+        await pilot.press("v")
+        await until(pilot, lambda: "SOURCE: SM_" in screen(app))
         view = app.query_one(DocumentView)
+        at = next(
+            n for n, row in enumerate(view.shown_rows) if isinstance(row.subject, Tabs) and "TTGIR" in row.subject.text
+        )
+        start, *_ = next(one for one in view.shown_rows[at].subject.places if one[2] == ("stage", "ttgir"))
+        await pilot.click(DocumentView, offset=(start, at - view._offset + 1))
+        await until(pilot, lambda: "TTGIR: SM_" in screen(app))
         for _ in range(400):  # down by a line through the code, then onto the links below it
             await pilot.press("down")
             if view.link is not None:

@@ -6,7 +6,9 @@ which really changed are sent to the terminal. A `Pen` builds it, placing text f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 from cachetop_tui.paint import Canvas, Part, width_of
@@ -126,6 +128,27 @@ class Link(Line):
     """A line of a document on which the cursor can stand: Enter does what the document does with `target`."""
 
     target: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tabs(Line):
+    """A line of a document with places to click."""
+
+    places: tuple[tuple[int, int, Any], ...] = ()
+    """(first column, column after the last, the target as in `Link`)."""
+
+    def at(self, x: int) -> Any:
+        """The target at a column, None for none."""
+        return next((target for start, end, target in self.places if start <= x < end), None)
+
+
+def beside(left: Sequence[Line], right: Sequence[Line], column: int) -> list[Line]:
+    """Two columns of lines as one, the second from `column` on. What can be clicked in them cannot be any more."""
+    out = []
+    for one, other in zip_longest(left, right, fillvalue=Line()):
+        moved = tuple(replace(mark, x=mark.x + column) for mark in other.marks)
+        out.append(Line(one.marks + moved, one.ground))
+    return out
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,4 +99,6 @@ def _unknown(told: Told, name: str, known: set[str]) -> str:
 
 def clashes_of(keys: Keymap) -> list[Clash]:
     """Keys that two commands, or a command and a list, want in the same place."""
-    return clashes((command.id, keys.get(command.id, ()), frozenset(command.panes)) for command in COMMANDS)
+    covers = {(command.covers, command.id) for command in COMMANDS if command.covers}
+    found = clashes((command.id, keys.get(command.id, ()), frozenset(command.panes)) for command in COMMANDS)
+    return [one for one in found if (one.first, one.second) not in covers]

@@ -106,6 +106,8 @@ class KernelFeed(Feed):
         self._woken = False
         self._touched.clear()
         self._take(self._scanner.scan(progress=self._first_rows if first else None, entries=False))
+        if self.stopped:
+            return
         if first:
             self._scanner.forget_born()
             self._show(self._detail.filled(self._graph), frozenset())

@@ -52,7 +52,7 @@ def verdicts(row: Row, facts: Facts, ground: Ground, relations: Relations) -> tu
         if entry.part == "operator":
             evidence = f"its build.ninja builds it in {clean(facts.elsewhere, 1024)}: the next use here builds it anew"
         found.append(Stale(rule="relocated", evidence=evidence))
-    found += filter(None, (_foreign(entry, facts, ground.sms_here), _alias(entry, facts, ground.sms_here)))
+    found += filter(None, (foreign(entry, facts, ground.sms_here), _alias(entry, facts, ground.sms_here)))
     found += filter(None, (toolchain.gone(row, facts, ground), toolchain.superseded(row, facts, ground, relations)))
     if entry.kind == "triton" or entry.part == "triton":
         winner = relations.winner_over(row)
@@ -71,7 +71,8 @@ def _once(found: tuple[Stale, ...]) -> tuple[Stale, ...]:
     return _said.setdefault(found, found)
 
 
-def _foreign(entry: Entry, facts: Facts, here: tuple[str, ...]) -> Stale | None:
+def foreign(entry: Entry, facts: Facts, here: tuple[str, ...]) -> Stale | None:
+    """What says that no GPU of the SMs `here` ever uses an entry; None where none are known, or one may."""
     if not here:
         return None
     mine = " and ".join(sorted(set(here), key=sm.order))

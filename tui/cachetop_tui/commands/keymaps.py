@@ -72,6 +72,7 @@ ROUTES: Final[dict[str, Routes]] = {
     "document.leave": Routes(("escape",), ("escape",), ("escape",)),
     "document.pin": Routes(("enter",), ("enter",), ("enter",)),
     "kernel.stage": Routes(("v",), ("alt+v",), ("ctrl+tab",)),
+    **{f"kernel.stage.{n}": Routes((str(n),), (str(n),), (str(n),)) for n in range(1, 8)},
     "kernel.diff": Routes(("x",), ("alt+shift+f",), ("ctrl+shift+d",)),
     "runs.earlier": Routes(("left_square_bracket", "left", "h"), ("left",), ("alt+left",)),
     "runs.later": Routes(("right_square_bracket", "right", "l"), ("right",), ("alt+right",)),

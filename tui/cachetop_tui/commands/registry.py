@@ -25,6 +25,8 @@ _SCROLLED: Final = (*ROWS, "document")
 _RUNS: Final = ("conversion",)
 _REPOS: Final = ("models", "side", "document")
 
+_OF_TRITON: Final = ("source", "TTIR", "TTGIR", "LLIR", "PTX", "SASS", "metadata")
+
 _SHOWN: Final = {
     "question_mark": "?", "colon": ":", "slash": "/", "left_square_bracket": "[", "right_square_bracket": "]",
     "escape": "Esc", "comma": ",", "greater_than_sign": ">", "less_than_sign": "<", "period": ".",
@@ -56,6 +58,8 @@ class Command:
     """Which widget runs it: a `list`, a `document`, the `runs`; empty: the app."""
     when: str = ""
     """What of `Here` must be true for it to be offered; empty: nothing."""
+    covers: str = ""
+    """The id of the command whose key it takes while it is offered."""
     motion: bool = False
     """Whether it only moves the cursor: then the palette and the menu leave it out."""
 
@@ -255,6 +259,12 @@ COMMANDS: Final = (
             home="document", when="preview"),
     Command("kernel.stage", "Kernel: Next Stage", "Show the next stage of the kernel's code", "turn_stage", "stage",
             panes=("document",), home="document", when="kernel"),
+    *(
+        Command(f"kernel.stage.{n}", f"Kernel: Stage {n}",
+                f"Show stage {n} of the kernel's code: {_OF_TRITON[n - 1]}, where Triton made it", f"show_stage({n})",
+                panes=("document",), home="document", when="kernel", covers=f"{pane}.focus" if pane else "")
+        for n, pane in enumerate(("models", "kernels", "gpus", "runs", "problems", "", ""), 1)
+    ),
     Command("kernel.diff", "Kernel: Diff with Another SM", "How the stage differs from the same kernel for another SM",
             "turn_diff", "diff", panes=("document",), home="document", when="kernel"),
     Command("runs.earlier", "Conversion: Earlier Run", "Show the run before this one", "step(1)", panes=_RUNS,
@@ -310,10 +320,11 @@ def bindings(home: str) -> list[BindingType]:
     return [command.binding() for command in COMMANDS if command.home == home and command.keys]
 
 
-def hints(pane: str) -> list[tuple[str, str]]:
-    """(key, word) of the commands that belong in the footer while `pane` is in focus."""
+def hints(where: str | Here) -> list[tuple[str, str]]:
+    """(key, word) of the commands that belong in the footer while a pane is in focus, or exactly here."""
+    pane = where if isinstance(where, str) else where.pane
     return [
         (command.key, command.hint)
         for command in COMMANDS
-        if command.hint and command.enabled(pane) and (not command.hint_panes or pane in command.hint_panes)
+        if command.hint and command.enabled(where) and (not command.hint_panes or pane in command.hint_panes)
     ]

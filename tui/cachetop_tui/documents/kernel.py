@@ -10,7 +10,7 @@ from cachetop.kernelcache.describe import Described, Text
 from cachetop_tui import words
 from cachetop_tui.cut import head, middle, path_name
 from cachetop_tui.documents.kernel_code import coloured
-from cachetop_tui.documents.layout import MARGIN, fact, heading, paragraph
+from cachetop_tui.documents.layout import MARGIN, heading, paragraph
 from cachetop_tui.marks import Line, Link, Pen, Thin
 from cachetop_tui.paint import width_of
 from cachetop_tui.panes import names
@@ -116,17 +116,9 @@ def grid(cells: list[Cell], width: int) -> list[Line]:
     return out
 
 
-def verdicts(kernel: Described, width: int) -> list[Line]:
-    """Every rule with its evidence, and every problem."""
+def functions(kernel: Described, width: int) -> list[Line]:
+    """What each of several functions takes, or why that is not known."""
     out: list[Line] = []
-    if kernel.stale:
-        out += heading("why it is stale", width)
-        for one in kernel.stale:
-            out += fact(clean(one.rule, 15), clean(one.evidence, 1000), width, "warn")
-    elif kernel.state == "complete":
-        out += heading("no rule calls it stale", width)
-    for problem in kernel.problems:
-        out += fact(clean(problem.rule, 15), clean(problem.message, 1000), width, "err")
     if kernel.functions:
         out += heading("functions", width, "registers, stack, spills, static shared memory")
         for each in kernel.functions:

@@ -3,12 +3,13 @@ difference to the same kernel for another SM."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from cachetop.base import units
 from cachetop.base.hostile import clean
+from cachetop.kernelcache.checks import Check, checks
 from cachetop.kernelcache.compare import Change, counterparts, difference
 from cachetop.kernelcache.describe import TEXTS, Described, Text, describe, stage_text
 from cachetop.kernelcache.records import Entry
@@ -16,15 +17,21 @@ from cachetop.kernelcache.sass import disassemble
 from cachetop.kernelcache.scan import Scanner
 from cachetop_tui.cut import head
 from cachetop_tui.documents import kernel as document
+from cachetop_tui.documents import kernel_side
 from cachetop_tui.documents.kernel_code import coloured
 from cachetop_tui.documents.layout import MARGIN, heading, paragraph
-from cachetop_tui.marks import Line, Link, Pen
+from cachetop_tui.marks import Line, Link, Pen, Tabs, beside
+from cachetop_tui.paint import width_of
 
 BYTES_MOST = 1 << 18
 """Bytes of a stage that are read for the page."""
 LINES_MOST = 2000
 _SASS = "sass"
 _CODE = ("cubin", _SASS)
+_ABOUT = ("json", "meta", "ninja", "best_config")
+_WIDE = 112
+"""Columns from which on what is said about a kernel stands beside its code."""
+_SIDE = 38
 _SIGNS = {"+": "ok", "-": "err", "@": "faint", " ": "fg"}
 
 
@@ -42,6 +49,8 @@ class Page:
     against: Described | None = None
     changes: tuple[Change, ...] = ()
     problem: str = ""
+    checks: tuple[Check, ...] = ()
+    """What speaks against the rules that did not hit it."""
     _entries: dict[str, Entry] = field(default_factory=dict)
     """The counterparts, by their paths."""
 
@@ -49,8 +58,8 @@ class Page:
     def stages(self) -> tuple[str, ...]:
         """The stages that can be shown, in their order."""
         named = [stage.name for stage in self.kernel.stages if stage.name in TEXTS]
-        if any(stage.name in _CODE for stage in self.kernel.stages):
-            named.append(_SASS)
+        if any(stage.name in _CODE for stage in self.kernel.stages):  # what is said about it comes last
+            named.insert(next((n for n, one in enumerate(named) if one in _ABOUT), len(named)), _SASS)
         return tuple(dict.fromkeys(named))
 
     def fetch_stage(self, stage: str) -> None:
@@ -109,19 +118,22 @@ class Page:
         return stage_text(entry, self.scanner, stage, BYTES_MOST)
 
 
-def load(entry: Entry, entries: Iterable[Entry], scanner: Scanner) -> Page:
-    """Read an entry, its counterparts among `entries` and its first stage.
+def load(entry: Entry, entries: Collection[Entry], scanner: Scanner, sms_here: Sequence[str] | None = None) -> Page:
+    """Read an entry, its counterparts among `entries` and its first stage, and nothing else of its cache.
 
-    Raises KeyError when it is not in the scanner's picture; a counterpart that is not is left out.
+    `sms_here` are the SMs of the GPUs, None where not known. Raises KeyError when it is not in the scanner's picture;
+    a counterpart that is not is left out.
     """
-    scanner.scan()
+    wanted = counterparts(entry, entries)
+    scanner.rescan(entry.cache, [entry.path, *(one.path for one in wanted)])
     others, described = [], []
-    for one in counterparts(entry, entries):
+    for one in wanted:
         with suppress(KeyError):
             described.append(describe(one, scanner))
             others.append(one)
     page = Page(scanner, entry, describe(entry, scanner), tuple(described))
     page._entries = {one.path: one for one in others}
+    page.checks = checks(entry, entries, scanner, sms_here)
     first = next((stage for stage in document.FIRST if stage in page.stages), None)
     if first is not None or page.stages:
         page.fetch_stage(first or page.stages[0])
@@ -133,14 +145,22 @@ def lines(page: Page, width: int, now: float) -> list[Line]:
     kernel = page.kernel
     out = document.top(kernel, width, now)
     out += document.grid(document.cells(kernel), width)
-    out += document.verdicts(kernel, width)
+    room = width - _SIDE - 1 if width >= _WIDE else width
+    if room == width:
+        out += kernel_side.verdicts(kernel, page.checks, width)
+        out += document.functions(kernel, width)
     out += [Line(), *_tabs(page, width)]
+    shown: list[Line] = []
     if page.problem:
-        out += paragraph(page.problem, width, "err")
+        shown = paragraph(page.problem, room, "err")
     elif page.text is not None and page.against is not None:
-        out += _difference(page, width)
+        shown = _difference(page, room)
     elif page.text is not None:
-        out += document.code(page.text, kernel.key, width, LINES_MOST)
+        shown = document.code(page.text, kernel.key, room, LINES_MOST)
+    if room < width:
+        shown = beside(shown, kernel_side.column(kernel, page.checks, _SIDE), room)
+        shown += document.functions(kernel, width)
+    out += shown
     out += document.stages(kernel, width, page.stage, page.stages)
     if page.others:
         out += heading("same kernel, other SM", width, "Enter: how the stage differs")
@@ -148,33 +168,54 @@ def lines(page: Page, width: int, now: float) -> list[Line]:
     return out + (document.options(kernel, width) if kernel.options else [])
 
 
+@dataclass(frozen=True, slots=True)
+class _Tab:
+    """One of a row of tabs: `mark` stands before its name."""
+
+    name: str
+    note: str
+    chosen: bool
+    mark: str
+    word: str
+    target: tuple[str, str]
+
+
 def _tabs(page: Page, width: int) -> list[Line]:
     """Which stage is shown of which there are, and against which SM of which there are."""
     sizes = {stage.name: units.size(stage.size) for stage in page.kernel.stages}
-    stages = [(document.title_of(one), sizes.get(one, ""), one == page.stage, "") for one in page.stages]
+    stages = [
+        _Tab(document.title_of(one), sizes.get(one, ""), one == page.stage, str(n) if n < 10 else "", "fg",
+             ("stage", one))
+        for n, one in enumerate(page.stages, 1)
+    ]  # fmt: skip
     others = [
-        (", ".join(one.sm), "", page.against is not None and one.path == page.against.path, "▲" if one.stale else "●")
+        _Tab(", ".join(one.sm), "", page.against is not None and one.path == page.against.path,
+             "▲" if one.stale else "●", "warn" if one.stale else "ok", ("other", one.path))
         for one in page.others
-    ]
-    return _row_of("stages", stages, width) + _row_of("against", others, width)
+    ]  # fmt: skip
+    return _row_of("against", others, width) + _row_of("stages", stages, width)
 
 
-def _row_of(label: str, items: list[tuple[str, str, bool, str]], width: int) -> list[Line]:
-    """(name, note, chosen, glyph) one after the other, as many lines as it takes; none for nothing."""
+def _row_of(label: str, items: list[_Tab], width: int) -> list[Line]:
+    """One after the other, as many lines as it takes; none for nothing. The chosen one stands in brackets."""
     out: list[Line] = []
-    pen, x = Pen(width), MARGIN + 9
+    first = MARGIN + 9
+    pen, x = Pen(width), first
+    places: list[tuple[int, int, tuple[str, str]]] = []
     pen.put(MARGIN, label, "dim")
-    for name, note, chosen, glyph in items:
-        shown = clean(name, 24)
-        room = len(shown) + len(note) + 6
-        if x + room > width and x > MARGIN + 9:
-            out.append(pen.line())
-            pen, x = Pen(width), MARGIN + 9
-        if glyph:
-            x = pen.put(x, glyph, "ok" if glyph == "●" else "warn") + 1
-        x = pen.put(x, f"[{shown}]" if chosen else shown, "b:hi" if chosen else "link")
-        x = pen.put(x + 1, note, "dim") + 2 if note else x + 3
-    return [*out, pen.line()] if items else []
+    for item in items:
+        shown = clean(item.name, 24)
+        room = width_of(item.mark) + width_of(shown) + width_of(item.note) + 4
+        if x + room > width and x > first:
+            out.append(Tabs(pen.line().marks, "", tuple(places)))
+            pen, x, places = Pen(width), first, []
+        start = x
+        x = pen.put(x, item.mark, item.word) + 1 if item.mark else x
+        x = pen.put(x, f"[{shown}]" if item.chosen else shown, "b:hi" if item.chosen else "link")
+        x = pen.put(x + 1, item.note, "dim") if item.note else x
+        places.append((start, x, item.target))
+        x += 2
+    return [*out, Tabs(pen.line().marks, "", tuple(places))] if items else []
 
 
 def _other(page: Page, other: Described, width: int) -> Line:

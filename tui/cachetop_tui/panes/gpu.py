@@ -50,10 +50,18 @@ def lines(gpus: Gpus | None, width: int, height: int, view: View, now: float) ->
         return compact(gpus, width, height, view.own)
     out: list[Keyed] = []
     for detail in (6, 5, 4, 3, 2, 1):
+        if detail > 1 and _least(gpus, detail) > height:
+            continue
         out = _full(gpus, width, view, now, detail)
         if len(out) <= height:
             break
     return out
+
+
+def _least(gpus: Gpus, detail: int) -> int:
+    """How many lines it takes at least, told without making them."""
+    held = sum(1 + len(process.models) * (detail > 1) for gpu in gpus.gpus for process in gpu.processes)
+    return held + len(gpus.gpus) * (2 if detail > 1 else 1) - 1
 
 
 def _full(gpus: Gpus, width: int, view: View, now: float, detail: int) -> list[Keyed]:

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cachetop.base import units
 from cachetop.base.hostile import show
@@ -85,9 +86,12 @@ def parts(
 
 def called(process: Process) -> str:
     """What to call a process: its command without the folder its program lies in."""
-    if not process.command:
-        return "?"
-    first, blank, rest = show(process.command, 400).partition(" ")
+    return _called(process.command) if process.command else "?"
+
+
+@lru_cache(1024)
+def _called(command: str) -> str:
+    first, blank, rest = show(command, 400).partition(" ")
     return (first.rstrip("/").rpartition("/")[2] or first) + blank + rest
 
 

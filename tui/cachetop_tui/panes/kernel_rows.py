@@ -188,9 +188,24 @@ def _hits(group: SmGroup, cache: CacheGroup, wanted: str, view: View) -> tuple[E
         if wanted == STALE:
             hits = tuple(entry for entry in group.entries if entry.stale) if group.stale else ()
         else:
-            hits = tuple(entry for entry in group.entries if wanted in (entry.name or entry.key).casefold())
+            narrower = known is not None and known[0] is group and known[1] != STALE and known[1] in wanted
+            among = known[2] if known is not None and narrower else group.entries
+            said = _Said(wanted)
+            hits = tuple(entry for entry in among if said[entry.name or entry.key])
         known = view.hits[group.key] = group, wanted, hits
     return known[2]
+
+
+class _Said(dict[str, bool]):
+    """Name -> whether it has the wanted text in it: very many entries have few names."""
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__()
+        self._wanted = wanted
+
+    def __missing__(self, name: str) -> bool:
+        found = self[name] = self._wanted in name.casefold()
+        return found
 
 
 def notes(text: str, width: int, word: str) -> list[Row]:

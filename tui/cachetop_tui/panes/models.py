@@ -36,7 +36,7 @@ class View:
     now: float | None = None
     others: frozenset[str] = frozenset()
     """The cache roots besides the first, whose repos say where they are."""
-    chosen: tuple[Models, object, Sequence[Repo]] | None = None
+    chosen: tuple[Models, object, Sequence[tuple[str, Repo]]] | None = None
     """What `_chosen` worked out last."""
 
 
@@ -57,7 +57,8 @@ def headers(models: Models | None, width: int, view: View, focused: bool) -> lis
     """The header with the totals, and the names of the columns."""
     parts = ["scanning …", "live"]
     if models is not None:
-        size, warm = view.totals.summary(models)
+        summary = view.totals.summary(models)
+        size, warm = summary.size, summary.warm
         parts = [
             words.count(len(models.repos), "repo"),
             "dim",
@@ -89,8 +90,7 @@ def rows(models: Models | None, width: int, view: View) -> list[Row]:
     for root in models.roots:
         if root.problem:
             out += _notes(f"{names.home(root.path, str(Path.home()))} could not be read: {root.problem}", width, "err")
-    for repo in _chosen(models, view):
-        key = data.key_of(repo)
+    for key, repo in _chosen(models, view):
         is_open = view.unfolded.get(key, False)
         out.append(Row(key, "repo", repo, 0, is_open if repo.revisions else None))
         out += [
@@ -111,14 +111,15 @@ def rows(models: Models | None, width: int, view: View) -> list[Row]:
     return out
 
 
-def _chosen(models: Models, view: View) -> Sequence[Repo]:
-    """The repos to show, in order; worked out once for a snapshot, a filter and an order."""
+def _chosen(models: Models, view: View) -> Sequence[tuple[str, Repo]]:
+    """The repos to show with their keys, in order; worked out once for a snapshot, a filter and an order."""
     asked = (view.filter, view.now, view.order)
     if view.chosen is None or view.chosen[0] is not models or view.chosen[1] != asked:
-        by_key = {data.key_of(repo): repo for repo in models.repos}
-        repos = [repo for key in view.order or _order(models, view) if (repo := by_key.get(key))]
+        by_key = dict(view.totals.summary(models).ranked)
+        repos = [(key, repo) for key in view.order or _order(models, view) if (repo := by_key.get(key))]
         if view.filter:
-            repos = list(filter(_search(view).keep, repos))
+            keep = _search(view).keep
+            repos = [(key, repo) for key, repo in repos if keep(repo)]
         view.chosen = (models, asked, repos)
     return view.chosen[2]
 
@@ -130,7 +131,9 @@ def _search(view: View) -> choose.Search:
 def _order(models: Models, view: View) -> list[str]:
     """The keys of all repos in the order the filter line asks for, else what is in use and then the biggest first."""
     arrange = _search(view).arrange if view.filter else None
-    return [data.key_of(repo) for repo in arrange(models.repos)] if arrange else data.in_order(models, view.held)
+    if arrange:
+        return [data.key_of(repo) for repo in arrange(models.repos)]
+    return data.in_order(view.totals.summary(models).ranked, view.held)
 
 
 def _below(repo: Repo, key: str, view: View) -> list[Row]:

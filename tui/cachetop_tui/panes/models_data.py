@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cachetop.base.hostile import clean
 from cachetop.gpu.records import Gpus
 from cachetop.hub import choose
 from cachetop.hub.records import File, Models, Repo, Revision
+
+_AHEAD = 3
 
 
 def key_of(repo: Repo) -> str:
@@ -87,26 +89,41 @@ def holders(gpus: Gpus | None) -> dict[str, tuple[int, ...]]:
     return {repo: tuple(sorted(indices)) for repo, indices in found.items()}
 
 
-def in_order(models: Models, held: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """The keys of all repos: in use first, then the biggest."""
+def in_order(ranked: Iterable[tuple[str, Repo]], held: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """The keys of the repos, which come with them, the biggest first: those in use go before the others."""
+    busy: list[str] = []
+    idle: list[str] = []
+    for key, repo in ranked:
+        used = repo.id in held or (repo.partials and any(partial.live for partial in repo.partials))
+        (busy if used else idle).append(key)
+    return busy + idle
 
-    def place(repo: Repo) -> tuple[bool, int, str]:
-        busy = repo.id in held or any(partial.live for partial in repo.partials)
-        return not busy, -on_disk(repo), repo.id
 
-    return [key_of(repo) for repo in sorted(models.repos, key=place)]
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A snapshot sorted and counted. With thousands of repos that takes longer than the event loop may be held."""
+
+    models: Models
+    ranked: tuple[tuple[str, Repo], ...]
+    """Every repo with its key, the biggest first."""
+    kinds: tuple[tuple[str, int, tuple[Repo, ...]], ...]
+    """(type, bytes on disk, its repos), the types by name, the biggest repos first."""
+    size: int
+    """Bytes on disk."""
+    warm: int | None
+    """Bytes in RAM of all repos that were measured; None while none was."""
 
 
 @dataclass(slots=True)
 class Totals:
     """Bytes in RAM over all repos, remembered by repo so that a new snapshot costs what changed.
 
-    The feed's thread asks for each `summary` first: counting the files of thousands of repos takes longer than the
-    event loop may be held.
+    The feed's thread asks for each `summary` first, so that the event loop finds it made.
     """
 
     _known: dict[str, tuple[Repo, tuple[int, int] | None]] = field(default_factory=dict)
-    _summary: tuple[Models, int, int | None] | None = None
+    _made: list[Summary] = field(default_factory=list)
+    """The newest summaries: the feed may be some snapshots ahead."""
 
     def part(self, repo: Repo) -> tuple[int, int] | None:
         """Bytes of `repo` in RAM and all its bytes, None where not known."""
@@ -121,12 +138,30 @@ class Totals:
         part = self.part(repo)
         return None if part is None else part[0]
 
-    def summary(self, models: Models) -> tuple[int, int | None]:
-        """Bytes on disk, and bytes in RAM of all repos that were measured (None while none was)."""
-        if self._summary is None or self._summary[0] is not models:
+    def summary(self, models: Models) -> Summary:
+        """The snapshot sorted and counted."""
+        made = next((one for one in self._made if one.models is models), None)
+        if made is None:
             keys = {key_of(repo) for repo in models.repos}
             for gone in self._known.keys() - keys:
                 self._known.pop(gone, None)
-            values = [value for repo in models.repos if (value := self.of(repo)) is not None]
-            self._summary = (models, sum(map(on_disk, models.repos)), sum(values) if values else None)
-        return self._summary[1:]
+            made = self._summarize(models)
+            self._made = [*self._made[1 - _AHEAD :], made]
+        return made
+
+    def _summarize(self, models: Models) -> Summary:
+        sizes = [(-on_disk(repo), repo.id, key_of(repo), repo) for repo in models.repos]
+        sizes.sort(key=lambda one: one[:3])
+        kinds: dict[str, list[Repo]] = {}
+        sums: dict[str, int] = {}
+        for size, _, _, repo in sizes:
+            kinds.setdefault(repo.type, []).append(repo)
+            sums[repo.type] = sums.get(repo.type, 0) - size
+        values = [value for repo in models.repos if (value := self.of(repo)) is not None]
+        return Summary(
+            models,
+            tuple((key, repo) for _, _, key, repo in sizes),
+            tuple((kind, sums[kind], tuple(kinds[kind])) for kind in sorted(kinds)),
+            sum(sums.values()),
+            sum(values) if values else None,
+        )

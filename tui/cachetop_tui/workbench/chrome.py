@@ -16,7 +16,7 @@ from cachetop.base import units
 from cachetop.base.hostile import clean
 from cachetop.gpu.records import Gpu, Gpus
 from cachetop_tui import themes, words
-from cachetop_tui.commands.registry import COMMANDS, PANES, hints, named
+from cachetop_tui.commands.registry import COMMANDS, PANES, Here, hints, named
 from cachetop_tui.paint import Canvas, width_of
 
 NAMES = {
@@ -152,10 +152,13 @@ class Hints(Painted):
         super().__init__(id="hints")
         self._keys: Sequence[tuple[str, str]] = ()
 
-    def show(self, pane: str) -> None:
-        """The keys for `pane`."""
-        first, last = (named(f"{name}.focus").key for name in ("models", "problems"))
-        self._keys = [*hints(pane), (f"{first}-{last}", "panes")]
+    def show(self, where: Here) -> None:
+        """The keys that work here."""
+        stages = where.pane == "document" and where.kernel
+        ends = ("kernel.stage.1", "kernel.stage.7") if stages else ("models.focus", "problems.focus")
+        first, last = (named(name).key for name in ends)
+        span = (f"{first}-{last}", "stages" if stages else "panes")
+        self._keys = [span, *hints(where)] if stages else [*hints(where), span]
         self.repaint()
 
     def paint(self, canvas: Canvas) -> None:

@@ -6,18 +6,22 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import events
 from textual.binding import BindingType
 
 from cachetop.base.hostile import clean
+from cachetop_tui import words
 from cachetop_tui.background import in_background
 from cachetop_tui.commands import registry
 from cachetop_tui.cut import head
 from cachetop_tui.lines import LineView
-from cachetop_tui.marks import Line, Link, Pen, Row, sentences
+from cachetop_tui.marks import Line, Link, Pen, Row, Tabs, sentences
 from cachetop_tui.workbench.tabs import Tab
 
 if TYPE_CHECKING:
     from cachetop_tui.documents.kernel_page import Page
+
+_OF_KERNELS = ("show_stage", "turn_stage", "turn_diff")
 
 
 class DocumentView(LineView):
@@ -92,6 +96,27 @@ class DocumentView(LineView):
         """What Enter does: a second click does it too."""
         self.run_worker(self.screen.run_action("screen.pin"), exit_on_error=False)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What is for kernels alone is left to others elsewhere: the digits are the panes' there."""
+        return action not in _OF_KERNELS or (self._tab is not None and self._tab.document.key.startswith("kernel\0"))
+
+    @property
+    def _page(self) -> Page | None:
+        """The kernel in front, once it is read."""
+        from cachetop_tui.documents.kernel_page import Page
+
+        record = self._tab.record if self._tab is not None else None
+        return record if isinstance(record, Page) else None
+
+    async def action_show_stage(self, number: int) -> None:
+        """Show stage `number` of a kernel's code, counted from 1 as its tabs are."""
+        page = self._page
+        if page is not None and number > len(page.stages):
+            said = f"There is no stage {number}: this entry has {words.count(len(page.stages), 'stage')} to show."
+            self.notify(said, severity="warning", markup=False)
+        elif page is not None:
+            await self._turn(lambda page: page.fetch_stage(page.stages[number - 1]))
+
     async def action_turn_stage(self) -> None:
         """Show the next stage of a kernel's code."""
         await self._turn(lambda page: page.fetch_next_stage())
@@ -101,13 +126,20 @@ class DocumentView(LineView):
         await self._turn(lambda page: page.fetch_next_difference())
 
     async def _turn(self, fetch: Callable[[Page], None]) -> None:
-        from cachetop_tui.documents.kernel_page import Page
-
-        tab = self._tab
-        if tab is not None and isinstance(tab.record, Page):
-            await in_background(fetch, tab.record)
+        tab, page = self._tab, self._page
+        if page is not None:
+            await in_background(fetch, page)
             if self._tab is tab:
                 self.update_lines()
+
+    def on_click(self, event: events.Click) -> None:
+        """What is clicked in a row of tabs comes to the front; elsewhere as in every list."""
+        at = event.y - len(self.headers(self.size.width)) + self._offset
+        line = self._rows[at].subject if event.button == 1 and 0 <= at < len(self._rows) else None
+        target = line.at(event.x) if isinstance(line, Tabs) else None
+        if target is not None:
+            event.prevent_default()
+            self.run_worker(self._turn(lambda page: page.act(target)), exit_on_error=False)
 
     def action_page(self, by: int) -> None:
         """A page up (-1) or down (1), also where no link stands."""

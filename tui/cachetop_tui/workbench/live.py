@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cachetop.base.readonly import is_read_only
-from cachetop_tui.commands.registry import PANES
+from cachetop_tui.commands.registry import PANES, Here
 from cachetop_tui.feed import (
     GpusArrived,
     KernelsArrived,
@@ -23,7 +23,6 @@ from cachetop_tui.lines import LineView
 from cachetop_tui.panes.gpu import GpuPane
 from cachetop_tui.panes.kernels import KernelsPane
 from cachetop_tui.panes.models import ModelsPane
-from cachetop_tui.panes.models_data import on_disk
 from cachetop_tui.workbench.chrome import Facts, Hints, Status, TopStrip
 from cachetop_tui.workbench.editor import Editor
 from cachetop_tui.workbench.side import ActivityBar
@@ -101,8 +100,9 @@ class Live(Editor):
         """Show what the feed brought."""
         match message:
             case ModelsArrived():
-                self._facts = replace(self._facts, weights=sum(map(on_disk, message.models.repos)))
+                self.picture.totals = message.totals or self.picture.totals
                 self.picture.models = message.models
+                self._facts = replace(self._facts, weights=self.picture.totals.summary(message.models).size)
                 self.models.show(message.models, message.totals)
             case KernelsArrived():
                 self._facts = replace(self._facts, kernels=message.tree.kernels.size_on_disk, stale=message.tree.stale)
@@ -145,5 +145,7 @@ class Live(Editor):
     def _chrome(self) -> None:
         self.query_one(TopStrip).show(self.pane, self._facts.running, len(self.picture.problems), self.note)
         self.query_one(ActivityBar).show(self.pane, self._facts.running, len(self.picture.problems))
-        self.query_one(Hints).show(self.pane)
+        tab = self.tabs.current
+        kernel = tab is not None and tab.document.key.startswith("kernel\0")
+        self.query_one(Hints).show(Here(self.pane, kernel=kernel))
         self.query_one(Status).show(replace(self._facts, pane=self.pane))

@@ -201,7 +201,8 @@ def kernel_document(entry: Any, picture: Picture) -> Document:
 
         kind = entry.kind
         scanner = Scanner([one for one in locations.kernel_roots() if one.kind == kind])
-        held[:] = [kernel_page.load(entry, entries, scanner)]
+        gpus = picture.gpus.gpus if picture.gpus is not None else ()
+        held[:] = [kernel_page.load(entry, entries, scanner, [gpu.sm for gpu in gpus if gpu.sm] or None)]
         return held[0]
 
     async def act(target: Any) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from cachetop_tui.panes.models_data import Totals
 
 if TYPE_CHECKING:
     from cachetop.conversion.records import Jobs, Run
@@ -20,6 +22,8 @@ class Picture:
     """None: not heard of yet."""
 
     models: Models | None = None
+    totals: Totals = field(default_factory=Totals)
+    """The models sorted and counted."""
     tree: Tree | None = None
     gpus: Gpus | None = None
     jobs: Jobs | None = None

@@ -168,9 +168,8 @@ def tree(activity: str, picture: Picture, unfolded: dict[str, bool]) -> list[Row
         made.append(Row(key, kind, (name, right, token, target), depth))
 
     if activity == "models" and picture.models is not None:
-        for kind in sorted({repo.type for repo in picture.models.repos}):
-            repos = sorted((r for r in picture.models.repos if r.type == kind), key=lambda r: (-on_disk(r), r.id))
-            if branch(f"type\0{kind}", f"{clean(kind, 10)}s", units.size(sum(map(on_disk, repos))), True):
+        for kind, size, repos in picture.totals.summary(picture.models).kinds:
+            if branch(f"type\0{kind}", f"{clean(kind, 10)}s", units.size(size), True):
                 for repo in repos[:_MOST]:
                     key = f"{repo.root}\0{repo.type}\0{repo.id}"
                     leaf(key, "repo", clean(repo.id), units.size(on_disk(repo)), "fg", repo)
