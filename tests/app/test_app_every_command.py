@@ -501,7 +501,7 @@ async def _page(at: Stage) -> None:
     page = tab.record
     assert isinstance(page, Page)
     if at.command.id == "kernel.diff":  # a difference is one of a stage
-        await at.press(named("kernel.stage").keys[0])
+        await at.press(named("kernel.stage.1").keys[0])
         await at.until(lambda: page.text is not None)
     before = page.stage
     await at.go()

@@ -185,7 +185,7 @@ async def test_help_lists_the_keys() -> None:
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, KeysScreen))
         assert "Esc closes" in screen(app) and "Repos, revisions and files" in screen(app)
-        await pilot.press("pagedown", "pagedown", "pagedown", "pagedown")
+        await pilot.press(*["pagedown"] * 5)
         await until(pilot, lambda: "Show the run before this one" in screen(app))
 
 

@@ -171,7 +171,7 @@ def test_every_function_takes_what_nvidias_tool_says(recorded: Path) -> None:
     assert len(described.functions) == 12 and described.resources is None
     text = "\n".join(kernel_show.lines(described))
     assert "add_c8f19614_cuda_kernel_forward" in text and "registers 24" in text
-    document = "\n".join(line.text for line in kernel.verdicts(described, 120))
+    document = "\n".join(line.text for line in kernel.functions(described, 120))
     assert "FUNCTIONS" in document and "add_c8f19614_cuda_kernel_forward" in document
 
 

@@ -26,6 +26,8 @@ IN_FLIGHT_PAUSES = ((10.0, 0.05), (60.0, 0.5), (600.0, 2.0))
 SHARE = 4
 """A picture of very many entries costs milliseconds in which little else runs. Between two of them pass four times as
 many, in which what is announced is read; it is in the next one."""
+MANY = 5000
+"""Entries from which on that is so."""
 AT_ONCE = 64
 """Announced entries that are read before they are published, so that the first of a burst do not wait for the last."""
 WHOLE_EVERY = 10.0
@@ -166,8 +168,9 @@ class KernelFeed(Feed):
         if began >= self._show_at:
             self._show(self._detail.filled(self._graph), self._scanner.born())
             self._detailed = self._graph
-            now = time.monotonic()
-            self._show_at = now + SHARE * (now - began)
+            if self._shown is not None and len(self._shown.entries) >= MANY:
+                now = time.monotonic()
+                self._show_at = now + SHARE * (now - began)
 
     def _waiting(
         self, touched: Sequence[str], announced: frozenset[str], looked: frozenset[str]
