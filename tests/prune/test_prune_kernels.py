@@ -205,6 +205,21 @@ def test_a_budget_passes_over_what_is_in_use_and_names_it(root: Path) -> None:
     assert [item.path for item in plan_kernels(root, max_size=total - 1).plan.items] == [str(oldest)]
 
 
+def test_the_headers_that_inductor_compiled_stay_while_torch_is_loaded(tmp_path: Path) -> None:
+    """Inductor makes them once a process and counts on them: a compile failed when they went."""
+    (headers := tmp_path / "inductor" / "precompiled_headers").mkdir(parents=True)
+    (headers / "abc.h").write_text("#include <vector>")
+    backdate(tmp_path / "inductor", 86400)
+    program = "import torch, sys; print(flush=True); sys.stdin.read()"
+    late = plan_kernels(tmp_path / "inductor", kind="inductor", all=True)
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        plan = plan_kernels(tmp_path / "inductor", kind="inductor", all=True).plan
+        assert not plan.items and process.pid in plan.blocked[0].pids and plan.blocked[0].lifted_by_force
+        assert not carry_out(late).deleted and (headers / "abc.h").exists()
+        process.communicate()
+
+
 def test_names_that_are_no_entry_are_said(root: Path) -> None:
     assert plan_kernels(root, "NO_SUCH_KEY").plan.missing == ("NO_SUCH_KEY",)
 

@@ -220,8 +220,7 @@ class _Run:
                     return "it changed since the plan was made"
                 if one.role != "group":
                     part = self._parts[id(one)] = measure(one.name, at, self._use.users, found=found)
-                    if work.item.kind == "cuda-driver":
-                        part.pids |= self._use.cuda
+                    part.pids |= self._use.loaded(work.item.kind, work.item.key)
                     kept = keeps(part, {one.device}, self.draft.roots, work, self.draft.force)
                     if kept is not None:
                         return kept[0]

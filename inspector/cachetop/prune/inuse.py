@@ -36,7 +36,17 @@ class InUse:
     """(st_dev, st_ino) of regular files -> the processes that have them open or mapped."""
     cuda: set[int] = field(default_factory=set)
     """Processes that have the CUDA driver loaded."""
+    torch: set[int] = field(default_factory=set)
+    """Processes that have torch loaded."""
     uninspectable: int = 0
+
+    def loaded(self, kind: str, key: str) -> set[int]:
+        """The processes that count on an entry without a file of it open: CUDA's driver on its cache, Inductor on the
+        headers it has compiled once, which it does not look for again.
+        """
+        if kind == "cuda-driver":
+            return self.cuda
+        return self.torch if (kind, key) == ("inductor", "precompiled_headers") else set()
 
 
 def look(roots: Sequence[str] = ()) -> InUse:
@@ -109,6 +119,8 @@ def _mapping(
     found.users.setdefault((device, int(inode)), set()).add(pid)
     if b"/libcuda.so" in path:
         found.cuda.add(pid)
+    if b"/libtorch_cpu.so" in path:
+        found.torch.add(pid)
     if major == b"00" and path.startswith(tuple(below)):
         try:
             status = os.lstat(path)

@@ -148,8 +148,7 @@ def _work(entry: Entry, root: str, at: int, scanner: Scanner, chosen: Selection,
             moves, measured = _moves(entry, root, parents, name, inner, scanner, into)
     if not moves:
         return None
-    if entry.kind == "cuda-driver" and into.use.cuda:
-        measured.pids |= into.use.cuda
+    measured.pids |= into.use.loaded(entry.kind, entry.key)
     item = into.item(
         kind=entry.kind, key=entry.key, path=clean(os.path.join(root, entry.path)), measured=measured,
         reasons=reasons(entry, chosen), rebuild=_rebuild(entry, chosen), name=entry.name, sm=entry.sm,
