@@ -183,3 +183,11 @@ def test_a_listing_is_the_list_of_its_rows(runs: list[int], data: st.DataObject)
     assert find(listing, "none", 3) is None
     with pytest.raises(IndexError):
         listing[len(plain)]
+
+
+def test_a_filter_that_is_gone_keeps_no_picture_alive() -> None:
+    tree, view = grow(_picture([_entry(n) for n in range(20)])), View(filter="kernel_0007")
+    assert len(kernel_rows.rows(tree, 100, 20, view)) == 3 and view.hits
+    view.filter = ""
+    kernel_rows.rows(tree, 100, 20, view)
+    assert not view.hits

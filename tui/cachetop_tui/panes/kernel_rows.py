@@ -53,6 +53,7 @@ def rows(tree: Tree | None, width: int, height: int, view: View) -> Sequence[Row
         return _empty(tree.kernels, width)
     if view.filter:
         return _filtered(tree, width, view.filter.casefold(), view)
+    view.hits.clear()  # it would keep the entries of this picture for as long as nobody filters again
     if height <= 4:
         return _digest(tree, height, view)
     auto = [
