@@ -76,6 +76,9 @@ def test_every_command_is_reached(keys: tuple[str, Keys]) -> None:
         if pane:
             (there,) = app.send(GO_TO[pane], 1)
             assert there.endswith(".focus") or there == "settings.show"
+        else:  # out of the document, where a kernel has the digits
+            leave = TERMINALS[terminal]("alt+m")
+            assert leave is not None and app.send(leave, 1) == ["models.focus"]
         sent = [
             (command.id, key, raw)
             for command in commands
