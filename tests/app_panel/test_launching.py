@@ -103,11 +103,17 @@ async def test_background_threads_hold_nobody_back() -> None:
     gate.set()
 
 
-async def test_from_n_to_the_result_in_the_whole_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("early", [False, True], ids=["", "before-the-rest-has-come"])
+async def test_from_n_to_the_result_in_the_whole_app(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, early: bool
+) -> None:
     write_pdf(tmp_path / "report.pdf", 3)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LANG", "C.UTF-8")
     app = CachetopApp(Inventory())
+    rest = app._begin
+    if early:
+        monkeypatch.setattr(app, "_begin", lambda: None)
     async with app.run_test(size=(120, 30)) as pilot:
         await pilot.press("n")
         await until(pilot, lambda: isinstance(app.screen, StartDialog))
@@ -115,6 +121,9 @@ async def test_from_n_to_the_result_in_the_whole_app(tmp_path: Path, monkeypatch
         await until(pilot, lambda: picker.row is not None and picker.row.name == "report.pdf")
         app.screen.query_one("#pipeline", Choice).choose("native")
         await pilot.press("enter", "enter")
+        if early:
+            await until(pilot, lambda: app.screen is app.overview)
+            await rest()
         panel = app.overview.panel
         await until(pilot, lambda: any("✓ done" in line for line in panel.texts), 60)
         text = "\n".join(panel.texts)

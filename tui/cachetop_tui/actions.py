@@ -241,5 +241,9 @@ class Actions(ModelActions):
 
     def _start(self, request: StartRequest | None) -> None:
         if request is not None:
-            self.overview.focus_pane("conversion")
-            self.overview.panel.begin(request)
+            self.run_worker(self._convert(request))
+
+    async def _convert(self, request: StartRequest) -> None:
+        await self.overview.whole.wait()  # a dialog opened at the very start is done before the rest has come
+        self.overview.focus_pane("conversion")
+        self.overview.panel.begin(request)

@@ -24,6 +24,8 @@ def here(screen: Screen[Any]) -> Here:
 
 
 def _on(overview: Overview) -> Here:
+    if not overview.whole.is_set():
+        return Here(overview.pane)
     view, tab = focused(overview), overview.tabs.current
     row = view.cursor if view is not None else None
     panel, jobs = overview.panel, overview.jobs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import Callable
@@ -41,6 +42,8 @@ class Live(Editor):
         self.pane = PANES[0]
         """The pane in focus, also while a dialog covers it."""
         self._facts = Facts(host=host or socket.gethostname().partition(".")[0], read_only=is_read_only())
+        self.whole = asyncio.Event()
+        """Set once `complete` has run: all panes and the panel are there."""
         self.model_task: Task | None = None
         """What was done with repos last, or is being done."""
         self.lite = False

@@ -106,6 +106,7 @@ class Overview(Live):
             view.label = label_of
         self.use_profile(self.lite)
         self.lay_out()
+        self.whole.set()
 
     # Layout
 
