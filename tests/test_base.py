@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,3 +161,19 @@ def test_disks_are_asked_once_for_all_paths_on_them(tmp_path: Path) -> None:
 def test_a_file_system_that_says_nothing_is_unknown_not_empty() -> None:
     proc = disks(["/proc"])[0]
     assert (proc.total, proc.free, proc.full) == (None, None, None)
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", b"name-\xff-\xe4\xb8\xad"), ("ascii", b"name-?-?")])
+def test_no_name_ends_a_verb_whatever_the_encoding_of_stdout(encoding: str, shown: bytes) -> None:
+    lines = (
+        "import cachetop.cli",
+        "cachetop.cli._write_anything()",
+        "print('name-' + chr(0xdcff) + '-' + chr(0x4e2d))",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "; ".join(lines)],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.strip() == shown

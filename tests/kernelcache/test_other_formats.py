@@ -267,3 +267,45 @@ def test_another_package_can_add_a_format(world: Path, plugin: None) -> None:
     assert {entry.kind for entry in found.entries} == {"acme"}
     assert next(cache for cache in found.caches if cache.kind == "acme").reason == "the plugin says so"
     assert "triton" in {cache.kind for cache in found.caches}  # ours are not replaced, a broken one is left out
+
+
+def test_repos_of_weights_cost_a_look_one_open_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _variant(tmp_path, "kernels--kernels-community--activation", "torch29-cxx11-cu126-x86_64-linux", ACTIVATION)
+    for number in range(50):
+        (tmp_path / f"models--org--m{number}" / "snapshots" / f"{number:040x}").mkdir(parents=True)
+        (tmp_path / f"models--org--m{number}" / "blobs").mkdir()
+    scanner = Scanner([Location("hf-kernels", str(tmp_path), "")])
+    opened: list[str] = []
+    true = os.open
+
+    def counted(path: str, *more: int, **named: int) -> int:
+        opened.append(path)
+        return true(path, *more, **named)
+
+    monkeypatch.setattr(os, "open", counted)
+    assert len(scanner.scan().entries) == 1
+    mine = [path for path in opened if path.startswith("models--")]
+    assert len(mine) == 50, mine[:4]
+
+
+def test_a_file_that_goes_while_flashinfers_folders_are_listed_takes_nothing_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _operator(tmp_path, "page")
+    log = tmp_path / "0.7.2" / "75_90a" / "flashinfer_jit.log"
+    log.write_text("x")
+    other = tmp_path / "0.7.2" / "80" / "cached_ops" / "decode"
+    other.mkdir(parents=True)
+    (other / "decode.so").write_bytes(b"\x7fELF\x02\x01\x01" + bytes(57))
+    scanner = Scanner([Location("flashinfer", str(tmp_path), "")])
+    true = os.lstat
+
+    def lstat(path: str, **named: int) -> os.stat_result:
+        if path == log.name:
+            log.unlink(missing_ok=True)
+        return true(path, **named)
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    found = scanner.scan()
+    assert {entry.key for entry in found.entries} == {"page", "decode"}
+    assert [cache.problem for cache in found.caches] == [None]

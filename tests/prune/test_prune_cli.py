@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from support.hubcache import OTHER, repo, settle
+from cachetop.cli import main
+from cachetop.hub import choose as repos
+from cachetop.kernelcache import choose as entries
+from support.hubcache import OTHER, healthy, repo, settle
 from support.pruning import allocated, picture
 from support.triton_cache import backdate, synthetic
 
@@ -173,3 +177,53 @@ def test_an_unknown_kind_of_cache_is_a_usage_error(kernels: Path) -> None:
 def test_looking_at_the_trash_as_json_prints_a_plan(kernels: Path) -> None:
     done = _run("prune", "trash", "--dry-run", "--json")
     assert done.returncode == 0 and json.loads(done.stdout)["schema"] == "cachetop.plan/1"
+
+
+_OF_ENTRIES = {
+    "size": "size>1KB", "created": "created>2d", "accessed": "accessed>1d", "files": "files>2", "name": "name=*add*",
+    "key": "key=*A*", "kind": "kind!=triton", "cache": "cache=triton", "part": "part=x", "sm": "sm=90",
+    "state": "state=complete", "rule": "rule=foreign-sm", "triton": "triton=3.*",
+}  # fmt: skip
+_OF_REPOS = {
+    "size": "size>1KB", "reclaimable": "reclaimable>1B", "accessed": "accessed>1s", "modified": "modified>1s",
+    "type": "type=model", "refs": "refs=main", "id": "id=org/*", "name": "name!=org/*", "resident": "resident>=0%",
+    "partial": "partial=stale", "detached": "detached>=0", "problem": "problem=*",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ["kernels", "models"])
+def test_every_filter_of_the_listing_means_the_same_in_a_plan(
+    what: str, kernels: Path, hub: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    healthy(hub, "org/one")
+    healthy(hub, "org/two", "dataset")
+    repo(hub, "else/three").file("old.bin", b"x" * 9000, commit=OTHER)
+    repo(hub, "else/three").partial("c" * 64, b"x" * 5000)
+    settle(hub)
+    known, given = (entries.FILTERS, _OF_ENTRIES) if what == "kernels" else (repos.FILTERS, _OF_REPOS)
+    assert given.keys() == known.keys()
+    for expression in given.values():
+        assert main([what, "--json", "--filter", expression]) == 0
+        listed = json.loads(capsys.readouterr().out)
+        assert main(["prune", what, "--filter", expression, "--dry-run", "--json"]) == 0
+        plan = json.loads(capsys.readouterr().out)
+        asked = [one["key"] for one in (*plan["items"], *plan["blocked"])]
+        mine = (
+            [one["key"] for one in listed["entries"]] if what == "kernels" else [one["id"] for one in listed["repos"]]
+        )
+        assert sorted(asked) == sorted(mine), expression
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("words", [("kernels", "--all"), ("trash",)])
+def test_the_end_of_input_is_no_yes(kernels: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    assert _run("prune", "kernels", "--sm", "80", "--yes").returncode == 0
+    before = picture(kernels)
+    for name in ("stdin", "stdout"):
+        monkeypatch.setattr(sys, name, _Terminal())
+    assert main(["prune", *words]) == 0
+    assert picture(kernels) == before

@@ -328,3 +328,43 @@ def test_an_immutable_entry_fails_in_words_and_the_others_go(tmp_path: Path) -> 
 
 if __name__ == "__main__":
     CASES[sys.argv[1]](Path(sys.argv[2]))
+
+
+def test_a_line_that_a_full_disk_tore_takes_no_other_line_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cachetop.prune import journal
+
+    plan = "0123456789ab"
+    with journal.create(tmp_path, plan) as record:
+        record.write("plan", items=[])
+        true = os.write
+
+        def full(descriptor: int, data: bytes) -> int:
+            if len(data) < 40:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return true(descriptor, data[:40])
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", full)
+            with pytest.raises(OSError):
+                record.write("moving", moves=[])
+        record.write("finished", until=None)
+    assert journal.read(journal.path(tmp_path, plan)).finished
+
+
+def test_a_group_file_is_written_whole_however_little_each_write_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from support.pruning import carry_out, plan_kernels
+    from support.triton_cache import backdate, synthetic
+
+    root = synthetic(tmp_path / "cache", 2)
+    backdate(root, 60)
+    draft = plan_kernels(root, ir_only=True)
+    assert draft.work
+    wanted = {one.moves[0].path: one.group for one in draft.work}
+    true = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: true(descriptor, bytes(data[:7])))
+    carry_out(draft)
+    assert {path: Path(path).read_bytes() for path in wanted} == wanted

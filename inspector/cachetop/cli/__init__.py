@@ -7,6 +7,7 @@ arguments, and a `run(args)` set as its default, which returns the exit code and
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -76,6 +77,7 @@ def parser(only: str | None = None, *, whole: bool = False) -> argparse.Argument
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code (see `cachetop.cli.exits`)."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _write_anything()
     if words == ["--version"]:
         print(f"cachetop {__version__}")
         return 0
@@ -98,3 +100,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else USAGE
+
+
+def _write_anything() -> None:
+    """Let no character on stdout end a verb: a name that is no UTF-8 goes out as its own bytes, and what another
+    encoding lacks as `?`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+        sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "replace")

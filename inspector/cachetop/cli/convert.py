@@ -89,7 +89,10 @@ def _password(said: str | None) -> str | None:
         return said
     from getpass import getpass
 
-    return getpass("password of the PDF: ")
+    try:
+        return getpass("password of the PDF: ")
+    except EOFError:
+        raise Refused("no password was given, so nothing was started") from None
 
 
 def _seconds(text: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cachetop.cli.exits import DONE, FAILED, Refused
 
@@ -74,11 +74,12 @@ def run(args: argparse.Namespace) -> int:
     from cachetop.base.units import parse_span
     from cachetop.cli.table import emit, say
     from cachetop.kernelcache import sm
+    from cachetop.kernelcache.choose import FILTERS
     from cachetop.kernelcache.detail import with_detail
     from cachetop.kernelcache.scan import Scanner
 
     try:
-        keep = compile_filters(args.filter, _filter_keys())
+        keep = compile_filters(args.filter, FILTERS)
         wanted = sm.normalize(args.sm) if args.sm else None
         assumed = tuple(sm.normalize(one) for one in args.assume_sm or ())
         unused_after = parse_span(args.unused_after)
@@ -143,28 +144,6 @@ def _narrowed(found: Kernels, cache: str | None, meant: Callable[[Entry], bool])
         size_on_disk=sum(one.size_on_disk for one in caches),
         entries=tuple(entry for entry in found.entries if meant(entry)),
     )
-
-
-def _filter_keys() -> dict[str, tuple[str, Callable[[Any], Any]]]:
-    def sms(entry: Entry) -> list[str]:
-        bare = [one.removeprefix("sm_") for one in entry.sm]
-        return [*entry.sm, *bare]
-
-    return {
-        "size": ("size", lambda entry: entry.size_on_disk),
-        "created": ("age", lambda entry: entry.created),
-        "accessed": ("age", lambda entry: entry.last_used),
-        "files": ("number", lambda entry: entry.files),
-        "name": ("text", lambda entry: entry.name),
-        "key": ("text", lambda entry: entry.key),
-        "kind": ("text", lambda entry: entry.kind),
-        "cache": ("text", lambda entry: entry.cache),
-        "part": ("text", lambda entry: entry.part),
-        "sm": ("text", sms),
-        "state": ("text", lambda entry: entry.state),
-        "rule": ("text", lambda entry: [one.rule for one in entry.stale]),
-        "triton": ("text", lambda entry: entry.producer.triton),
-    }
 
 
 def _print(shown: Kernels, filtered: bool) -> None:

@@ -280,12 +280,13 @@ def _again(item: Any) -> str:
 
 def _agreed(plan: Plan) -> bool:
     from cachetop.base import units
+    from cachetop.cli.table import ask
     from cachetop.prune.confirm import THRESHOLD, agrees
 
     if plan.frees > THRESHOLD:
-        answer = input(f"Type the size that will be freed, {units.size(plan.frees)}, to confirm: ")
+        answer = ask(f"Type the size that will be freed, {units.size(plan.frees)}, to confirm: ")
         return agrees(answer, plan.frees)
-    return input("Delete? [y/N] ").strip().lower() in ("y", "yes")
+    return ask("Delete? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _report(result: Result) -> None:

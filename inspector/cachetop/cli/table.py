@@ -20,6 +20,15 @@ def say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def ask(question: str) -> str:
+    """The answer of whoever sits at the terminal; empty where the input ends, which agrees to nothing."""
+    try:
+        return input(question)
+    except EOFError:
+        print()
+        return ""
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: str = "") -> list[str]:
     """Aligned lines; `right` holds one character per column, `>` for right-aligned ones.
 

@@ -42,7 +42,7 @@ def trash(args: argparse.Namespace) -> int:
     """Empty the trash; with `--dry-run` say what it holds, with `--cancel` keep it. Returns the exit code."""
     from cachetop import locations
     from cachetop.base import units
-    from cachetop.cli.table import emit
+    from cachetop.cli.table import ask, emit
     from cachetop.hub.roots import roots as hub_roots
     from cachetop.prune.records import Failed, Plan, Result
     from cachetop.prune.recover import empty_all
@@ -72,7 +72,7 @@ def trash(args: argparse.Namespace) -> int:
     if (
         waiting
         and not args.yes
-        and input(f"Empty the trash of {len(waiting)} plans for good? [y/N] ").lower() not in ("y", "yes")
+        and ask(f"Empty the trash of {len(waiting)} plans for good? [y/N] ").strip().lower() not in ("y", "yes")
     ):
         return DONE
     with at_work(args) as (progress, cancel):

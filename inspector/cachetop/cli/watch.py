@@ -8,8 +8,6 @@ import queue
 import time
 from typing import TYPE_CHECKING, Any
 
-from cachetop.cli.exits import DONE
-
 if TYPE_CHECKING:
     from cachetop.inventory import Update
 
@@ -22,7 +20,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print events until interrupted (then 130)."""
+    """Print events until interrupted, which is the only end: the code is then 130."""
     from cachetop.cli.table import say
     from cachetop.inventory import Inventory
     from cachetop.inventory.changes import Changes
@@ -43,7 +41,6 @@ def run(args: argparse.Namespace) -> int:
                 print(json.dumps(whole) if args.json else line(whole), flush=True)
     finally:
         inventory.stop()
-    return DONE
 
 
 def line(event: dict[str, Any]) -> str:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection
+from functools import partial
 
 from cachetop.base.hostile import clean
-from cachetop.base.record import why
 from cachetop.kernelcache import gencode, ninja
 from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Context, Facts, Row, Shelf
 from cachetop.kernelcache.records import Producer
-from cachetop.kernelcache.shelves import drop, drop_missing, folders, keep, open_folder
-from cachetop.kernelcache.usage import tree_row, young
+from cachetop.kernelcache.shelves import drop, drop_missing, folders, keep_tree, listing, open_folder
+from cachetop.kernelcache.usage import tree_row, unfinished
 
 _VERSIONED = re.compile(r"py(\d)(\d{1,2})t?_(?:cpu|cu(\d{2})(\d)|[a-z0-9.]+)\Z")
 _BUILDS = ("build.ninja", ".ninja_log", "lock")
@@ -35,15 +35,10 @@ class Extensions:
         loose = [name for name in tops if not _VERSIONED.match(name)]
         changed, seen = _shelf(root, ".", loose, shelves.setdefault(".", Shelf()), context), ["."]
         for version in (name for name in tops if _VERSIONED.match(name)):
-            if (inner := open_folder(version, root)) is None:
-                continue
-            try:
-                changed |= _shelf(inner, version, folders(inner), shelves.setdefault(version, Shelf()), context)
-                seen.append(version)
-            except OSError as error:
-                context.errors.append(f"{version} cannot be listed: {why(error)}")
-            finally:
-                os.close(inner)
+            with listing(version, root, context) as inner:
+                if inner is not None:
+                    changed |= _shelf(inner, version, folders(inner), shelves.setdefault(version, Shelf()), context)
+                    seen.append(version)
         return drop_missing(shelves, seen) or changed
 
     def rescan(self, root: int, shelves: dict[str, Shelf], paths: Collection[str], context: Context) -> bool:
@@ -101,20 +96,13 @@ def _shelf(parent: int, version: str, names: list[str], shelf: Shelf, context: C
     producer = Producer(cuda=f"{found[3]}.{found[4]}") if found and found[3] else UNKNOWN_PRODUCER
     changed = drop(shelf.rows, names)
     for name in names:
-        if context.quick and name in shelf.rows and name not in shelf.rows.flying:
-            continue
-        if (inner := open_folder(name, parent)) is None:
-            changed |= shelf.rows.discard(name)
-            continue
-        try:
-            row = _row(inner, name if version == "." else f"{version}/{name}", name, producer, context)
-        finally:
-            os.close(inner)
-        changed |= shelf.rows.discard(name) if row is None else keep(shelf.rows, name, row)
+        path = name if version == "." else f"{version}/{name}"
+        read = partial(_row, path=path, name=name, producer=producer, context=context)
+        changed |= keep_tree(shelf.rows, name, parent, context, read)
     return changed
 
 
-def _row(inner: int, path: str, name: str, producer: Producer, context: Context) -> Row | None:
+def _row(inner: int, *, path: str, name: str, producer: Producer, context: Context) -> Row | None:
     try:
         names = os.listdir(inner)
     except OSError:
@@ -122,13 +110,7 @@ def _row(inner: int, path: str, name: str, producer: Producer, context: Context)
     if not any(one in names for one in _BUILDS) and not _library(name, names):
         return None  # a folder of something else, which only lies where TORCH_EXTENSIONS_DIR points to
     sms = gencode.sms(gencode.asked(inner))
-
-    def extension(state: str) -> Row:
-        return tree_row(
-            inner, path, context, key=name, name=name, state=state, part="extension", producer=producer, sm=sms
-        )
-
-    row = extension("complete")
-    if not _library(name, names):
-        row = extension("compiling" if young(row.stamp, context.now) else "orphan")
-    return row
+    row = tree_row(
+        inner, path, context, key=name, name=name, state="complete", part="extension", producer=producer, sm=sms
+    )
+    return row if _library(name, names) else unfinished(row, context.now)

@@ -14,12 +14,11 @@ import stat
 from collections.abc import Collection
 
 from cachetop.base.hostile import clean
-from cachetop.base.record import why
 from cachetop.kernelcache import gencode, ninja
 from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Context, Facts, Row, Shelf
 from cachetop.kernelcache.records import Producer
-from cachetop.kernelcache.shelves import drop, drop_missing, folders, keep, open_folder
-from cachetop.kernelcache.usage import group_row, tree_row, young
+from cachetop.kernelcache.shelves import drop, drop_missing, folders, keep, keep_tree, listing, open_folder
+from cachetop.kernelcache.usage import group_row, tree_row, unfinished
 
 PACKAGE = "flashinfer-python"
 _RELEASE = re.compile(r"\d{1,3}\.\d{1,3}[0-9A-Za-z.+_-]{0,40}\Z")
@@ -43,19 +42,13 @@ class FlashInfer:
             if not _RELEASE.match(top):
                 changed |= _tree(root, top, top, loose, context)
                 continue
-            if (release := open_folder(top, root)) is None:
-                continue
-            try:
-                for sms in folders(release):
-                    if _SMS.match(sms) and (inner := open_folder(sms, release)) is not None:
-                        try:
+            with listing(top, root, context) as release:
+                if release is None:
+                    continue
+                for sms in filter(_SMS.match, folders(release)):
+                    with listing(sms, release, context) as inner:
+                        if inner is not None:
                             changed |= _workspace(inner, f"{top}/{sms}", shelves, seen, context)
-                        finally:
-                            os.close(inner)
-            except OSError as error:
-                context.errors.append(f"{top} cannot be listed: {why(error)}")
-            finally:
-                os.close(release)
         changed |= drop(loose.rows, tops)
         return drop_missing(shelves, seen) or changed
 
@@ -118,7 +111,7 @@ def _workspace(folder: int, path: str, shelves: dict[str, Shelf], seen: list[str
     for name in names:
         changed |= _tree(folder, name, f"{path}/{name}", shelf, context, made)
     for name in os.listdir(folder):
-        if name not in names and stat.S_ISREG(os.lstat(name, dir_fd=folder).st_mode):
+        if name not in names and _is_file(name, folder):
             names.append(name)
             row = group_row(folder, f"{path}/{name}", name, [name], context, state="helper", part="log")
             changed |= keep(shelf.rows, name, row)
@@ -149,30 +142,25 @@ def _tree(
     sms: str | None = None,
 ) -> bool:
     """One row; an operator when `sms` are given. A quick scan leaves those it knows that are not being built."""
-    if context.quick and name in shelf.rows and name not in shelf.rows.flying:
-        return False
-    inner = open_folder(name, parent)
-    if inner is None:
-        return shelf.rows.discard(name)
-    try:
+
+    def read(inner: int) -> Row:
         if sms is None:
-            locks = name == _LOCKS
-            part, state = ("locks", "helper") if locks else (name, "opaque")
-            row = tree_row(inner, path, context, key=name, state=state, part=part, producer=made)
-            return keep(shelf.rows, name, row)
+            part, state = ("locks", "helper") if name == _LOCKS else (name, "opaque")
+            return tree_row(inner, path, context, key=name, state=state, part=part, producer=made)
         codes = gencode.sms(gencode.asked(inner)) or tuple(f"sm_{one}" for one in sms.split("_"))
+        row = tree_row(
+            inner, path, context, key=name, name=name, state="complete", part="operator", sm=codes, producer=made
+        )
+        return row if _built(inner) else unfinished(row, context.now)
 
-        def operator(state: str) -> Row:
-            return tree_row(
-                inner, path, context, key=name, name=name, state=state, part="operator", sm=codes, producer=made
-            )
+    return keep_tree(shelf.rows, name, parent, context, read)
 
-        row = operator("complete")
-        if not _built(inner):
-            row = operator("compiling" if young(row.stamp, context.now) else "orphan")
-        return keep(shelf.rows, name, row)
-    finally:
-        os.close(inner)
+
+def _is_file(name: str, folder: int) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(name, dir_fd=folder).st_mode)
+    except OSError:
+        return False  # gone since it was listed
 
 
 def _built(folder: int) -> bool:

@@ -21,7 +21,7 @@ from cachetop.base.hostile import clean
 from cachetop.kernelcache import gencode
 from cachetop.kernelcache.formats import Context, Facts, Row, Shelf
 from cachetop.kernelcache.records import Entry, Producer
-from cachetop.kernelcache.shelves import drop, drop_missing, folders, keep, open_folder, opened_below
+from cachetop.kernelcache.shelves import drop, drop_missing, folders, keep, listing, open_folder, opened_below
 from cachetop.kernelcache.usage import Usage
 
 _REPO = re.compile(r"(?P<type>kernels|models)--(?P<org>[^/]+?)--(?P<name>[^/]+)\Z")
@@ -61,9 +61,7 @@ class HfKernels:
         for repo in repos:
             if context.quick and repo.startswith("models--") and repo not in known:
                 continue  # a repo of weights, as far as the last look found
-            with opened_below(root, f"{repo}/snapshots") as snapshots:
-                revisions = folders(snapshots) if snapshots is not None else []
-            for revision in revisions:
+            for revision in _revisions(root, repo, context):
                 path = f"{repo}/snapshots/{revision}/build"
                 with opened_below(root, path) as build, opened_below(root, f"{repo}/blobs") as blobs:
                     if build is None or blobs is None:
@@ -89,6 +87,19 @@ class HfKernels:
         if len(parts) < 6 or not _REPO.match(parts[0]) or (parts[1], parts[3]) != ("snapshots", "build"):
             return None
         return "/".join(parts[:5])
+
+
+def _revisions(root: int, repo: str, context: Context) -> list[str]:
+    """The revisions of a repo that hold a build: of nearly every repo in a hub cache none, which has to cost little."""
+    found = []
+    with listing(f"{repo}/snapshots", root, context) as snapshots:
+        for revision in os.listdir(snapshots) if snapshots is not None else ():
+            try:
+                os.lstat(f"{revision}/build", dir_fd=snapshots)  # only looked at: it is opened step by step
+            except OSError:
+                continue
+            found.append(revision)
+    return found
 
 
 def _variant(build: int, blobs: int, repo: str, path: str, name: str, context: Context) -> Row | None:

@@ -20,6 +20,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Collection
+from functools import partial
 
 from cachetop.base.files import read_bounded
 from cachetop.base.hostile import clean
@@ -32,7 +33,8 @@ from cachetop.kernelcache.shelves import (
     drop,
     drop_missing,
     folders,
-    keep,
+    keep_tree,
+    listing,
     open_folder,
     opened_below,
     refresh,
@@ -66,15 +68,10 @@ class Inductor:
             if name in _HELPERS or name in _OTHERS:
                 changed |= _single(root, name, singles, context)
             elif name in ("fxgraph", "triton"):
-                if (inner := open_folder(name, root)) is None:
-                    continue
-                try:
-                    below = [f"{name}/{one}" for one in folders(inner)]
-                    changed |= _visit(inner, [path for path in below if _how(path)], shelves, seen, context)
-                except OSError as error:
-                    context.errors.append(f"{name} cannot be listed: {why(error)}")
-                finally:
-                    os.close(inner)
+                with listing(name, root, context) as inner:
+                    if inner is not None:
+                        below = [f"{name}/{one}" for one in folders(inner)]
+                        changed |= _visit(inner, [path for path in below if _how(path)], shelves, seen, context)
             elif _how(name):
                 changed |= _visit(root, [name], shelves, seen, context)
         changed |= drop(singles.rows, [name for name in singles.rows if name in tops])
@@ -169,16 +166,9 @@ def _visit(parent: int, paths: list[str], shelves: dict[str, Shelf], seen: list[
 
 def _single(root: int, name: str, shelf: Shelf, context: Context) -> bool:
     """One row for a whole subtree. A quick scan leaves the one it has."""
-    if context.quick and name in shelf.rows:
-        return False
-    inner = open_folder(name, root)
-    if inner is None:
-        return shelf.rows.discard(name)
-    try:
-        state = "helper" if name in _HELPERS else "opaque"
-        return keep(shelf.rows, name, tree_row(inner, name, context, key=name, state=state, part=name))
-    finally:
-        os.close(inner)
+    state = "helper" if name in _HELPERS else "opaque"
+    read = partial(tree_row, path=name, context=context, key=name, state=state, part=name)
+    return keep_tree(shelf.rows, name, root, context, read)
 
 
 def _kernels(folder: int, path: str, shelf: Shelf, context: Context) -> bool:

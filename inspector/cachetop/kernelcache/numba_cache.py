@@ -8,15 +8,13 @@ is two pickles, of Numba's release and of the rest; both are searched for byte p
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection
 
 from cachetop.base.files import read_bounded
-from cachetop.base.record import why
 from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Context, Facts, Row, Shelf
 from cachetop.kernelcache.records import NOT_UNDERSTOOD, Producer
-from cachetop.kernelcache.shelves import drop_missing, folders, open_folder, regroup
+from cachetop.kernelcache.shelves import drop_missing, folders, listing, regroup
 from cachetop.kernelcache.usage import group_row
 
 _NAME = re.compile(
@@ -40,15 +38,12 @@ class Numba:
         """See `Format.scan`."""
         changed, seen = False, []
         for name in folders(root):
-            if name.startswith(".") or (inner := open_folder(name, root)) is None:
+            if name.startswith("."):
                 continue
-            try:
-                changed |= regroup(inner, name, shelves.setdefault(name, Shelf()), _stem, _row, context)
-                seen.append(name)
-            except OSError as error:
-                context.errors.append(f"a folder of this cache cannot be listed: {why(error)}")
-            finally:
-                os.close(inner)
+            with listing(name, root, context) as inner:
+                if inner is not None:
+                    changed |= regroup(inner, name, shelves.setdefault(name, Shelf()), _stem, _row, context)
+                    seen.append(name)
         return drop_missing(shelves, seen) or changed
 
     def rescan(self, root: int, shelves: dict[str, Shelf], paths: Collection[str], context: Context) -> bool:

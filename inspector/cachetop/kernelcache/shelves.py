@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from cachetop.base.files import DIRECTORY
+from cachetop.base.hostile import clean
 from cachetop.base.record import why
 from cachetop.kernelcache.formats import Context, Row, Rows, Shelf
 
@@ -67,6 +68,23 @@ def opened_below(root: int, path: str) -> Iterator[int | None]:
             os.close(handle)
 
 
+@contextmanager
+def listing(name: str, parent: int, context: Context) -> Iterator[int | None]:
+    """The folder `name` in the open `parent`, to be listed; None when it is gone, no folder, or not allowed.
+
+    An OSError in the block ends only that block, with a sentence in `context.errors`: the folders beside it are looked
+    at all the same.
+    """
+    inner = open_folder(name, parent)
+    try:
+        yield inner
+    except OSError as error:
+        context.errors.append(f"{clean(name)} cannot be listed: {why(error)}")
+    finally:
+        if inner is not None:
+            os.close(inner)
+
+
 def refresh(folder: int, shelf: Shelf, wanted: Callable[[str], bool], read: Reader, context: Context) -> bool:
     """Bring one shelf up to date. Lists it only when its mtime moved; reads only what changed."""
     try:
@@ -116,6 +134,23 @@ def keep(rows: Rows, name: str, row: Row) -> bool:
         row.entry, row.detailed = old.entry, old.detailed
     rows[name] = row
     return not same
+
+
+def keep_tree(rows: Rows, name: str, parent: int, context: Context, read: Callable[[int], Row | None]) -> bool:
+    """Bring the row for the whole folder `name` in the open `parent` up to date by `read`, which gets that folder open.
+
+    A quick scan leaves a row that is not in flight. Returns whether it changed. Raises OSError.
+    """
+    if context.quick and name in rows and name not in rows.flying:
+        return False
+    inner = open_folder(name, parent)
+    if inner is None:
+        return rows.discard(name)
+    try:
+        row = read(inner)
+    finally:
+        os.close(inner)
+    return rows.discard(name) if row is None else keep(rows, name, row)
 
 
 def regroup(

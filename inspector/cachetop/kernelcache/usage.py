@@ -7,6 +7,8 @@ import stat
 import time
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from cachetop.base.hostile import clean
 from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Context, Row
 from cachetop.kernelcache.records import Entry, Producer
@@ -128,6 +130,12 @@ def tree_row(
         part=part,
     )
     return Row(entry, max(stamp, total.newest), False, True, tuple(total.links))
+
+
+def unfinished(row: Row, now: float) -> Row:
+    """The row of an entry that is not whole: being compiled while something of it is young, else an orphan."""
+    row.entry = replace(row.entry, state="compiling" if young(row.stamp, now) else "orphan")
+    return row
 
 
 def group_row(

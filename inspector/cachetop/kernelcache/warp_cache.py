@@ -18,11 +18,10 @@ import msgspec
 
 from cachetop.base.files import read_bounded
 from cachetop.base.hostile import clean
-from cachetop.base.record import why
 from cachetop.kernelcache import cubin, sm
 from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Context, Facts, Row, Shelf
 from cachetop.kernelcache.records import Entry, Producer
-from cachetop.kernelcache.shelves import Reader, drop_missing, folders, open_folder, refresh
+from cachetop.kernelcache.shelves import Reader, drop_missing, folders, listing, open_folder, refresh
 from cachetop.kernelcache.usage import Usage, runs, tree_row, usage, young
 
 PACKAGE = "warp-lang"
@@ -45,15 +44,12 @@ class Warp:
         changed = refresh(root, shelves.setdefault(".", Shelf()), _wanted, _reader("."), context)
         seen = ["."]
         for name in folders(root):
-            if not _RELEASE.match(name) or (inner := open_folder(name, root)) is None:
+            if not _RELEASE.match(name):
                 continue
-            try:
-                changed |= refresh(inner, shelves.setdefault(name, Shelf()), _wanted, _reader(name), context)
-                seen.append(name)
-            except OSError as error:
-                context.errors.append(f"{clean(name)} cannot be listed: {why(error)}")
-            finally:
-                os.close(inner)
+            with listing(name, root, context) as inner:
+                if inner is not None:
+                    changed |= refresh(inner, shelves.setdefault(name, Shelf()), _wanted, _reader(name), context)
+                    seen.append(name)
         return drop_missing(shelves, seen) or changed
 
     def rescan(self, root: int, shelves: dict[str, Shelf], paths: Collection[str], context: Context) -> bool:

@@ -12,33 +12,13 @@ from cachetop.base.filters import compile_filters
 from cachetop.doctor.examine import examine
 from cachetop.doctor.records import Doctor, Finding
 from cachetop.gpu.records import Gpu, Gpus
+from cachetop.hub.choose import FILTERS as REPO
 from cachetop.hub.records import Models, Repo
 from cachetop.kernelcache import sm as sms
+from cachetop.kernelcache.choose import FILTERS as ENTRY
 from cachetop.kernelcache.records import Entry, Kernels
 
 _Keys = dict[str, tuple[str, Callable[[Any], Any]]]
-_REPO: _Keys = {
-    "size": ("size", lambda repo: repo.size),
-    "accessed": ("age", lambda repo: repo.last_used),
-    "modified": ("age", lambda repo: repo.last_modified),
-    "type": ("text", lambda repo: repo.type),
-    "refs": ("text", lambda repo: [ref for revision in repo.revisions for ref in revision.refs]),
-    "id": ("text", lambda repo: repo.id),
-    "name": ("text", lambda repo: repo.id),
-}
-_ENTRY: _Keys = {
-    "size": ("size", lambda entry: entry.size_on_disk),
-    "created": ("age", lambda entry: entry.created),
-    "accessed": ("age", lambda entry: entry.last_used),
-    "files": ("number", lambda entry: entry.files),
-    "name": ("text", lambda entry: entry.name),
-    "key": ("text", lambda entry: entry.key),
-    "cache": ("text", lambda entry: [entry.kind, entry.cache]),
-    "part": ("text", lambda entry: entry.part),
-    "sm": ("text", lambda entry: [*entry.sm, *(one.removeprefix("sm_") for one in entry.sm)]),
-    "state": ("text", lambda entry: entry.state),
-    "rule": ("text", lambda entry: [one.rule for one in entry.stale]),
-}
 _GPU: _Keys = {
     "name": ("text", lambda gpu: [str(gpu.index), gpu.uuid, gpu.name, gpu.label]),
     "sm": ("text", lambda gpu: gpu.sm and [gpu.sm, gpu.sm.removeprefix("sm_")]),
@@ -56,7 +36,7 @@ _FINDING: _Keys = {
 
 def models(filters: Sequence[str]) -> Models:
     """The repos that match. Raises ValueError with a sentence for a filter that makes no sense."""
-    keep: Callable[[Repo], bool] = compile_filters(_named(filters), _REPO)
+    keep: Callable[[Repo], bool] = compile_filters(_named(filters), REPO)
     found = api.models(detail=True)
     return msgspec.structs.replace(found, repos=tuple(repo for repo in found.repos if keep(repo)))
 
@@ -65,7 +45,7 @@ def kernels(
     filters: Sequence[str], sm: str | None, cache: str | None, stale: bool, assume: Sequence[str] = ()
 ) -> Kernels:
     """The entries that match; `assume` are SMs to judge by. Raises ValueError with a sentence for a senseless one."""
-    keep: Callable[[Entry], bool] = compile_filters(_named(filters), _ENTRY)
+    keep: Callable[[Entry], bool] = compile_filters(_named(filters), ENTRY)
     wanted = sms.normalize(sm) if sm else None
     judged = tuple(map(sms.normalize, assume)) or (_here() if stale else None)
     found = api.kernels(detail=True, sms=judged)

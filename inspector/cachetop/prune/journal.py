@@ -103,15 +103,19 @@ class Journal:
 
     def tell(self, event: str, **more: object) -> None:
         """Append one line without waiting for the disk: of interest only while this process lives. Raises OSError."""
-        os.write(self._descriptor, _line(event, more))
+        self._append(self._waiting + _line(event, more))
 
     def write(self, event: str, **more: object) -> None:
         """Append one line and wait until the disk has it. Raises OSError."""
-        view = memoryview(self._waiting + _line(event, more))
-        self._waiting = b""
+        self._append(self._waiting + _line(event, more))
+        os.fsync(self._descriptor)
+
+    def _append(self, lines: bytes) -> None:
+        self._waiting = b"\n"  # ends what a full disk tears, so that the next line is one of its own
+        view = memoryview(lines)
         while view:
             view = view[os.write(self._descriptor, view) :]
-        os.fsync(self._descriptor)
+        self._waiting = b""
 
 
 def _line(event: str, more: dict[str, object]) -> bytes:

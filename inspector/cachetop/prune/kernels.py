@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Hashable
-from typing import Any
 
 from cachetop.base import units
 from cachetop.base.files import is_locked
 from cachetop.base.hostile import clean
 from cachetop.kernelcache import sm
+from cachetop.kernelcache.choose import FILTERS
 from cachetop.kernelcache.records import NOT_UNDERSTOOD, Entry, Kernels
 from cachetop.kernelcache.scan import Scanner
 from cachetop.prune import ir, pairs
@@ -21,20 +21,6 @@ from cachetop.prune.tree import TRASH, Measured, measure, opened
 from cachetop.prune.words import words
 from cachetop.prune.work import Move, Work, move
 
-FILTERS: dict[str, tuple[str, Callable[[Entry], Any]]] = {
-    "size": ("size", lambda entry: entry.size_on_disk),
-    "created": ("age", lambda entry: entry.created),
-    "accessed": ("age", lambda entry: entry.last_used),
-    "name": ("text", lambda entry: entry.name),
-    "key": ("text", lambda entry: entry.key),
-    "kind": ("text", lambda entry: entry.kind),
-    "cache": ("text", lambda entry: entry.cache),
-    "part": ("text", lambda entry: entry.part),
-    "sm": ("text", lambda entry: [*entry.sm, *([entry.target] if entry.target else [])]),
-    "state": ("text", lambda entry: entry.state),
-    "rule": ("text", lambda entry: [one.rule for one in entry.stale]),
-    "triton": ("text", lambda entry: entry.producer.triton),
-}
 _WHOLE = ("triton", "fxgraph", "aotautograd", "module")
 """The parts that are one folder each."""
 

@@ -144,7 +144,9 @@ class Mover:
         fresh = f"{name}.new"
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, old.st_mode & 0o777, dir_fd=to)
         try:
-            os.write(descriptor, work.group or b"")
+            view = memoryview(work.group or b"")
+            while view:
+                view = view[os.write(descriptor, view) :]
             os.fsync(descriptor)
             os.utime(descriptor, ns=(old.st_atime_ns, old.st_mtime_ns))
             self.written += os.fstat(descriptor).st_blocks * 512

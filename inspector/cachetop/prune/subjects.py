@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from cachetop.hub import layout
+from cachetop.hub import choose, layout
 from cachetop.hub.records import Models, Partial, Repo, Revision
 from cachetop.hub.scan import Scanner
 from cachetop.prune.selection import Candidate, Selection, narrow
@@ -28,16 +28,17 @@ class Subject:
         return f"{self.repo.id}@{self.revision.commit}" if self.revision else self.repo.id
 
 
+def _of_repo(getter: Callable[[Repo], Any]) -> Callable[[Subject], Any]:
+    return lambda one: getter(one.repo)
+
+
 FILTERS: dict[str, tuple[str, Callable[[Subject], Any]]] = {
+    **{key: (kind, _of_repo(getter)) for key, (kind, getter) in choose.FILTERS.items()},
     "size": ("size", lambda one: one.revision.size if one.revision else one.repo.size),
-    "accessed": ("age", lambda one: one.repo.last_used),
-    "modified": ("age", lambda one: one.repo.last_modified),
-    "type": ("text", lambda one: one.repo.type),
-    "refs": ("text", lambda one: [ref for each in ([one.revision] if one.revision else one.repo.revisions)
-                                  for ref in each.refs]),
-    "id": ("text", lambda one: one.repo.id),
-    "name": ("text", lambda one: one.repo.id),
-}  # fmt: skip
+    "reclaimable": ("size", lambda one: one.revision.reclaimable if one.revision else one.repo.reclaimable),
+    "refs": ("text", lambda one: one.revision.refs if one.revision else choose.refs(one.repo)),
+}
+"""The keys of the listing. Of a revision only its own sizes and refs are compared, else what its repo says."""
 
 
 def meant(
