@@ -12,7 +12,6 @@ import re
 import unicodedata
 
 _CONTROL = dict.fromkeys((*range(32), *range(127, 160)), "�")
-_PLAIN = re.compile(r"[\x20-\x7e]*\Z")
 # Format characters that reorder or hide text (bidi controls, zero-width, tags): category Cf, plus line separators.
 _INVISIBLE = {"Cf", "Zl", "Zp", "Cs", "Co", "Cn"}
 
@@ -37,14 +36,14 @@ def clean(text: str | bytes | os.PathLike[str], limit: int = 4096) -> str:
     Each such character becomes U+FFFD, so that two names which differ only there still look odd rather
     than equal. Bytes are decoded as UTF-8, undecodable ones replaced. At most `limit` characters are kept.
     """
+    if isinstance(text, str) and len(text) <= limit and text.isascii() and text.isprintable():
+        return text  # at once, for nearly every name is like that
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     elif not isinstance(text, str):
         text = os.fspath(text)
     if len(text) > limit:
         text = text[: limit - 1] + "…"
-    if _PLAIN.match(text):
-        return text
     text = text.translate(_CONTROL)
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in _INVISIBLE else c for c in text)
 

@@ -11,40 +11,56 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Mapping
+from functools import cache
 from operator import attrgetter
-from sys import intern
+from typing import Any
+
+import msgspec
 
 from cachetop.base import files
 from cachetop.base.hostile import clean
 from cachetop.base.record import why
 from cachetop.hub import layout
 from cachetop.hub.contents import Blob, Contents, Snapshot, inode, mark, open_folder
+from cachetop.hub.names import HARMLESS, Names, harmless
 from cachetop.hub.problems import Complaints
 from cachetop.hub.records import File
 
 _DEPTH = 32
 _REF_BYTES = 256
-_PRINTABLE = bytes(range(32, 127))
 _KIND = 0o170000
 _REGULAR = stat.S_IFREG
+_PLAIN = HARMLESS.translate(None, b"./")
+"""What the name of a blob is made of, nearly always."""
 
 
-def read(root: int, name: str, store: Mapping[str, Blob], roots: tuple[str, ...]) -> Contents:
-    """Read the repo folder `name` in the open cache root.
+class Place(msgspec.Struct, eq=False, gc=False):
+    """What the repos of one cache root have in common while they are read."""
 
-    `store` holds the shared store's payloads by `<2 hex>/<hash>`, `roots` the root's absolute spellings.
+    root: int
+    """The open cache root."""
+    store: Mapping[str, Blob]
+    """The shared store's payloads by `<2 hex>/<hash>`."""
+    roots: tuple[str, ...]
+    """The root's absolute spellings."""
+    names: Names
+
+
+def read(place: Place, name: str) -> Contents:
+    """Read the repo folder `name` in `place`.
+
     Raises FileNotFoundError when the folder vanished; whatever else goes wrong becomes a complaint.
     """
     contents = Contents([], {}, [], {}, {}, [], set(), {}, {}, Complaints())
     try:
-        descriptor = open_folder(name, root)
+        descriptor = open_folder(name, place.root)
     except FileNotFoundError:
         raise
     except OSError as error:
-        _complain_about_repo(root, name, error, contents)
+        _complain_about_repo(place.root, name, error, contents)
         return contents
     try:
-        _Reader(name, descriptor, store, roots, contents).read()
+        _Reader(place, name, descriptor, contents).read()
         if contents.unnamed or not contents.blobs:  # else the files of its revisions tell
             contents.modified = os.fstat(descriptor).st_mtime
     finally:
@@ -64,10 +80,26 @@ def _complain_about_repo(root: int, name: str, error: OSError, contents: Content
         contents.complaints.add("unreadable", f"{name} ({why(error)})")
 
 
-def _harmless(*names: str) -> bool:
-    """Whether all of these are printable ASCII, which needs no cleaning; much cheaper than asking one by one."""
-    text = "".join(names)
-    return text.isascii() and not text.encode().translate(None, _PRINTABLE)
+@cache
+def _up(depth: int) -> tuple[str, bytes]:
+    """What a link to a blob starts with, `depth` folders deep in a revision, and what of it is no part of `_PLAIN`."""
+    up = "\0" + "../" * depth + "../../blobs/"
+    return up, up.encode().translate(None, _PLAIN)
+
+
+def _keys(targets: list[str], depth: int) -> list[str] | None:
+    """The names of the blobs that these links name, if all are as huggingface_hub makes them; else None.
+
+    All in one text, for asking one by one costs several times as much. No link has a NUL in it.
+    """
+    text = "\0" + "\0".join(targets)
+    up, rest = _up(depth)
+    keys = text.split(up)
+    del keys[0]
+    count = len(targets)
+    if len(keys) == count and text.isascii() and text.encode().translate(None, _PLAIN) == rest * count:
+        return keys
+    return None
 
 
 def _clean(name: str, spelled: dict[str, str]) -> str:
@@ -79,13 +111,10 @@ def _clean(name: str, spelled: dict[str, str]) -> str:
 
 
 class _Reader:
-    def __init__(
-        self, name: str, top: int, store: Mapping[str, Blob], roots: tuple[str, ...], contents: Contents
-    ) -> None:
+    def __init__(self, place: Place, name: str, top: int, contents: Contents) -> None:
+        self.place = place
         self.name = name
         self.top = top
-        self.store = store
-        self.roots = roots
         self.contents = contents
         self.complain = contents.complaints.add
         self.several: dict[tuple[int, int], Blob] = {}
@@ -128,16 +157,17 @@ class _Reader:
             else:
                 self._unreadable(path, error)
             return None
-        self.contents.marks.append(mark(f"{self.name}/{path}", descriptor))
+        status = os.fstat(descriptor)
+        self.contents.marks.append((f"{self.name}/{path}", status.st_ctime_ns, status.st_mtime))
         return descriptor
 
-    def section(self, path: str, name: str, at: int, reader: Callable[[str, int], None]) -> None:
-        """Open and mark `path`, by `name` in the open folder `at`, and hand it to `reader`."""
+    def section(self, path: str, name: str, at: int, reader: Callable[..., None], *more: Any) -> None:
+        """Open and mark `path`, by `name` in the open folder `at`, and hand it to `reader`, with `more`."""
         descriptor = self.open(path, name, at)
         if descriptor is None:
             return
         try:
-            reader(path, descriptor)
+            reader(path, descriptor, *more)
         except OSError as error:
             self._unreadable(path, error)
         finally:
@@ -241,13 +271,13 @@ class _Reader:
 
     def _linked(self, name: str, target: str) -> Blob | None:
         """A blob that is a symlink: a payload of the shared store, or none of the cache's business."""
-        payload = layout.stored_payload(target, self.name, self.roots)
+        payload = layout.stored_payload(target, self.name, self.place.roots)
         if payload is None:
             self.contents.foreign.add(name)
             self.complain("foreign-link", f"blobs/{name}")
-        elif payload in self.store and not name.startswith("."):
+        elif payload in self.place.store and not name.startswith("."):
             self.contents.plain = False
-            return self.store[payload]
+            return self.place.store[payload]
         return None
 
     def _rest(self, listed: list[str]) -> None:
@@ -283,7 +313,7 @@ class _Reader:
                 if entry.is_dir(follow_symlinks=False):
                     snapshot = Snapshot(commit, [], [], {}, [])
                     self.contents.snapshots.append(snapshot)
-                    self._folder(snapshot, f"{path}/{commit}", commit, "", descriptor)
+                    self.section(f"{path}/{commit}", commit, descriptor, self._files, snapshot, "")
                     if self.nested:  # the files of a folder came after its siblings
                         snapshot.files.sort(key=attrgetter("name"))
                         self.nested = False
@@ -292,30 +322,20 @@ class _Reader:
                 elif commit not in layout.IGNORED:
                     self.complain("stray-file", f"{path}/{commit}")
 
-    def _folder(self, snapshot: Snapshot, path: str, name: str, prefix: str, at: int) -> None:
-        self.section(path, name, at, lambda _, descriptor: self._files(snapshot, path, prefix, descriptor))
-
-    def _files(self, snapshot: Snapshot, path: str, prefix: str, descriptor: int) -> None:
+    def _files(self, path: str, descriptor: int, snapshot: Snapshot, prefix: str) -> None:
         """One folder of a revision. Nearly always each name in it is a link to a blob of the repo."""
-        up = "../" * prefix.count("/") + "../../blobs/"
-        skip, readlink, new = len(up), os.readlink, File
-        names = [*map(intern, os.listdir(descriptor))]  # the repos of one kind of model have the same ones
-        names.sort()
+        readlink, new = os.readlink, File
+        names, plain = self.place.names.ordered(os.listdir(descriptor))
+        keys: list[str] | None = None
         known: list[Blob] | None = None
         try:
             targets = [readlink(name, dir_fd=descriptor) for name in names]
-            keys = [target[skip:] for target in targets]
-            text = "".join(keys)
-            if (
-                all([target.startswith(up) for target in targets])  # noqa: C419
-                and "/" not in text
-                and layout.PARTIAL not in text
-                and _harmless(text, prefix, *names)
-            ):
+            keys = _keys(targets, prefix.count("/"))
+            if keys is not None and plain and harmless(prefix):
                 known = self._known(keys)
         except OSError:
             pass
-        if known is None:
+        if keys is None or known is None:
             self._mixed(snapshot, path, prefix, names, descriptor)
             return
         if prefix:
@@ -333,7 +353,7 @@ class _Reader:
             except OSError:
                 self._real(snapshot, path, prefix, name, descriptor)
                 continue
-            key = layout.own_blob(target, self.name, path, self.roots)
+            key = layout.own_blob(target, self.name, path, self.place.roots)
             if key is None:
                 self.complain("foreign-link", prefix + name)
                 continue
@@ -359,7 +379,7 @@ class _Reader:
         if stat.S_ISDIR(status.st_mode):
             if path.count("/") < _DEPTH:
                 self.nested = True
-                self._folder(snapshot, f"{path}/{name}", name, f"{prefix}{name}/", at)
+                self.section(f"{path}/{name}", name, at, self._files, snapshot, f"{prefix}{name}/")
             else:
                 self.complain("too-deep", f"{prefix}{name}")
         elif stat.S_ISREG(status.st_mode):

@@ -41,6 +41,8 @@ class Complaints:
 
     def problems(self) -> tuple[Problem, ...]:
         """One problem per rule, with the first three names."""
+        if not self._found:
+            return ()
         return tuple([Problem(rule=rule, message=_sentence(rule, names)) for rule, names in self._found.items()])
 
 

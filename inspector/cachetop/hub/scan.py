@@ -19,7 +19,8 @@ from cachetop.base.hostile import clean
 from cachetop.base.record import Problem, why
 from cachetop.hub import layout
 from cachetop.hub.contents import Contents, inode, moved, open_root
-from cachetop.hub.folder import read
+from cachetop.hub.folder import Place, read
+from cachetop.hub.names import Names
 from cachetop.hub.owners import BlobOwner, Inodes, owners
 from cachetop.hub.records import Models, Repo, Root
 from cachetop.hub.store import Store
@@ -205,6 +206,7 @@ class _Root:
             self._listed = None if young else (status.st_ino, status.st_mtime_ns)
         store_changed = self.store.refresh(descriptor)
         changed |= store_changed
+        place = Place(descriptor, self.store.payloads, self._spellings, Names())
         frozen = bool(os.fstatvfs(descriptor).f_flag & (os.ST_NOATIME | os.ST_RDONLY))
         for name, known in self._folders.items():
             if known is not None and known.settled and not moved(descriptor, known.contents.marks):
@@ -218,7 +220,7 @@ class _Root:
                 tell(True)
                 self.read_large = True
             self.read_anew = True
-            fresh = self._fresh(descriptor, name, frozen, now)
+            fresh = self._fresh(place, name, frozen, now)
             if fresh is not None and known is not None and fresh.summary.repo == known.summary.repo:
                 known.contents, known.summary, known.settled = fresh.contents, fresh.summary, fresh.settled
                 continue  # read again, and nothing to see: it stays the same record
@@ -228,9 +230,9 @@ class _Root:
                 tell(False)
         return changed
 
-    def _fresh(self, descriptor: int, name: str, frozen: bool, now: float) -> Known | None:
+    def _fresh(self, place: Place, name: str, frozen: bool, now: float) -> Known | None:
         try:
-            contents = read(descriptor, name, self.store.payloads, self._spellings)
+            contents = read(place, name)
         except FileNotFoundError:
             return None
         summary = summarise(name, self.record.path, contents, frozen)
