@@ -29,17 +29,19 @@ def models(*, detail: bool = False) -> Models:
     `size` counts st_size of each inode once, as huggingface_hub's `size_on_disk` does; `size_on_disk` its blocks.
     `detail` adds the second pass: completeness, residency in RAM, the expected size of partials, and the
     places beside the hub cache.
-    Never raises for what is on disk: a folder that cannot be read is a root with a `problem`.
+    Never raises for what is on disk: a folder that cannot be read is a root with a `problem`, a configuration that
+    cannot be used one of `problems`.
     """
     import msgspec
 
     from cachetop.hub import beside
     from cachetop.hub.detail import with_detail
-    from cachetop.hub.roots import roots
+    from cachetop.hub.roots import roots, trouble
     from cachetop.hub.scan import Scanner
 
     scanner = Scanner(roots())
     graph = scanner.scan()
+    graph = msgspec.structs.replace(graph, problems=graph.problems + trouble())
     if not detail:
         return graph
     return msgspec.structs.replace(with_detail(graph, scanner), beside=beside.look())

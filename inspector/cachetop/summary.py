@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import socket
 from collections.abc import Iterable, Iterator
 
@@ -13,7 +12,7 @@ from cachetop.base.hostile import clean
 from cachetop.base.record import Record
 from cachetop.conversion.records import Job, Jobs
 from cachetop.gpu.records import Gpu, Gpus, Memory
-from cachetop.hub.records import Models, Repo
+from cachetop.hub.records import Models
 from cachetop.kernelcache.records import Kernels
 
 SCHEMA = "cachetop.status/1"
@@ -31,13 +30,6 @@ FIXES = {
     "disk-full": "cachetop prune models --detached --dry-run",
 }
 """Rule -> what to run. Every other rule is looked at with `cachetop doctor`."""
-_REPO_FIXES = {
-    **dict.fromkeys(("missing-blob", "missing-commit", "bad-ref"), "hf download {name}{kind}"),
-    "wrong-size": "hf download {name}{kind} --force-download",
-    "no-snapshots": "cachetop prune models {name} --dry-run",
-    "orphan-blob": "cachetop prune models {name} --dry-run",
-}
-"""Rule of a sick repo -> what to run."""
 WATCH_FIX = "sudo sysctl fs.inotify.max_user_watches=1048576"
 """What lets inotify watch more folders, until the next start of the machine."""
 
@@ -113,24 +105,15 @@ def problems(models: Models, kernels: Kernels, gpus: Gpus) -> Iterator[StatusPro
         yield msgspec.structs.replace(problem, fix=problem.fix or FIXES.get(problem.rule, "cachetop doctor"))
 
 
-def repo_fix(repo: Repo, rule: str) -> str | None:
-    """The command that mends a sick repo, or lists what of it could go; None where the sentence says what to do."""
-    name = shlex.quote(clean(repo.id))
-    kind = "" if repo.type == "model" else f" --repo-type {repo.type}"
-    known = repo.type in ("model", "dataset", "space") and not repo.id.startswith("-")
-    if not known or rule not in _REPO_FIXES:
-        return None
-    return _REPO_FIXES[rule].format(name=name, kind=kind)
-
-
 def _problems(models: Models, kernels: Kernels, gpus: Gpus) -> Iterator[StatusProblem]:
     for root in models.roots:
         if root.problem:
             yield StatusProblem(rule="unreadable", subject=root.path, message=root.problem)
+    for problem in models.problems:
+        yield StatusProblem(rule=problem.rule, subject="models", message=problem.message, fix=problem.fix)
     for repo in models.repos:
         for problem in repo.problems:
-            fix = repo_fix(repo, problem.rule)
-            yield StatusProblem(rule=problem.rule, subject=repo.id, message=problem.message, fix=fix)
+            yield StatusProblem(rule=problem.rule, subject=repo.id, message=problem.message, fix=problem.fix)
         for partial in repo.partials:
             if partial.live is False:
                 name = partial.file or partial.blob

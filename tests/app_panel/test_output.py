@@ -6,12 +6,14 @@ import os
 import shlex
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cachetop.base.record import Problem
 from cachetop.cli import parser
 from cachetop.conversion.folder import create
 from cachetop.gpu.records import Gpus
+from cachetop.hub.mending import Subject, command
 from cachetop.hub.records import Models, Repo
 from cachetop.kernelcache.records import Kernels
 from cachetop.summary import FIXES, problems
@@ -63,18 +65,28 @@ def _renamed(job: object, name: str) -> object:
 
 
 def sick(rule: str, name: str = "org/sick model") -> Repo:
-    return pictures.repo(name, (), problems=(Problem(rule=rule, message="It is sick."),))
+    subject = Subject("model", name, "/cache", f"models--{name.replace('/', '--')}", {"main": "a" * 40})
+    fix = command(rule, subject, [("a" * 40, "model.bin")])
+    return pictures.repo(name, (), problems=(Problem(rule=rule, message="It is sick.", fix=fix),))
 
 
-@pytest.mark.parametrize("rule", ["missing-blob", "wrong-size", "no-snapshots", "orphan-blob", "stray-file"])
+@pytest.mark.parametrize(
+    "rule",
+    ["missing-blob", "wrong-size", "corrupt", "no-snapshots", "orphan-blob", "stray-file", "foreign-link", "unreadable",
+     "missing-commit", "bad-ref", "repo-link", "not-a-folder", "too-deep"],
+)  # fmt: skip
 def test_each_problem_of_a_repo_has_a_command_that_can_be_run(rule: str) -> None:
     (found,) = problems(Models(repos=(sick(rule),)), Kernels(), Gpus(available=True))
     assert found.fix is not None
     words = shlex.split(found.fix)
-    assert words[0] in ("hf", "cachetop") and ("org/sick model" in words or words == ["cachetop", "doctor"])
+    if words[0].startswith("CACHETOP_HUB_ROOTS="):  # /cache is none of those that are looked at
+        assert words.pop(0) == "CACHETOP_HUB_ROOTS=/cache"
+    assert words[0] in ("hf", "cachetop", "chmod", "sudo", "find", "ls", "mv", "du")
+    assert "sick model" in found.fix or rule == "repo-link"
+    if words[0] == "cachetop":
+        parser(words[1]).parse_args(words[1:])
     if words[:2] == ["cachetop", "prune"]:
-        parser("prune").parse_args(words[1:])
-        selection = review_of(found)
+        selection = review_of(msgspec.structs.replace(found, fix=shlex.join(words)))
         assert selection is not None and selection.names == ("org/sick model",)
 
 
@@ -85,8 +97,9 @@ def test_every_general_fix_is_a_command_line_of_this_program() -> None:
 
 
 def test_a_name_that_looks_like_an_option_is_put_into_no_command() -> None:
-    (found,) = problems(Models(repos=(sick("missing-blob", "--force"),)), Kernels(), Gpus(available=True))
-    assert found.fix == "cachetop doctor"
+    for rule in ("missing-blob", "no-snapshots"):
+        (found,) = problems(Models(repos=(sick(rule, "--force"),)), Kernels(), Gpus(available=True))
+        assert found.fix == "cachetop doctor"
 
 
 def test_watches_that_ran_out_have_the_command_that_raises_them() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import cachetop
 from cachetop import cli, locations
 from cachetop.hub.roots import roots
 from cachetop.hub.scan import Scanner
+from cachetop.inventory import Inventory
 from cachetop.prune.execute import execute
 from cachetop.prune.plan import plan
 from cachetop_tui.panes import models as pane
@@ -85,3 +88,60 @@ def test_a_marked_repo_goes_from_its_own_root_alone(other: Path, cache: Path, mo
     result = execute(plan(marked([(one, None)], [])), locations.state_dir(), undo=0)
     assert not result.failed and len(result.deleted) == 1
     assert not (other / "models--org--same").exists() and (cache / "models--org--same").exists()
+
+
+def test_show_describes_every_copy(other: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hubcache.repo(other, "org/same").file("extra.bin", b"x", commit=hubcache.OTHER)
+    options = ["--root", str(other)]
+    assert cli.main(["models", "show", "org/same", "--json", *options]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (copy,) = found["copies"]
+    assert (found["root"], copy["root"]) == (str(cache), str(other)), "huggingface_hub's own comes first"
+    assert found["size"] < copy["size"] and len(copy["revisions"]) == 2
+    assert cli.main(["models", "show", "org/same", *options]) == 0
+    out = capsys.readouterr().out
+    assert f"org/same  (model, in {cache})" in out and f"org/same  (model, in {other})" in out
+    assert cli.main(["models", "show", f"org/same@{hubcache.OTHER[:8]}", "--json", *options]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["root"], found["revision"], found["copies"]) == (str(other), hubcache.OTHER, [])
+    assert cli.main(["models", "show", "org/same@v9", *options]) == 1
+    assert cli.main(["models", "show", "org/more"]) == 1
+
+
+def test_a_broken_configuration_is_said_and_a_mended_one_taken_up(
+    other: Path, world: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = world / "config.toml"
+    file.write_text('[models]\nroots = "~/data/hub"\n')
+    monkeypatch.setenv("CACHETOP_CONFIG", str(file))
+    assert cli.main(["models", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["repos"]) == 1, "what can be listed is"
+    (problem,) = found["problems"]
+    assert problem["rule"] == "configuration" and problem["fix"] == "cachetop config"
+    assert f"{file}, line 2: models.roots" in problem["message"] and "are missing here" in problem["message"]
+    for words in (["show", "org/same"], ["verify"]):
+        cli.main(["models", *words])
+        assert f"{file}, line 2" in capsys.readouterr().err
+    assert [one.rule for one in cachetop.status().problems if one.rule == "configuration"]
+    assert cli.main(["models", "--root", str(other)]) == 0, "the file is not asked for this"
+    capsys.readouterr()
+    inventory = Inventory(kernels=[], interval=0.05)
+    inventory.start()
+    try:
+        wait_for(lambda: inventory.models is not None and [one.rule for one in inventory.models.problems] != [])
+        file.write_text('[models]\nroots = ["~/data/hub"]\n')
+        wait_for(lambda: inventory.models is not None and len(inventory.models.repos) == 3)
+        assert inventory.models is not None and inventory.models.problems == ()
+        file.write_text("[models\n")
+        wait_for(lambda: inventory.models is not None and inventory.models.problems != ())
+        assert inventory.models is not None and len(inventory.models.repos) == 3, "what was known stays"
+    finally:
+        inventory.stop()
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end, "it does not come"
+        time.sleep(0.02)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -126,6 +128,65 @@ def test_a_sick_repo_stays_visible(
     assert len(revision.files) == files
     assert sick.size == revision.size == sum(file.size for file in revision.files) > 0
     assert sick.id == "org/sick"
+    (problem,) = sick.problems
+    assert problem.fix is not None
+    words = shlex.split(problem.fix)
+    if words[0] == "hf":
+        assert words[:3] == ["hf", "download", "org/sick"]
+    else:  # whatever it is, it runs, and changes nothing
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "") and done.stdout
+
+
+def test_each_sick_ref_has_its_own_download(cache: Path, scanner: Scanner) -> None:
+    made = hubcache.healthy(cache)
+    made.ref("refs/pr/1", "c" * 40)
+    (problem,) = look(scanner).repos[0].problems
+    assert problem.fix == "hf download org/model --revision refs/pr/1"
+    ref_with_newline(hubcache.healthy(cache, "org/data", "dataset"))
+    data = next(repo for repo in look(scanner).repos if repo.type == "dataset")
+    assert data.problems[0].fix == "hf download org/data --repo-type dataset"
+    made.ref(os.fsdecode(b"v\xff")).write_bytes(b"\xff")
+    bad = next(one for one in look(scanner).repos[1].problems if one.rule == "bad-ref")
+    assert bad.fix == f"ls -b {made.path}/refs", "a name that nobody can type is listed"
+
+
+def test_a_fix_leads_to_the_root_that_is_sick(cache: Path, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = world / "other hub"
+    lose_a_blob(hubcache.healthy(other, "org/lost"))
+    hubcache.repo(other, "org/started").ref()
+    roots = [Location("hub", str(other), "test")]
+    lost, started = look(Scanner(roots)).repos
+    file = f"config.json --revision {hubcache.COMMIT}"
+    assert lost.problems[0].fix == f"hf download org/lost {file} --cache-dir '{other}'"
+    assert started.problems[0].fix == f"CACHETOP_HUB_ROOTS='{other}' cachetop prune models org/started --dry-run"
+    monkeypatch.setenv("CACHETOP_HUB_ROOTS", str(other))
+    assert look(Scanner(roots)).repos[1].problems[0].fix == "cachetop prune models org/started --dry-run"
+
+
+def test_a_lost_file_of_a_superseded_revision_is_not_downloaded_again(cache: Path, scanner: Scanner) -> None:
+    made = hubcache.healthy(cache)
+    made.file("old.bin", b"old", commit=hubcache.OTHER).unlink()
+    (problem,) = look(scanner).repos[0].problems
+    assert problem.fix == f"cachetop prune models org/model@{hubcache.OTHER} --dry-run"
+    made.ref("v1", hubcache.OTHER)
+    (problem,) = look(scanner).repos[0].problems
+    assert problem.fix == f"hf download org/model old.bin --revision {hubcache.OTHER}"
+
+
+def test_no_name_becomes_an_option_or_a_pattern(cache: Path, scanner: Scanner) -> None:
+    made = hubcache.repo(cache)
+    made.ref()
+    made.file("--token", b"1").unlink()
+    assert look(scanner).repos[0].problems[0].fix == f"hf download org/model --revision {hubcache.COMMIT}"
+    (made.path / "snapshots" / hubcache.COMMIT / "--token").unlink()
+    made.file("a[0].bin", b"1").unlink()
+    made.file("b $(id).bin", b"2").unlink()
+    fix = look(scanner).repos[0].problems[0].fix
+    assert fix == f"hf download org/model --revision {hubcache.COMMIT}", "two names would be taken for patterns"
+    (made.path / "snapshots" / hubcache.COMMIT / "a[0].bin").unlink()
+    fix = look(scanner).repos[0].problems[0].fix
+    assert fix == f"hf download org/model 'b $(id).bin' --revision {hubcache.COMMIT}"
 
 
 def test_a_missing_blob_makes_the_revision_incomplete(cache: Path, scanner: Scanner) -> None:

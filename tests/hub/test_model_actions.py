@@ -94,6 +94,38 @@ async def test_verify_all_says_what_is_damaged_and_why(cache: Path) -> None:
         assert "damaged" not in shown(app), "this was about one repo"
 
 
+async def test_damage_is_shown_as_it_is_found_and_stays_a_problem_until_it_is_mended(cache: Path) -> None:
+    made = hubcache.repo(cache, "org/huge")
+    huge = made.blob(b"", "e" * 64)
+    os.truncate(huge, 200 << 30)  # minutes of reading
+    made.link("model.bin", f"../../blobs/{huge.name}")
+    made.ref()
+    path = written(cache, "org/bad")
+    content = path.read_bytes()
+    path.write_bytes(b"x" * 100)
+
+    def corrupt(app: CachetopApp) -> list[tuple[str, str | None]]:
+        return [(one.subject, one.fix) for one in app.overview.picture.problems if one.rule == "corrupt"]
+
+    fix = f"hf download org/bad model.bin --revision {hubcache.COMMIT} --force-download"
+    async with live((120, 30)) as (app, pilot):
+        await pilot.press("A")
+        await until(pilot, lambda: "org/bad model.bin" in shown(app) and fix in shown(app))
+        task = app.overview.model_task
+        assert task is not None and task.state.going, "it is told while the check goes on"
+        await until(pilot, lambda: corrupt(app) == [("org/bad", fix)])
+        await pilot.press("X")
+        await until(pilot, lambda: not task.state.going)
+    async with live((120, 30)) as (app, pilot):  # another start
+        await until(pilot, lambda: corrupt(app) == [("org/bad", fix)])
+        await pilot.press("5")
+        await until(pilot, lambda: "✗ corrupt org/bad 1 file is damaged" in shown(app) and fix in shown(app))
+        fresh = path.with_name("fresh")
+        fresh.write_bytes(content)
+        fresh.replace(path)
+        await until(pilot, lambda: corrupt(app) == [])
+
+
 async def test_cancel_stops_a_check_and_keeps_what_was_done(cache: Path) -> None:
     made = hubcache.repo(cache, "org/huge")
     huge = made.blob(b"", "e" * 64)

@@ -61,6 +61,19 @@ def test_a_file_read_by_python_is_told_with_its_revision(repo: hubcache.RepoFold
     assert row.resident_before == len(content)  # written a moment ago
 
 
+def test_reads_and_downloads_in_every_root_are_told(
+    hub: Path, repo: hubcache.RepoFolder, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = world / "data" / "hub"
+    made = hubcache.healthy(other, "org/other")
+    monkeypatch.setenv("CACHETOP_HUB_ROOTS", str(other))
+    with cachetop.track() as report:
+        snapshot(made, "config.json").read_bytes()
+        hubcache.healthy(other, "org/fetched")
+    assert "org/other" in [row.repo for row in report.models]
+    assert {row.repo for row in report.downloads} == {"org/fetched"}
+
+
 def test_a_file_read_by_another_process_is_not_called_ours(repo: hubcache.RepoFolder) -> None:
     with cachetop.track() as report:
         subprocess.run(["cat", snapshot(repo, "config.json")], check=True, capture_output=True)

@@ -10,6 +10,7 @@ from cachetop import locations
 from cachetop.base import units
 from cachetop.base.hostile import clean
 from cachetop.hub import ram
+from cachetop.hub.checking import Checked
 from cachetop.hub.records import Repo
 from cachetop.hub.roots import roots
 from cachetop.hub.scan import Scanner
@@ -35,6 +36,8 @@ class State:
     said: tuple[tuple[str, str], ...] = ()
     """Sentences on what came of it so far, each with its style word."""
     found: Verification | None = None
+    wrong: tuple[Checked, ...] = ()
+    """The contents so far that are damaged or could not be read."""
 
     @property
     def rate(self) -> float | None:
@@ -121,13 +124,16 @@ class Task:
             self._say(*moved(outcome))
 
     def _verify(self, repos: Sequence[Repo], scanner: Scanner) -> None:
-        def progress(now: Progress) -> None:
-            self._set(done=now.done, total=now.total)
+        wrong: list[Checked] = []
 
-        self._verifier = Verifier(scanner, locations.state_dir() / "verified.json")
+        def progress(now: Progress) -> None:
+            more = {"wrong": tuple(wrong)} if len(wrong) > len(self.state.wrong) else {}
+            self._set(done=now.done, total=now.total, **more)
+
+        self._verifier = Verifier(scanner, locations.state_dir())
         if self.cancelled:  # before there was one to tell
             self._verifier.cancel()
-        found = self._verifier.run(repos, progress)
+        found = self._verifier.run(repos, progress, tell=wrong.append)
         self._set(found=found, done=found.bytes)
 
     def _say(self, sentence: str, word: str) -> None:
@@ -159,6 +165,7 @@ def summary(state: State) -> Iterator[str]:
     parts = [f"{found.sound:,} sound" + (f" ({before:,} of them checked earlier)" if before else "")]
     parts += [f"{found.damaged:,} damaged"] if found.damaged else []
     parts += [f"{found.unreadable:,} unreadable"] if found.unreadable else []
+    parts += [f"{found.removed:,} removed meanwhile"] if found.removed else []
     parts += [f"{found.unchecked:,} that cannot be checked offline"] if found.unchecked else []
     yield f"{', '.join(parts)}. {units.size(found.bytes)} read in {units.duration(found.seconds)}."
     if found.unchecked:

@@ -36,10 +36,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Problem(Record, frozen=True):
-    """One thing that is wrong with one subject: a rule's name and a sentence for people."""
+    """One thing that is wrong with one subject: a rule's name, a sentence for people, and what to run."""
 
     rule: str
     message: str
+    fix: str | None = None
+    """A command that mends it or looks closer, where there is one."""
 
 
 def why(error: OSError) -> str:

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     """List the repos. Filters and the limit choose repos; the totals stay those of the whole cache."""
     from cachetop.hub import beside, choose
     from cachetop.hub.detail import with_detail
-    from cachetop.hub.roots import roots
+    from cachetop.hub.roots import roots, trouble
     from cachetop.hub.scan import Scanner
 
     inner = args.what == "ls"
@@ -91,14 +91,15 @@ def run(args: argparse.Namespace) -> int:
 
     import msgspec
 
-    scanner = Scanner(roots([*args.root, *(args.ls_root if inner else [])]))
+    named = [*args.root, *(args.ls_root if inner else [])]
+    scanner, wrong = Scanner(roots(named)), trouble(named)
     models = scanner.scan()
     total = len(models.repos)
     detailed = choose.needs_detail(filters, order)
     if detailed:
         models = with_detail(models, scanner)
     chosen = arrange([repo for repo in models.repos if keep(repo)])[:limit]
-    shown = msgspec.structs.replace(models, repos=tuple(chosen), beside=beside.look())
+    shown = msgspec.structs.replace(models, repos=tuple(chosen), beside=beside.look(), problems=models.problems + wrong)
     if not detailed:
         shown = with_detail(shown, scanner)
     if args.json or (inner and args.ls_json):
@@ -108,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         for line in report(shown, total):
             print(line)
-    return FAILED if any(root.problem for root in models.roots) else DONE
+    return FAILED if wrong or any(root.problem for root in models.roots) else DONE
 
 
 def report(models: Models, total: int) -> list[str]:
@@ -116,10 +117,10 @@ def report(models: Models, total: int) -> list[str]:
     from cachetop.cli.table import table
 
     lines = table(_HEAD, [_row(repo, models.roots) for repo in models.repos], "<<>>>><") if models.repos else []
-    wrong = [f"{repo.id}: {problem.message}" for repo in models.repos for problem in repo.problems]
-    wrong += [problem.message for problem in models.problems]
+    wrong = [(f"{repo.id}: ", problem) for repo in models.repos for problem in repo.problems]
+    wrong += [("", problem) for problem in models.problems]
     if wrong:
-        lines += ["", "Problems", *(f"  {sentence}" for sentence in wrong)]
+        lines += ["", "Problems", *(line for whose, problem in wrong for line in models_show.wrong(problem, whose))]
     if lines:
         lines.append("")
     if total:

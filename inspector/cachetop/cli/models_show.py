@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from cachetop.base import units
+from cachetop.base.hostile import clean
 from cachetop.cli.exits import DONE, FAILED, Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cachetop.base.record import Problem
     from cachetop.hub.about import About
     from cachetop.hub.records import Repo
     from cachetop.hub.scan import Scanner
@@ -46,44 +51,61 @@ def add_roots(parser: argparse.ArgumentParser, prefix: str = "") -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Describe one repo."""
+    """Describe one repo, and its copies in other cache roots."""
     import msgspec
 
     from cachetop.cli.table import emit
     from cachetop.hub.about import describe
-    from cachetop.hub.roots import roots
-    from cachetop.hub.scan import Scanner
 
-    scanner = Scanner(roots([*args.root, *args.show_root]))
+    scanner, _ = scanner_of([*args.root, *args.show_root])
     name, _, revision = args.repo.partition("@")
-    repo = find(scanner, name)
-    try:
-        about = describe(repo, scanner, revision or None)
-    except LookupError as error:
-        raise Refused(f"{error.args[0]}; `cachetop models show {name}` lists them.", FAILED) from None
-    if about.memory is not None:
-        about = msgspec.structs.replace(about, gpu_free=_free())
+    found, missing = [], None
+    for repo in find_all(scanner, name):
+        try:
+            found.append(describe(repo, scanner, revision or None))
+        except LookupError as error:  # another copy may have it
+            missing = missing or error
+    if missing and not found:
+        raise Refused(f"{missing.args[0]}; `cachetop models show {name}` lists them.", FAILED)
+    if any(about.memory is not None for about in found):
+        free = _free()
+        found = [
+            msgspec.structs.replace(about, gpu_free=free) if about.memory is not None else about for about in found
+        ]
+    first = msgspec.structs.replace(found[0], copies=tuple(found[1:]))
     if args.json or args.show_json:
-        emit(about)
+        emit(first)
     else:
-        for line in report(about):
-            print(line)
+        print("\n\n".join("\n".join(report(about, len(found) > 1)) for about in found))
     return DONE
 
 
-def find(scanner: Scanner, name: str) -> Repo:
-    """The repo called `name`, also `dataset/org/name` where several types share a name. Raises Refused."""
-    return find_all(scanner, name)[0]
+def scanner_of(named: Sequence[str]) -> tuple[Scanner, bool]:
+    """What scans the cache roots, `named` on the command line among them; and whether some may be left out, which is
+    said."""
+    from cachetop.hub.roots import roots, trouble
+    from cachetop.hub.scan import Scanner
+
+    wrong = trouble(named)
+    for problem in wrong:
+        print(f"cachetop: {problem.message}", file=sys.stderr)
+    return Scanner(roots(named)), bool(wrong)
 
 
 def find_all(scanner: Scanner, name: str) -> list[Repo]:
-    """The same, with its copies in other cache roots. Raises Refused."""
-    repos = scanner.scan().repos
+    """The repos called `name`, also `dataset/org/name` where several types share a name: one in each cache root that
+    has it, in the order of the roots. Raises Refused."""
+    models = scanner.scan()
+    order = {root.path: number for number, root in enumerate(models.roots)}
+    repos = sorted(models.repos, key=lambda repo: order.get(repo.root, 0))
     found = [repo for repo in repos if repo.id == name] or [repo for repo in repos if f"{repo.type}/{repo.id}" == name]
     if not found:
-        raise Refused(f"No repo {name!r} is in the cache. `cachetop models` lists those that are.", FAILED)
+        wrong = " ".join(root.problem for root in models.roots if root.problem)
+        said = f"No repo {clean(name)!r} is in the cache. `cachetop models` lists those that are."
+        raise Refused(f"{said} {wrong}".strip(), FAILED)
     if len({repo.type for repo in found}) > 1:
-        raise Refused(f"Several repos are called {name}: {', '.join(f'{repo.type}/{repo.id}' for repo in found)}.")
+        names = ", ".join(f"{repo.type}/{repo.id}" for repo in found)
+        raise Refused(f"Several repos are called {clean(name)}: {names}.")
     return found
 
 
@@ -94,12 +116,16 @@ def _free() -> Any:
     return tuple(GpuFree(index=gpu.index, free=gpu.memory.free) for gpu in gpus(timeout=2).gpus if gpu.memory)
 
 
-def report(about: About) -> list[str]:
-    """The lines for people."""
+def report(about: About, several: bool = False) -> list[str]:
+    """The lines for people; where there are `several` copies, with the root of this one."""
     from cachetop.cli.table import table
     from cachetop.hub.facts import count, facts
 
-    lines = [f"{about.id}  ({about.type})", *(f"  {label:<14}{text}" for label, text in facts(about, time.time()))]
+    where = f", in {about.root}" if several else ""
+    lines = [
+        f"{about.id}  ({about.type}{where})",
+        *(f"  {label:<14}{text}" for label, text in facts(about, time.time())),
+    ]
     head = ("REVISION", "REFS", "FILES", "SIZE", "STATE")
     rows = [
         (
@@ -134,5 +160,10 @@ def report(about: About) -> list[str]:
         if len(about.tensors) > _TENSORS:
             lines.append(f"… and {len(about.tensors) - _TENSORS} more; --json lists all")
     if about.problems:
-        lines += ["", "Problems", *(f"  {problem.message}" for problem in about.problems)]
+        lines += ["", "Problems", *(line for problem in about.problems for line in wrong(problem))]
     return lines
+
+
+def wrong(problem: Problem, whose: str = "") -> list[str]:
+    """The lines on one problem: the sentence, and what to run."""
+    return [f"  {whose}{problem.message}", *([f"      fix: {problem.fix}"] if problem.fix else [])]

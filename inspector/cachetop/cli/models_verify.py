@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from cachetop.base import units
 from cachetop.cli import models_show
 from cachetop.cli.exits import DONE, FAILED, INTERRUPTED
 
 if TYPE_CHECKING:
-    from cachetop.hub.verify import Progress, Verification
+    from collections.abc import Sequence
+
+    from cachetop.hub.checking import Checked
+    from cachetop.hub.records import Repo
+    from cachetop.hub.verify import Progress, Verification, Verifier
 
 
 def add(words: argparse._SubParsersAction[Any]) -> None:
@@ -20,8 +24,9 @@ def add(words: argparse._SubParsersAction[Any]) -> None:
         "verify",
         help="offline checksums",
         description="Compute the checksum of every content and hold it against its name: sha256 of large files, git's "
-        "sha1 of small ones. Nothing is downloaded. What was sound is not read again while its inode, time and size "
-        "stay the same. Exit code 1 when something is damaged or could not be read.",
+        "sha1 of small ones. Nothing is downloaded. What is wrong is told at once, and is a problem of its repo until "
+        "the content changes. What was sound is not read again while its inode, time and size stay the same. "
+        "Exit code 1 when something is damaged or could not be read.",
     )
     parser.add_argument("repos", nargs="*", metavar="REPO", help="default: all")
     parser.add_argument("--afresh", action="store_true", help="read again what was found sound before")
@@ -31,33 +36,32 @@ def add(words: argparse._SubParsersAction[Any]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check the repos."""
+    """Check the repos; what is wrong is told as it is found."""
     from cachetop import locations
     from cachetop.cli.table import emit
-    from cachetop.hub.roots import roots
-    from cachetop.hub.scan import Scanner
     from cachetop.hub.verify import Verifier
 
-    scanner = Scanner(roots([*args.root, *args.verify_root]))
+    scanner, wrong = models_show.scanner_of([*args.root, *args.verify_root])
     models = scanner.scan()
     repos = [repo for name in args.repos for repo in models_show.find_all(scanner, name)] or list(models.repos)
-    verifier = Verifier(scanner, locations.state_dir() / "verified.json")
-    live = sys.stderr.isatty()
-    found, interrupted = _until_interrupted(verifier, repos, _draw if live else None, args.afresh)
-    if live:
-        print("\r\x1b[K", end="", file=sys.stderr)
-    if args.json or args.verify_json:
+    verifier = Verifier(scanner, locations.state_dir())
+    as_json = args.json or args.verify_json
+    said = _Narrator(sys.stderr if as_json else sys.stdout, sys.stderr if sys.stderr.isatty() else None)
+    found, interrupted = _until_interrupted(verifier, repos, said, args.afresh)
+    said.clear()
+    if as_json:
         emit(found)
     else:
-        for line in report(found, len(repos)):
-            print(line)
+        print("\n".join([*([""] if said.told else []), report(found, len(repos))]))
     if interrupted:
         return INTERRUPTED
-    unreadable = any(root.problem for root in models.roots)
-    return FAILED if found.damaged or found.unreadable or unreadable else DONE
+    wrong = wrong or any(root.problem for root in models.roots)
+    return FAILED if found.damaged or found.unreadable or wrong else DONE
 
 
-def _until_interrupted(verifier: Any, repos: Any, progress: Any, afresh: bool) -> tuple[Verification, bool]:
+def _until_interrupted(
+    verifier: Verifier, repos: Sequence[Repo], said: _Narrator, afresh: bool
+) -> tuple[Verification, bool]:
     """Run the check; Ctrl+C ends it at the next chunk, and what was found so far is still reported."""
     import signal
 
@@ -70,31 +74,47 @@ def _until_interrupted(verifier: Any, repos: Any, progress: Any, afresh: bool) -
 
     before = signal.signal(signal.SIGINT, stop)
     try:
-        return verifier.run(repos, progress, afresh), interrupted
+        return verifier.run(repos, said.progress, afresh, said.tell), interrupted
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def _draw(progress: Progress) -> None:
-    print(
-        f"\r\x1b[K{progress.files} of {progress.of} files, {units.size(progress.done)} of {units.size(progress.total)}",
-        end="",
-        file=sys.stderr,
-        flush=True,
-    )
+class _Narrator:
+    """Says what is wrong in `lines` as it is found, and how far it is on the terminal `bar`, where there is one."""
+
+    def __init__(self, lines: TextIO, bar: TextIO | None) -> None:
+        self._lines, self._bar = lines, bar
+        self.told = False
+
+    def clear(self) -> None:
+        """Take the line with the progress away."""
+        if self._bar:
+            print("\r\x1b[K", end="", file=self._bar, flush=True)
+
+    def progress(self, now: Progress) -> None:
+        """Draw how far it is."""
+        if self._bar:
+            amount = f"{units.size(now.done)} of {units.size(now.total)}"
+            print(f"\r\x1b[K{now.files} of {now.of} files, {amount}", end="", file=self._bar, flush=True)
+
+    def tell(self, one: Checked) -> None:
+        """A line on what is wrong, and one on what to run."""
+        self.clear()
+        self.told = True
+        print(f"{one.state:<10}  {one.repo}  {one.file or one.blob}: {one.message}", file=self._lines)
+        if one.fix:
+            print(f"{'fix':<10}  {one.fix}", file=self._lines)
+        self._lines.flush()
 
 
-def report(found: Verification, repos: int) -> list[str]:
-    """The lines for people: what is wrong, then the sums."""
-    wrong = [one for one in found.files if one.state in ("damaged", "unreadable")]
-    lines = [f"{one.state:<10}  {one.repo}  {one.file or one.blob}: {one.message}" for one in wrong]
-    if lines:
-        lines.append("")
+def report(found: Verification, repos: int) -> str:
+    """The sums, for people."""
     before = sum(one.remembered for one in found.files)
     parts = [f"{found.sound} sound" + (f" ({before} of them checked earlier)" if before else "")]
     parts += [f"{found.damaged} damaged"] if found.damaged else []
     parts += [f"{found.unreadable} unreadable"] if found.unreadable else []
     parts += [f"{found.unchecked} that cannot be checked offline"] if found.unchecked else []
+    parts += [f"{found.removed} removed meanwhile"] if found.removed else []
     took = f" {units.size(found.bytes)} read in {units.duration(found.seconds)}."
-    lines.append(f"{repos} repos: {', '.join(parts)}.{took}" + ("" if found.complete else " Interrupted."))
-    return lines
+    many = "1 repo" if repos == 1 else f"{repos} repos"
+    return f"{many}: {', '.join(parts)}.{took}" + ("" if found.complete else " Interrupted.")

@@ -13,6 +13,7 @@ from cachetop.base.mounts import Mount, mount_of, mounts
 from cachetop.base.record import why
 from cachetop.config import ConfigError, load
 from cachetop.doctor.records import Area, Finding
+from cachetop.hub.roots import roots
 
 _AREA = Area("places")
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "gpfs", "beegfs", "9p", "afs", "fuse.sshfs", "glusterfs"}
@@ -23,13 +24,14 @@ _SOCKET_ROOM = 107 - len("/worker-0123456789abcdef.sock")  # sun_path holds 107 
 
 def findings(env: Mapping[str, str]) -> Iterator[Finding]:
     """Each cache root, the file systems they lie on, then cachetop's own folders."""
-    hub, kernels, table = locations.hub(env), locations.kernel_roots(env), mounts()
-    yield _root(hub)
-    yield _agreement(env, hub)
+    hubs, kernels, table = roots(env=env), locations.kernel_roots(env), mounts()
+    for place in hubs:
+        yield _root(place)
+    yield _agreement(env, hubs[0])
     yield _token(env)
     for place in kernels:
         yield _root(place)
-    for path in _one_per_file_system([hub, *kernels]):
+    for path in _one_per_file_system([*hubs, *kernels]):
         yield from file_system(path, mount_of(path, table))
     yield from _own(env)
 

@@ -68,6 +68,8 @@ class About(Repo, frozen=True):
     license: str | None = None
     gpu_free: tuple[GpuFree, ...] = ()
     """What is free on each GPU here, where somebody asked; to be held against `memory`."""
+    copies: tuple[About, ...] = ()
+    """The same repo in other cache roots, where somebody asked."""
 
 
 def describe(repo: Repo, scanner: Scanner, revision: str | None = None) -> About:

@@ -14,9 +14,10 @@ from cachetop.base.hostile import clean
 from cachetop.hub import layout
 from cachetop.hub.contents import Blob, Snapshot
 from cachetop.hub.locks import Locks, has_open, proves_nothing
+from cachetop.hub.mending import Subject
 from cachetop.hub.problems import Complaints
 from cachetop.hub.records import File, Models, Partial, Repo, Revision
-from cachetop.hub.scan import Scanner
+from cachetop.hub.scan import Known, Scanner
 from cachetop.hub.summary import unused
 from cachetop.hub.tree import Tree
 from cachetop.hub.warm import Opened, opened
@@ -33,6 +34,7 @@ def with_detail(models: Models, scanner: Scanner, probe: bool = True) -> Models:
     Never raises for what is on disk; a repo that vanished stays as it is.
     """
     locks = Locks()
+    scanner.damages.refresh()
     return msgspec.structs.replace(models, repos=tuple([_repo(repo, scanner, locks, probe) for repo in models.repos]))
 
 
@@ -68,17 +70,39 @@ def _repo(repo: Repo, scanner: Scanner, locks: Locks, probe: bool) -> Repo:
             revisions.append(_revision(revision, snapshot, tree, hold, complaints))
         partials = _partials(hold, scanner, locks, probe) if known.contents.partials else ()
         used = max(0.0, known.repo.last_used or 0.0, *hold.used)
+    _damaged(known, scanner, complaints)
+    sick = Subject(repo.type, repo.id, repo.root, known.folder, known.contents.refs)
     found = msgspec.structs.replace(
         known.repo,
         revisions=tuple(revisions),
         partials=partials,
         last_used=None if known.frozen else used or None,
         last_used_reason=unused(known.frozen, used),
-        problems=known.repo.problems + complaints.problems(),
+        problems=known.repo.problems + complaints.problems(sick),
     )
     if found != known.detailed:
         known.detailed = found
     return known.detailed or found
+
+
+def _damaged(known: Known, scanner: Scanner, complaints: Complaints) -> None:
+    """Complain about every content that a check found damaged and that did not change since."""
+    contents, damages = known.contents, scanner.damages
+    if not damages.any:
+        return
+    wrong = {clean(key) for key, blob in contents.blobs.items() if damages.of(blob)}
+    wrong_kept = {blob for snapshot in contents.snapshots for blob in snapshot.kept.values() if damages.of(blob)}
+    if not wrong and not wrong_kept:
+        return
+    told = set[str]()
+    for snapshot in contents.snapshots:
+        for file in snapshot.files:
+            if file.blob in wrong if file.blob else snapshot.kept[file.name] in wrong_kept:
+                name = contents.names.get(file.name, file.name)
+                complaints.add("corrupt", f"{file.name} of {snapshot.commit[:12]}", (snapshot.commit, name))
+                told.add(file.blob or "")
+    for key in sorted(wrong - told):
+        complaints.add("corrupt", f"the blob {key}")
 
 
 def _revision(
@@ -93,7 +117,8 @@ def _revision(
             warm = hold.blob(contents.keys.get(file.blob, file.blob))
             announced = tree.sizes.get(contents.names.get(file.name, file.name)) if tree else None
             if announced is not None and announced != file.size:
-                complaints.add("wrong-size", f"{file.name} of {revision.commit[:12]}")
+                name = contents.names.get(file.name, file.name)
+                complaints.add("wrong-size", f"{file.name} of {revision.commit[:12]}", (snapshot.commit, name))
         files.append(
             File(name=file.name, size=file.size, size_on_disk=file.size_on_disk, blob=file.blob, resident=warm)
         )

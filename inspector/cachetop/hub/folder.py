@@ -73,7 +73,8 @@ def _complain_about_repo(root: int, name: str, error: OSError, contents: Content
     contents.modified = status.st_mtime
     # no mark: whatever it is gets looked at again each time, for a change of rights moves no mtime
     if stat.S_ISLNK(status.st_mode):
-        contents.complaints.add("repo-link", f"it leads to {os.readlink(name, dir_fd=root)}")
+        target = os.readlink(name, dir_fd=root)
+        contents.complaints.add("repo-link", f"it leads to {target}", (target, ""))
     elif not stat.S_ISDIR(status.st_mode):
         contents.complaints.add("not-a-folder", name)
     else:
@@ -219,10 +220,11 @@ class _Reader:
         commit = raw.decode("utf-8", "surrogateescape")
         word = commit.strip()
         if not word or len(raw) == _REF_BYTES or not word.isascii() or not word.isalnum():
-            self.complain("bad-ref", ref)
+            self.complain("bad-ref", ref, (ref, ""))
             return
         if word != commit:
-            self.complain("bad-ref", f"{ref} (white space around the commit stops huggingface_hub)")
+            said = f"{ref} (white space around the commit stops huggingface_hub)"
+            self.complain("bad-ref", said, (ref, ""))
         self.contents.refs[ref] = word
 
     # Blobs
@@ -365,7 +367,8 @@ class _Reader:
                 continue
             snapshot.lost.append(clean(prefix + name))
             if self.sized and key not in self.contents.foreign:
-                self.complain("missing-blob", f"{prefix}{name} of {snapshot.commit[:12]}")
+                said = f"{prefix}{name} of {snapshot.commit[:12]}"
+                self.complain("missing-blob", said, (snapshot.commit, prefix + name))
 
     def _real(self, snapshot: Snapshot, path: str, prefix: str, name: str, at: int) -> None:
         """What is in a revision's folder and is no symlink: a folder, or a file kept without a blob."""

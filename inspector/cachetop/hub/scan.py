@@ -26,6 +26,7 @@ from cachetop.hub.records import Models, Repo, Root
 from cachetop.hub.store import Store
 from cachetop.hub.summary import Summary, partials, summarise
 from cachetop.hub.tree import Trees
+from cachetop.hub.verdicts import Damages
 from cachetop.locations import Location
 
 _YOUNG = 2.0
@@ -63,6 +64,8 @@ class Scanner:
     def __init__(self, roots: Sequence[Location]) -> None:
         self.trees = Trees()
         """File lists of revisions, kept from one second pass to the next."""
+        self.damages = Damages()
+        """What a check of contents found damaged."""
         self._roots = [_Root(location) for location in roots]
         self._models: Models | None = None
         self._known: dict[tuple[str, str, str], Known] = {}

@@ -12,6 +12,7 @@ import msgspec
 from cachetop.base.hostile import clean
 from cachetop.hub import layout
 from cachetop.hub.contents import Blob, Contents, Snapshot
+from cachetop.hub.mending import Subject
 from cachetop.hub.records import Partial, Repo, Revision
 
 
@@ -60,6 +61,7 @@ def summarise(folder: str, root: str, contents: Contents, frozen: bool) -> Summa
         if not contents.plain:
             shared = {blob for blob in everything if blob.links > 1 or blob.stored}
     _check(contents, named)
+    complaints = contents.complaints
     refs: dict[str, list[str]] = {}
     for ref, commit in contents.refs.items():
         refs.setdefault(commit, []).append(clean(ref))
@@ -77,7 +79,7 @@ def summarise(folder: str, root: str, contents: Contents, frozen: bool) -> Summa
         last_used=used or None,
         last_used_reason=unused(frozen, used),
         last_modified=modified if named else contents.modified,
-        problems=contents.complaints.problems(),
+        problems=complaints.problems(Subject(kind, name, root, folder, contents.refs)) if complaints else (),
         revisions=tuple(
             [
                 _revision(each, unique, sums or _sums(unique), refs.get(each.commit, []), others, attached)
@@ -154,7 +156,7 @@ def _check(contents: Contents, named: set[Blob]) -> None:
     if not commits.issuperset(contents.refs.values()):
         for ref, commit in contents.refs.items():
             if commit not in commits:
-                contents.complaints.add("missing-commit", f"{ref} ({commit[:12]})")
+                contents.complaints.add("missing-commit", f"{ref} ({commit[:12]})", (ref, ""))
     for name in contents.unnamed:
         if contents.blobs[name] not in named:  # a hard link to one that is
             contents.complaints.add("orphan-blob", name)

@@ -12,47 +12,29 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from itertools import islice
 from pathlib import Path
 from threading import Lock
 
-import msgspec
-
-from cachetop.base.hostile import clean
 from cachetop.base.record import Record, why
-from cachetop.hub.contents import Blob
+from cachetop.hub.checking import BAD, Checked, Task, batches, tasks
+from cachetop.hub.contents import inode
 from cachetop.hub.records import Repo
-from cachetop.hub.scan import Known, Scanner
-from cachetop.hub.warm import opened
+from cachetop.hub.scan import Scanner
+from cachetop.hub.verdicts import Damage, Verdicts
 
 SCHEMA = "cachetop.verify/1"
 _CHUNK = 1 << 20
-_HEX = re.compile(r"[0-9a-f]+")
-_KEPT = 200_000
 _THREADS = 2
-_AHEAD = 16
-"""Contents handed to the threads ahead of time."""
+_AHEAD = 4
+"""Batches handed to the threads ahead of time."""
 _SAVE_EVERY = 30.0
-
-
-class Checked(Record, frozen=True):
-    """One content. `state`: sound, damaged, unchecked (nothing to check it by) or unreadable."""
-
-    repo: str
-    type: str
-    file: str | None
-    blob: str | None
-    size: int
-    state: str
-    algorithm: str | None = None
-    remembered: bool = False
-    """Sound according to an earlier check of the same inode, time and size."""
-    message: str | None = None
+_ROUNDS = 3
+"""How often what changed under the reader is looked at again."""
+_UNCHECKED = "Its name is no hash of its content, so nothing here tells what it should be."
 
 
 class Verification(Record, frozen=True):
@@ -64,6 +46,7 @@ class Verification(Record, frozen=True):
     damaged: int = 0
     unchecked: int = 0
     unreadable: int = 0
+    removed: int = 0
     bytes: int = 0
     """Bytes read by this run."""
     seconds: float = 0.0
@@ -79,25 +62,16 @@ class Progress(Record, frozen=True):
     of: int
 
 
-class _Task(msgspec.Struct):
-    repo: Repo
-    known: Known
-    file: str | None
-    key: str | None
-    """The blob's name on disk; None for a real file, which lies in the folder of `commit`."""
-    commit: str | None
-    blob: Blob
-    algorithm: str | None
-    expected: str
+class _Cancelled(Exception):
+    """In the middle of a content."""
 
 
 class Verifier:
-    """Checks repos of one scanner, on both cores. `store` is where results are kept; None keeps nothing."""
+    """Checks repos of one scanner, on both cores. Results are kept below the folder `state`; None keeps nothing."""
 
-    def __init__(self, scanner: Scanner, store: Path | None) -> None:
+    def __init__(self, scanner: Scanner, state: Path | None) -> None:
         self._scanner = scanner
-        self._store = store
-        self._known = _load(store)
+        self._verdicts = Verdicts(state)
         self._stop = False
         self._bytes = 0
         self._counting = Lock()
@@ -107,40 +81,49 @@ class Verifier:
         self._stop = True
 
     def run(
-        self, repos: Sequence[Repo], progress: Callable[[Progress], None] | None = None, afresh: bool = False
+        self,
+        repos: Sequence[Repo],
+        progress: Callable[[Progress], None] | None = None,
+        afresh: bool = False,
+        tell: Callable[[Checked], None] | None = None,
     ) -> Verification:
-        """Check every content of `repos`, each once. `afresh` reads again what was sound before."""
-        began = saved = time.perf_counter()
+        """Check every content of `repos`, each once. `afresh` reads again what was sound before.
+
+        `tell` is called with each content that is damaged or unreadable, as soon as that is found and kept. What
+        changes while it is read is looked at again. Both are called in this thread, which is the scanner's.
+        """
+        began = time.perf_counter()
         found: list[Checked] = []
-        waiting: list[_Task] = []
-        for task in (task for repo in repos for task in self._tasks(repo)):
+        waiting: list[Task] = []
+        for task in (task for repo in repos for task in tasks(repo, self._scanner)):
             if task.algorithm is None:
-                found.append(_checked(task, "unchecked", message=_UNCHECKED))
-            elif not afresh and self._known.get(_identity(task.blob)) == task.expected:
-                found.append(_checked(task, "sound", remembered=True))
+                found.append(task.result("unchecked", _UNCHECKED))
+            elif not afresh and self._verdicts.is_sound(task.blob, task.expected):
+                found.append(task.result("sound", remembered=True))
             else:
                 waiting.append(task)
-        total, done = sum(task.blob.size for task in waiting), 0
-        queue = iter(waiting)
-        with ThreadPoolExecutor(_THREADS, "cachetop-verify") as pool:
-            pending = {pool.submit(self._check, task) for task in islice(queue, _AHEAD)}
-            try:
-                while pending:
-                    finished, pending = wait(pending, 0.2, FIRST_COMPLETED)
-                    pending |= {pool.submit(self._check, task) for task in islice(queue, len(finished))}
-                    results = [result for future in finished if (result := future.result())]
-                    found += results
-                    done += len(results)
-                    if progress and (finished or self._bytes):
-                        progress(Progress(done=self._bytes, total=total, files=done, of=len(waiting)))
-                    if time.perf_counter() - saved > _SAVE_EVERY:
-                        self._save()
-                        saved = time.perf_counter()
-            except BaseException:
-                self._stop = True  # the threads end at their next chunk
-                raise
-            finally:
-                self._save()
+        total, of = sum(task.blob.size for task in waiting), len(waiting)
+        done = 0
+
+        def step(results: Sequence[Checked]) -> None:
+            nonlocal done
+            found.extend(results)
+            done += len(results)
+            for one in results:
+                if tell and one.state in BAD:
+                    tell(one)
+            if progress:
+                progress(Progress(done=min(self._bytes, total), total=total, files=min(done, of), of=of))
+
+        try:
+            for left in reversed(range(_ROUNDS)):
+                waiting = self._round(waiting, step, last=not left)
+                if not waiting or self._stop:
+                    break
+                waiting, settled = self._again(waiting)
+                step(settled)
+        finally:
+            self._verdicts.save()
         states = Counter(one.state for one in found)
         return Verification(
             complete=not self._stop,
@@ -148,69 +131,98 @@ class Verifier:
             damaged=states["damaged"],
             unchecked=states["unchecked"],
             unreadable=states["unreadable"],
+            removed=states["removed"],
             bytes=self._bytes,
             seconds=time.perf_counter() - began,
             files=tuple(found),
         )
 
-    def _tasks(self, repo: Repo) -> list[_Task]:
-        """Each content of a repo once, the large ones first."""
-        known = self._scanner.find(repo)
-        if known is None:
-            return []
-        contents = known.contents
-        files = {
-            file.blob: file.name for snapshot in contents.snapshots for file in reversed(snapshot.files) if file.blob
-        }
-        tasks = [
-            _Task(repo, known, files.get(clean(key)), key, None, blob, _algorithm(key), key)
-            for key, blob in contents.blobs.items()
-        ]
-        if any(snapshot.kept for snapshot in contents.snapshots):
-            with opened(known) as hold:
-                for snapshot in contents.snapshots:
-                    tree = self._scanner.trees.get(hold.top, snapshot.commit, etags=True) if hold else None
-                    hashes = {name: etag for etag, (name, _) in tree.etags.items()} if tree else {}
-                    for name, blob in snapshot.kept.items():
-                        etag = hashes.get(contents.names.get(name, name), "")
-                        tasks.append(_Task(repo, known, name, None, snapshot.commit, blob, _algorithm(etag), etag))
-        return sorted(tasks, key=lambda task: -task.blob.size)
+    def _round(self, waiting: Sequence[Task], step: Callable[[Sequence[Checked]], None], last: bool) -> list[Task]:
+        """Check each once; returns those that changed meanwhile, unless it is the last time to look."""
+        changed: list[Task] = []
+        queue, saved = batches(waiting), time.perf_counter()
+        with ThreadPoolExecutor(_THREADS, "cachetop-verify") as pool:
+            pending = {pool.submit(self._batch, batch) for _, batch in zip(range(_AHEAD), queue, strict=False)}
+            try:
+                while pending:
+                    finished, pending = wait(pending, 0.2, FIRST_COMPLETED)
+                    pending |= {pool.submit(self._batch, batch) for _, batch in zip(finished, queue, strict=False)}
+                    results: list[Checked] = []
+                    for task, result in (pair for future in finished for pair in future.result()):
+                        if result is None and not last:
+                            changed.append(task)
+                        else:
+                            results.append(result or task.unread())
+                    bad = any(one.state in BAD for one in results)
+                    if bad or time.perf_counter() - saved > _SAVE_EVERY:
+                        self._verdicts.save()
+                        saved = time.perf_counter()
+                    step(results)
+            except BaseException:
+                self._stop = True  # the threads end at their next chunk
+                raise
+        return changed
 
-    def _check(self, task: _Task) -> Checked | None:
-        """The result for one content; None when cancelled."""
-        with opened(task.known) as hold:
+    def _again(self, changed: Sequence[Task]) -> tuple[list[Task], list[Checked]]:
+        """Look at the disk again for what changed: what is to be checked now, and what is settled without."""
+        here = {(repo.root, repo.type, repo.id): repo for repo in self._scanner.scan().repos}
+        repos = {key: here.get(key) for key in dict.fromkeys(task.name[:3] for task in changed)}
+        now = {task.name: task for repo in repos.values() if repo is not None for task in tasks(repo, self._scanner)}
+        waiting, settled = [], []
+        for task in changed:
+            fresh, repo = now.get(task.name), repos[task.name[:3]]
+            if fresh is not None:
+                waiting.append(fresh)
+            elif repo is not None and any(task.file in revision.missing for revision in repo.revisions):
+                settled.append(task.result("unreadable", "Its content is gone.", "missing-blob"))
+            else:
+                settled.append(task.result("removed", "It was removed meanwhile."))
+        return waiting, settled
+
+    def _batch(self, batch: Sequence[Task]) -> list[tuple[Task, Checked | None]]:
+        """Check contents of one repo, each with None for what changed meanwhile; fewer when cancelled."""
+        found: list[tuple[Task, Checked | None]] = []
+        for task in batch:
             if self._stop:
-                return None
-            descriptor = None
-            if hold is not None and task.key is not None:
-                descriptor = hold.open_blob(task.key)
-            elif hold is not None and task.commit is not None and task.file is not None:
-                descriptor = hold.open_kept(task.commit, task.file, task.blob)
+                break
+            try:
+                found.append((task, self._check(task)))
+            except _Cancelled:
+                break
+        return found
+
+    def _check(self, task: Task) -> Checked | None:
+        """The result for one content; None where it is not what the scan saw, or changed while it was read."""
+        descriptor = task.open()
         if descriptor is None:
-            return _checked(task, "unreadable", message="It changed since the scan, or may not be read.")
+            return None
         try:
+            before = inode(os.fstat(descriptor))
             digest = self._digest(task, descriptor)
+            after = inode(os.fstat(descriptor))
         except OSError as error:
-            return _checked(task, "unreadable", message=f"Reading failed: {why(error)}.")
+            return task.result("unreadable", f"Reading failed: {why(error)}.", "corrupt")
         finally:
             os.close(descriptor)
-        if digest is None:
+        if (before.modified, before.size) != (after.modified, after.size):
             return None
-        if digest != task.expected:
-            self._known.pop(_identity(task.blob), None)
-            return _checked(
-                task,
-                "damaged",
-                message=f"Its {task.algorithm} is {digest[:12]}…, not {task.expected[:12]}…: download the repo again.",
-            )
-        self._known[_identity(task.blob)] = task.expected
-        return _checked(task, "sound")
+        if digest == task.expected:
+            self._verdicts.note(after, digest)
+            return task.result("sound")
+        descriptor = task.open()
+        if descriptor is None:  # replaced meanwhile: it says nothing of what is there now
+            return None
+        os.close(descriptor)
+        self._verdicts.note(after, Damage(task.algorithm or "", digest, task.expected))
+        message = f"Its {task.algorithm} is {digest[:12]}…, not {task.expected[:12]}…: download the repo again."
+        return task.result("damaged", message, "corrupt")
 
-    def _digest(self, task: _Task, descriptor: int) -> str | None:
+    def _digest(self, task: Task, descriptor: int) -> str:
         if task.algorithm == "sha256":
             digest = hashlib.sha256()
         else:
-            digest = hashlib.sha1(b"blob %d\0" % task.blob.size, usedforsecurity=False)
+            size = os.fstat(descriptor).st_size
+            digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
         at = 0
         while chunk := os.pread(descriptor, _CHUNK, at):
             digest.update(chunk)
@@ -218,54 +230,5 @@ class Verifier:
             with self._counting:
                 self._bytes += len(chunk)
             if self._stop:
-                return None
+                raise _Cancelled
         return digest.hexdigest()
-
-    def _save(self) -> None:
-        if self._store is None:
-            return
-        kept = dict(list(self._known.copy().items())[-_KEPT:])
-        try:
-            self._store.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fresh = self._store.with_name(f"{self._store.name}.{os.getpid()}")
-            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as stream:
-                stream.write(msgspec.json.encode(kept))
-            fresh.replace(self._store)
-        except OSError:
-            pass  # a result that cannot be kept costs a second reading, no more
-
-
-_UNCHECKED = "Its name is no hash of its content, so nothing here tells what it should be."
-
-
-def _checked(task: _Task, state: str, remembered: bool = False, message: str | None = None) -> Checked:
-    return Checked(
-        repo=task.repo.id,
-        type=task.repo.type,
-        file=task.file,
-        blob=clean(task.key) if task.key else None,
-        size=task.blob.size,
-        state=state,
-        algorithm=task.algorithm,
-        remembered=remembered,
-        message=message,
-    )
-
-
-def _identity(blob: Blob) -> str:
-    return f"{blob.device}:{blob.inode}:{blob.modified!r}:{blob.size}"
-
-
-def _load(store: Path | None) -> dict[str, str]:
-    if store is None:
-        return {}
-    try:
-        return msgspec.json.decode(store.read_bytes(), type=dict[str, str])
-    except (OSError, msgspec.MsgspecError, ValueError):
-        return {}
-
-
-def _algorithm(name: str) -> str | None:
-    if not _HEX.fullmatch(name):
-        return None
-    return {64: "sha256", 40: "git-sha1"}.get(len(name))

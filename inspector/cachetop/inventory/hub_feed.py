@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,10 +13,10 @@ from cachetop.base.collecting import collecting_later
 from cachetop.hub import beside
 from cachetop.hub.detail import with_detail
 from cachetop.hub.records import Beside, Models
+from cachetop.hub.roots import Roots
 from cachetop.hub.scan import Scanner
 from cachetop.inventory.feed import Feed, Publish, log
 from cachetop.inventory.updates import ModelsChanged
-from cachetop.locations import Location
 
 _WALK_PAUSE = 60.0
 """Seconds between two walks of the other places with models; more where a walk takes long."""
@@ -27,9 +27,10 @@ class HubFeed(Feed):
 
     name = "hub"
 
-    def __init__(self, publish: Publish, roots: Sequence[Location], interval: float = 1.0) -> None:
+    def __init__(self, publish: Publish, roots: Roots, interval: float = 1.0) -> None:
         super().__init__(publish)
-        self._scanner = Scanner(roots)
+        self._roots = roots
+        self._scanner = Scanner(roots.now)
         self._interval = interval
         self._shown: Models | None = None
         self.inodes: Mapping[tuple[int, int], Any] = {}
@@ -40,6 +41,8 @@ class HubFeed(Feed):
     def look(self) -> float:
         """Scan what changed, then the second pass over it."""
         began = time.perf_counter()
+        if self._roots.refresh():
+            self._scanner = Scanner(self._roots.now)
         if self._shown is None:
             with collecting_later(stay=True):
                 graph = self._scanner.scan(self._early)
@@ -51,7 +54,8 @@ class HubFeed(Feed):
 
     def _detail(self, graph: Models) -> None:
         detailed = with_detail(graph, self._scanner)
-        detailed = msgspec.structs.replace(detailed, beside=self._others)
+        problems = detailed.problems + self._roots.problems
+        detailed = msgspec.structs.replace(detailed, beside=self._others, problems=problems)
         if detailed != self._shown:
             self.inodes = self._scanner.inodes()
             self._show(detailed)

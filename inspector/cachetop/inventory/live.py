@@ -15,7 +15,7 @@ from cachetop.gpu.records import Gpus, Process
 from cachetop.gpu.sampler import Source
 from cachetop.gpu.source import NvmlSource
 from cachetop.hub.records import Models
-from cachetop.hub.roots import roots
+from cachetop.hub.roots import Roots
 from cachetop.inventory.gpu_feed import GpuFeed
 from cachetop.inventory.hub_feed import HubFeed
 from cachetop.inventory.kernel_feed import KernelFeed
@@ -52,7 +52,7 @@ class Inventory:
         gpu: Source | None = None,
         interval: float = 1.0,
     ) -> None:
-        self.hub_roots = roots() if hub is None else list(hub)
+        self._hub_roots = Roots(hub)
         self.kernel_roots = locations.kernel_roots() if kernels is None else list(kernels)
         self.models: Models | None = None
         self.kernels: Kernels | None = None
@@ -62,12 +62,17 @@ class Inventory:
         self.watch: WatchChanged | None = None
         self._listeners: tuple[Listener, ...] = ()
         self._lock = threading.Lock()
-        self._hub = HubFeed(self._publish, self.hub_roots, interval)
+        self._hub = HubFeed(self._publish, self._hub_roots, interval)
         self._kernels = KernelFeed(self._publish, self.kernel_roots, self._sms, interval, self._covered)
         self._runs = RunFeed(self._publish)
         self._watch = WatchFeed(self._publish, self._targets, self._changed, self._named)
         self._attribution = Attribution(self._inodes)
         self._gpus = GpuFeed(self._publish, gpu or NvmlSource(self._attribution, xids=True), interval)
+
+    @property
+    def hub_roots(self) -> list[Location]:
+        """The hub caches that are looked at."""
+        return self._hub_roots.now
 
     def start(self) -> None:
         """Start the feeds."""

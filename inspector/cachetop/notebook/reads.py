@@ -7,13 +7,13 @@ import re
 import threading
 from collections.abc import Iterator
 
-from cachetop import locations
 from cachetop.base.residency import resident
 from cachetop.gpu import holdings
 from cachetop.gpu.holdings import Inode
 from cachetop.hub import layout
 from cachetop.hub.owners import BlobOwner
 from cachetop.hub.records import Models
+from cachetop.hub.roots import roots
 from cachetop.hub.scan import Scanner
 from cachetop.hub.warm import opened
 from cachetop.locations import Location
@@ -32,23 +32,23 @@ _HOW = {
 }
 _MAPPED_FILE = re.compile(rb"^\S+ \S+ \S+ \S+ ([1-9]\d*) +/.*/(?:blobs|snapshots)/(?:.*/)?([^/\n]+)$", re.MULTILINE)
 Index = dict[Inode, tuple[BlobOwner, ...]]
-_scanners: dict[Location, Scanner] = {}
+_scanners: dict[tuple[Location, ...], Scanner] = {}
 _active: list[Reads] = []
 _lock = threading.RLock()
 
 
 class Reads:
-    """Watches the hub cache from `__init__` to `finish`; `tick` is called in between, from one thread.
+    """Watches the hub caches from `__init__` to `finish`; `tick` is called in between, from one thread.
 
     The scanner is kept from one block to the next, so that a block costs what changed.
     """
 
     def __init__(self) -> None:
-        self._location = locations.hub()
+        self._roots = tuple(roots())
         self._seen: dict[str, bool | None] = {}
         self._mapped_seen: set[Inode] = set()
         with _lock:
-            self._scanner = _scanners.setdefault(self._location, Scanner([self._location]))
+            self._scanner = _scanners.setdefault(self._roots, Scanner(self._roots))
             models = self._scanner.scan()
             self._before = dict(self._scanner.inodes())
             # to ask for residency is to open the files, which another block that is watched would take for a read
@@ -190,25 +190,30 @@ class Reads:
             if known == os.fsdecode(name)
         }
 
-    def _moved(self) -> int:
-        try:
-            return os.stat(self._location.path).st_mtime_ns
-        except OSError:
-            return 0
+    def _moved(self) -> tuple[int, ...]:
+        return tuple(_changed(root.path) for root in self._roots)
 
     def _new_folders(self) -> Iterator[str]:
         """The blob folders of repos that appeared; the stamp is taken back while one has none yet."""
-        try:
-            names = os.listdir(self._location.path)
-        except OSError:
-            return
-        for name in names:
-            if layout.identity(name):
-                folder = os.path.join(self._location.path, name, "blobs")
-                if os.path.isdir(folder):
-                    yield folder
-                elif not os.path.exists(os.path.join(self._location.path, name, "snapshots")):
-                    self._stamp = -1
+        for root in self._roots:
+            try:
+                names = os.listdir(root.path)
+            except OSError:
+                continue
+            for name in names:
+                if layout.identity(name):
+                    folder = os.path.join(root.path, name, "blobs")
+                    if os.path.isdir(folder):
+                        yield folder
+                    elif not os.path.exists(os.path.join(root.path, name, "snapshots")):
+                        self._stamp = ()
+
+
+def _changed(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _names(owners: tuple[BlobOwner, ...], model: holdings.Holding) -> str:
@@ -223,9 +228,9 @@ def _names(owners: tuple[BlobOwner, ...], model: holdings.Holding) -> str:
 
 def warm() -> None:
     """Read the cache now, so that the first block does not have to."""
-    location = locations.hub()
+    here = tuple(roots())
     with _lock:
-        _scanners.setdefault(location, Scanner([location])).scan()
+        _scanners.setdefault(here, Scanner(here)).scan()
 
 
 def _maps() -> bytes:

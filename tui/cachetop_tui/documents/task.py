@@ -63,8 +63,8 @@ def _progress(state: State, width: int) -> Line:
 
 
 def _wrong(state: State, width: int) -> Iterator[Line]:
-    """What is damaged or could not be read, a row each with why."""
-    wrong = [one for one in state.found.files if one.state in ("damaged", "unreadable")] if state.found else []
+    """What is damaged or could not be read, a row each with why and with what to run; as it is found."""
+    wrong = state.wrong
     if wrong:
         yield Line()
         yield _text(width, 1, words.count(len(wrong), "file").upper(), "faint")
@@ -72,5 +72,7 @@ def _wrong(state: State, width: int) -> Iterator[Line]:
         yield _text(width, 3, middle(f"{clean(one.repo)}  {clean(one.file or one.blob or '')}", width - 5), "err")
         for part in sentences(clean(one.message or one.state), width - 8):
             yield _text(width, 5, part, "dim")
+        for part in sentences(clean(one.fix or ""), width - 8):
+            yield _text(width, 5, part, "link")
     if len(wrong) > _ROWS:
         yield _text(width, 3, f"… and {len(wrong) - _ROWS:,} more", "faint")
