@@ -13,13 +13,15 @@ from typing import Any
 import pytest
 import triton
 
+from cachetop.base.users import user_name
 from cachetop.cli import kernels as verb
 from cachetop.cli.exits import Refused
 from cachetop.kernelcache import resources, sass
-from cachetop.kernelcache.describe import describe, stage_text
+from cachetop.kernelcache.describe import describe
 from cachetop.kernelcache.detail import with_detail
 from cachetop.kernelcache.records import Entry
 from cachetop.kernelcache.scan import Scanner
+from cachetop.kernelcache.stages import stage_text
 from cachetop.locations import Location
 from cachetop_tui.documents.kernel_code import coloured
 from support.triton_cache import compile_kernels
@@ -194,11 +196,35 @@ def test_show_prints_the_contract(capsys: pytest.CaptureFixture[str], entry: Ent
 def test_show_for_people(capsys: pytest.CaptureFixture[str], entry: Entry) -> None:
     code, out, _ = _run(capsys, "show", entry.key[:10], "--assume-sm", "80")
     assert code == 0 and out.startswith("softmax_kernel: sm_90a, complete\n")
-    assert re.search(r"registers +\d+", out) and "num_warps = 4" in out and "foreign-sm: " in out
+    assert (
+        re.search(r"registers +\d+\n +stack +\d+ B\n", out)
+        and "num_warps = 4" in out
+        and re.search(r"\n  stale\n  ! foreign-sm +it is for sm_90", out)
+    )
     code, out, _ = _run(capsys, "show", entry.key, "--stage", "ttgir")
     assert code == 0 and "tt.func" in out
     code, out, _ = _run(capsys, "show", entry.key, "--stage", "sass", "--nvdisasm", str(TOOLS / "nvdisasm"))
     assert code == 0 and "EXIT" in out
+
+
+def test_show_says_rule_by_rule_what_it_found(capsys: pytest.CaptureFixture[str], entry: Entry) -> None:
+    code, out, _ = _run(capsys, "show", entry.key, "--assume-sm", "90")
+    assert code == 0 and re.search(r"\n  not stale\n    foreign-sm +a GPU here has sm_90\n", out)
+    _, out, _ = _run(capsys, "show", entry.key, "--assume-sm", "90", "--json")
+    found = {one["rule"]: (one["holds"], one["evidence"]) for one in json.loads(out)["checks"]}
+    assert found["foreign-sm"] == (True, "a GPU here has sm_90") and found["truncated"][0] is True
+
+
+def test_who_builds_it_is_known_from_the_files_and_their_names(cache: Path) -> None:
+    half = cache / ("A" * 52)
+    temporary = half / f"tmp.pid_{os.getpid()}_0123"
+    temporary.mkdir(parents=True)
+    (temporary / "add_kernel.ttir").write_text("x")
+    scanner, entries = _picture(cache)
+    by_key = {entry.key: describe(entry, scanner).built_by for entry in entries}
+    mine = user_name(os.geteuid())
+    assert by_key.pop(half.name).to_dict() == {"user": mine, "pid": os.getpid(), "running": True}
+    assert {who.user for who in by_key.values()} == {mine} and {who.pid for who in by_key.values()} == {None}
 
 
 def test_show_says_what_is_wrong(capsys: pytest.CaptureFixture[str], entry: Entry, cache: Path) -> None:

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from cachetop.kernelcache import resources
 from cachetop.kernelcache.cubin import CubinError
-from cachetop.kernelcache.describe import TEXTS, describe, stage_text
+from cachetop.kernelcache.describe import describe
 from cachetop.kernelcache.detail import with_detail
 from cachetop.kernelcache.records import STATES, Kernels
 from cachetop.kernelcache.scan import Scanner
+from cachetop.kernelcache.stages import TEXTS, stage_text
 from cachetop.locations import Location
 
 Look = Callable[..., Kernels]

@@ -13,10 +13,11 @@ import triton
 from cachetop.cli import main
 from cachetop.inventory import KernelsChanged
 from cachetop.kernelcache.compare import counterparts, difference
-from cachetop.kernelcache.describe import Described, stage_text
+from cachetop.kernelcache.describe import Described
 from cachetop.kernelcache.formats import UNKNOWN_PRODUCER
 from cachetop.kernelcache.records import Entry, Kernels
 from cachetop.kernelcache.scan import Scanner
+from cachetop.kernelcache.stages import stage_text
 from cachetop.locations import Location
 from cachetop_tui.documents import kernel_page
 from cachetop_tui.documents.kernel_page import Page
@@ -39,7 +40,8 @@ def page(cache: Path, look: Look) -> Page:
 
 
 def words(page: Page, width: int = 160) -> str:
-    return "\n".join(line.text for line in kernel_page.lines(page, width, page.entry.created + 60))
+    made = [*kernel_page.head(page, width), *kernel_page.lines(page, width, page.entry.created + 60)]
+    return "\n".join(line.text for line in made)
 
 
 def targets(page: Page) -> list[tuple[str, str]]:
@@ -48,7 +50,7 @@ def targets(page: Page) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("width", [160, 76, 30])
 def test_it_fits_and_says_the_facts(page: Page, width: int) -> None:
-    lines = kernel_page.lines(page, width, page.entry.created)
+    lines = [*kernel_page.head(page, width), *kernel_page.lines(page, width, page.entry.created)]
     text = words(page, width)
     assert "REGISTERS" in text and "STAGES" in text and ".target sm_90a" in text
     assert width < 50 or "softmax_kernel" in text
@@ -185,11 +187,13 @@ async def test_in_the_app_by_keys(world: Path, cache: Path, look: Look) -> None:
         await pilot.press("v")
         await until(pilot, lambda: "SOURCE: SM_" in screen(app))
         view = app.query_one(DocumentView)
-        at = next(
-            n for n, row in enumerate(view.shown_rows) if isinstance(row.subject, Tabs) and "TTGIR" in row.subject.text
-        )
-        start, *_ = next(one for one in view.shown_rows[at].subject.places if one[2] == ("stage", "ttgir"))
-        await pilot.click(DocumentView, offset=(start, at - view._offset + 1))
+        await pilot.press("pagedown")  # the tabs stay in sight
+        tabs = [(y, line) for y, line in enumerate(view.headers(view.size.width)) if isinstance(line, Tabs)]
+        y, line = next((y, line) for y, line in tabs if "TTGIR" in line.text)
+        start, *_ = next(one for one in line.places if one[2] == ("stage", "ttgir"))
+        assert view.texts[y] == line.text and f" to {view.size.height - 4 + view._offset} of " in view.texts[0]
+        await pilot.click(DocumentView, offset=(start, y))
+        await pilot.press("home")
         await until(pilot, lambda: "TTGIR: SM_" in screen(app))
         for _ in range(400):  # down by a line through the code, then onto the links below it
             await pilot.press("down")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cachetop.kernelcache import environments, gencode, ground, relations
+from cachetop.kernelcache.checks import checks
 from cachetop.kernelcache.detail import with_detail
 from cachetop.kernelcache.records import Entry, Kernels
 from cachetop.kernelcache.scan import Scanner
@@ -165,6 +166,17 @@ def test_the_losers_of_an_autotuning(tmp_path: Path, look: Look) -> None:
     losers = {word for word in ("winner", "loser one", "loser two", "another source", "another sm")
               if "autotune-loser" in _rules(found, word)}  # fmt: skip
     assert losers == {"loser one", "loser two"}
+    by_key = {entry.key: entry for entry in found.entries}
+    assert _checked(root, found, by_key[_key("winner")])["autotune-loser"] is True
+    assert _checked(root, found, by_key[_key("another source")])["autotune-loser"] is True
+    assert "autotune-loser" not in _checked(root, found, by_key[_key("loser one")])  # a verdict already
+
+
+def _checked(root: Path, found: Kernels, entry: Entry, here: str | None = None) -> dict[str, bool | None]:
+    """What is found of each rule that did not hit an entry."""
+    scanner = Scanner([Location(entry.kind, str(root), "")])
+    scanner.scan()
+    return {one.rule: one.holds for one in checks(entry, found.entries, scanner, [here] if here else None)}
 
 
 def _extension(root: Path, name: str, *flags: str) -> None:
@@ -201,6 +213,9 @@ def test_sm_120_code_on_sm_121_loads_and_is_named(tmp_path: Path, look: Look) ->
     found = look(tmp_path, "torch-extensions", ["sm_121"])
     assert [one.rule for one in _named(found, "old").stale] == ["sm-alias"]
     assert _named(found, "both").stale == ()
+    assert _checked(tmp_path, found, _named(found, "both"), "sm_121")["sm-alias"] is True
+    assert "sm-alias" not in _checked(tmp_path, found, _named(found, "old"), "sm_121")
+    assert "sm-alias" not in _checked(tmp_path, found, _named(found, "both"))  # no GPU is known
 
 
 @pytest.mark.parametrize("here", ["sm_75", "sm_90", "sm_121"])

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from cachetop.cli import kernel_show
 from cachetop.kernelcache import environments, resources
-from cachetop.kernelcache.describe import describe, stage_text
+from cachetop.kernelcache.describe import describe
 from cachetop.kernelcache.records import Entry, Kernels
 from cachetop.kernelcache.scan import Scanner
+from cachetop.kernelcache.stages import stage_text
 from cachetop.locations import Location, kernel_roots
 from cachetop_tui.documents import kernel
 from support.pruning import allocated, carry_out, plan_kernels

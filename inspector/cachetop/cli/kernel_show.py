@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cachetop.cli.exits import DONE, FAILED, Refused
 
 if TYPE_CHECKING:
-    from cachetop.kernelcache.describe import Described, Text
+    from cachetop.kernelcache.describe import Builder, Described
     from cachetop.kernelcache.records import Entry, Kernels
     from cachetop.kernelcache.scan import Scanner
+    from cachetop.kernelcache.stages import Text
 
 _SHOWN = 20
+_BYTES = ("stack", "shared_static", "shared_dynamic")
 
 
-def run(args: argparse.Namespace, found: Kernels, scanner: Scanner) -> int:
-    """Describe the entry, or print one of its stages; 1 when there is no such entry."""
+def run(args: argparse.Namespace, found: Kernels, scanner: Scanner, sms: tuple[str, ...] | None) -> int:
+    """Describe the entry, or print one of its stages; 1 when there is no such entry. `sms` are those to judge by."""
+    import msgspec
+
     from cachetop.cli.table import emit, say
+    from cachetop.kernelcache.checks import checks
     from cachetop.kernelcache.describe import describe
 
     entry = _named(found, args.key, args.cache)
@@ -38,6 +44,7 @@ def run(args: argparse.Namespace, found: Kernels, scanner: Scanner) -> int:
             say(f"Only the beginning is shown: the whole is {text.size:,} bytes long.")
         return DONE
     described = describe(entry, scanner)
+    described = msgspec.structs.replace(described, checks=checks(entry, found.entries, scanner, sms))
     if args.json:
         emit(described)
     else:
@@ -67,7 +74,7 @@ def _text(args: argparse.Namespace, entry: Entry, scanner: Scanner) -> Text:
         from cachetop.kernelcache.sass import disassemble
 
         return disassemble(entry, scanner, args.nvdisasm)
-    from cachetop.kernelcache.describe import stage_text
+    from cachetop.kernelcache.stages import stage_text
 
     return stage_text(entry, scanner, stage)
 
@@ -94,15 +101,18 @@ def lines(one: Described) -> list[str]:
         facts.append(("source", f"{one.source}:{one.source_line}"))
     made = [f"{name} {value}" for name, value in one.producer.to_dict().items() if value]
     facts.append(("made by", ", ".join(made) or units.UNKNOWN))
+    facts.append(("built by", _built_by(one.built_by)))
     facts.append(("made", f"{units.age(one.created)} ago" if units.age(one.created) != "now" else "now"))
-    used = "never read again" if one.reused is False else units.age(one.last_used)
+    used = "never read since" if one.reused is False else units.age(one.last_used)
     facts.append(("last used", used))
     facts.append(("on disk", f"{units.size(one.size_on_disk)} in {one.files} files"))
     if one.rebuild_milliseconds is not None:
         facts.append(("rebuild", units.duration(one.rebuild_milliseconds / 1000)))
     if one.resources is not None:
         taken = one.resources.to_dict()
-        facts += [(name.replace("_", " "), units.UNKNOWN if n is None else f"{n:,}") for name, n in taken.items()]
+        facts += [
+            (name.replace("_", " "), units.UNKNOWN if n is None else _taken(name, n)) for name, n in taken.items()
+        ]
     else:
         facts.append(("resources", f"{units.UNKNOWN} ({one.resources_reason})"))
     width = max(len(name) for name, _ in facts)
@@ -111,16 +121,43 @@ def lines(one: Described) -> list[str]:
         out.append("  functions")
         for each in one.functions:
             taken = each.resources.to_dict()
-            said = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in taken.items() if n is not None)
+            said = ", ".join(
+                f"{name.replace('_', ' ')} {_taken(name, n)}" for name, n in taken.items() if n is not None
+            )
             out.append(f"    {each.name}  ({each.file}): {said}")
     if one.options:
         out.append("  options")
-        out += [f"    {name} = {value}" for name, value in one.options.items()]
+        out += [f"    {name} = {'none' if value is None else value}" for name, value in one.options.items()]
     if one.stages:
         out.append("  files")
         for stage in one.stages:
             took = "" if stage.milliseconds is None else f"  {units.duration(stage.milliseconds / 1000)}"
             out.append(f"    {stage.name:12} {units.size(stage.size):>9}  {stage.file}{took}")
-    out += [f"  {verdict.rule}: {verdict.evidence}" for verdict in one.stale]
     out += [f"  problem: {problem.message}" for problem in one.problems]
-    return out
+    return out + list(_verdict(one))
+
+
+def _taken(name: str, count: int) -> str:
+    """One of the resources with its unit: `776 B`, `32`."""
+    return f"{count:,} B" if name in _BYTES else f"{count:,}"
+
+
+def _verdict(one: Described) -> Iterator[str]:
+    """Rule by rule why it is of no use here, or what speaks against that: `!` hit, `?` cannot be told."""
+    found = [("!", verdict.rule, verdict.evidence) for verdict in one.stale]
+    found += [({True: " ", False: "!", None: "?"}[check.holds], check.rule, check.evidence) for check in one.checks]
+    if not found:
+        return
+    yield f"  {'stale' if any(mark == '!' for mark, _, _ in found) else 'not stale'}"
+    width = max(len(rule) for _, rule, _ in found)
+    for mark, rule, evidence in found:
+        yield f"  {mark} {rule:{width}}  {evidence}"
+
+
+def _built_by(who: Builder) -> str:
+    """`ana, pid 4711, which has ended`."""
+    told = [who.user or "?"]
+    if who.pid is not None:
+        ends = {True: " (still runs)", False: " (has ended)", None: ""}[who.running]
+        told.append(f"pid {who.pid}{ends}")
+    return ", ".join(told)

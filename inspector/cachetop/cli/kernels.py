@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "show":
         from cachetop.cli import kernel_show
 
-        return kernel_show.run(args, found, scanner)
+        return kernel_show.run(args, found, scanner, here)
 
     def meant(entry: Entry) -> bool:
         return (

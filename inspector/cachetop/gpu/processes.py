@@ -7,14 +7,14 @@ an unrelated process here, so there it is believed only of a process that uses C
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import time
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 
 from cachetop.base.hostile import clean, mask, show
+from cachetop.base.users import user_name
 from cachetop.gpu import proc
 
 _INITIAL_NAMESPACE = "pid:[4026531836]"
@@ -182,15 +182,7 @@ def _line(status: bytes, key: bytes) -> list[bytes]:
 
 def _user(status: bytes) -> str | None:
     ids = _line(status, b"Uid:")
-    return _user_name(int(ids[1])) if len(ids) > 1 else None
-
-
-@lru_cache(maxsize=1024)
-def _user_name(uid: int) -> str:
-    try:
-        return clean(pwd.getpwuid(uid).pw_name)
-    except KeyError:
-        return str(uid)
+    return user_name(int(ids[1])) if len(ids) > 1 else None
 
 
 def _inner_pid(status: bytes) -> int | None:

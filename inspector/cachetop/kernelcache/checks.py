@@ -10,7 +10,7 @@ from cachetop.base.hostile import clean
 from cachetop.base.mounts import keeps_access_times
 from cachetop.base.record import Record
 from cachetop.kernelcache import facts, sm, stale, toolchain
-from cachetop.kernelcache.formats import Facts, Row
+from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Facts, Row
 from cachetop.kernelcache.ground import Ground
 from cachetop.kernelcache.records import Entry
 from cachetop.kernelcache.relations import numbers, producer, release
@@ -46,10 +46,12 @@ def checks(
     row = Row(entry, 0, settled=True, open=False, facts=known)
     found = (
         _sm(entry, known, ground),
+        _alias(entry, known, ground),
         _toolchain(row, known, ground),
         _relocated(entry, known),
         _whole(entry, known),
         _superseded(row, entries),
+        _autotuned(entry, known),
         _used(entry, root, ground),
     )
     hit = {one.rule for one in entry.stale}
@@ -69,6 +71,16 @@ def _sm(entry: Entry, known: Facts, ground: Ground) -> Check:
     if known.codes:
         return Check(rule="foreign-sm", holds=True, evidence="a GPU here can load it")
     return Check(rule="foreign-sm", holds=None, evidence="it does not say which SM it is for")
+
+
+def _alias(entry: Entry, known: Facts, ground: Ground) -> Check | None:
+    """Only for what is loaded by its machine code: what is looked up by exact SM never meets another one."""
+    if not ground.sms_here or not known.codes or entry.kind == "warp":
+        return None
+    verdict = stale.alias(entry, known, ground.sms_here)
+    if verdict is not None:
+        return Check(rule=verdict.rule, holds=False, evidence=verdict.evidence)
+    return Check(rule="sm-alias", holds=True, evidence="no GPU here is of an SM on which its code is known to go wrong")
 
 
 def _toolchain(row: Row, known: Facts, ground: Ground) -> Check:
@@ -121,6 +133,15 @@ def _superseded(row: Row, entries: Iterable[Entry]) -> Check | None:
         newest = max(newer, key=numbers)
         return Check(rule="superseded", holds=None, evidence=f"Triton {newest} compiled it too; both may be in use")
     return Check(rule="superseded", holds=True, evidence="no newer Triton compiled it for this SM")
+
+
+def _autotuned(entry: Entry, known: Facts) -> Check | None:
+    """Only for a configuration of a kernel that Inductor wrote: the second pass, which compares these, hit it not."""
+    if known.source is None:
+        return None
+    judged = entry.producer != UNKNOWN_PRODUCER or known.producer == UNKNOWN_PRODUCER
+    said = "autotuning noted no other configuration as better" if judged else "it is not compared with the others yet"
+    return Check(rule="autotune-loser", holds=True if judged else None, evidence=said)
 
 
 def _used(entry: Entry, root: str, ground: Ground) -> Check:

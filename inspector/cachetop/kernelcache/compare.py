@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cachetop.kernelcache import sm
-from cachetop.kernelcache.describe import Text
 from cachetop.kernelcache.records import Entry
+from cachetop.kernelcache.stages import Text
 
 LINES_MOST = 4000
 """Lines of each stage that are compared."""

@@ -5,43 +5,36 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 
 import msgspec
 
-from cachetop.base.files import read_bounded
 from cachetop.base.hostile import clean, show
 from cachetop.base.record import Problem, Record
+from cachetop.base.users import user_name
 from cachetop.kernelcache import cubin, resources
+from cachetop.kernelcache.checks import Check
 from cachetop.kernelcache.records import Entry
 from cachetop.kernelcache.resources import Resources
 from cachetop.kernelcache.scan import Scanner
-from cachetop.kernelcache.shelves import open_folder, opened
-from cachetop.kernelcache.triton import METADATA_MOST, STAGES
+from cachetop.kernelcache.shelves import opened
+from cachetop.kernelcache.stages import File, Stage, beside, files_of, read, stages_of
+from cachetop.kernelcache.triton import METADATA_MOST
+from cachetop.kernelcache.usage import runs
 
 SCHEMA = "cachetop.kernel/1"
-TEXT_MOST = 1 << 20
-"""Bytes of a stage that are shown."""
-TEXTS = ("source", "ttir", "ttgir", "llir", "ptx", "amdgcn", "json", "py", "cpp", "cu", "meta", "ninja", "best_config")
-_FILES_MOST = 256
 _CUBINS_MOST = 16
 _OPTIONS_MOST = 64
 _NO_OPTIONS = {"hash", "target", "name", "shared", "triton_version", "extern_libs", "tensordesc_meta", "arch"}
 _LOCATION = re.compile(rb'^#loc\d* = loc\("((?:[^"\\\n]|\\.){1,4096})":(\d{1,9}):\d{1,9}\)', re.MULTILINE)
+_PID = re.compile(
+    r"\Atmp\.pid_(\d{1,10})_"  # Triton
+    r"|_tmp_(\d{1,10})\Z"  # NVRTC
+    r"|_p(\d{1,10})_t\d{1,20}\Z"  # Warp
+    r"|\A\.(\d{1,10})\.\d{1,20}\.tmp\Z"  # Inductor
+)
+"""The process in the name of what it has not finished writing."""
 
 Plain = str | int | float | bool | None
-
-
-class Stage(Record, frozen=True):
-    """One file of an entry. `milliseconds`: from the file before it to this one, where their times follow the order."""
-
-    name: str
-    file: str
-    size: int
-    milliseconds: float | None = None
 
 
 class Function(Record, frozen=True):
@@ -50,6 +43,15 @@ class Function(Record, frozen=True):
     name: str
     file: str
     resources: Resources
+
+
+class Builder(Record, frozen=True):
+    """Who made an entry: the owner of its files, and the process where a name in it tells, which is while it is being
+    compiled and when that was cut off. `running`: whether that process still runs; None where it is not known."""
+
+    user: str | None = None
+    pid: int | None = None
+    running: bool | None = None
 
 
 class Described(Entry, frozen=True, gc=True):
@@ -70,23 +72,9 @@ class Described(Entry, frozen=True, gc=True):
     """Where an entry's machine code holds several functions, as Warp's modules do: each with what it takes."""
     stages: tuple[Stage, ...] = ()
     rebuild_milliseconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """The text of a stage, ready to be shown line by line; `size` in bytes, `cut` when only the beginning is here."""
-
-    stage: str
-    lines: tuple[str, ...]
-    size: int
-    cut: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    path: str
-    size: int
-    moment: int
+    built_by: Builder = Builder()
+    checks: tuple[Check, ...] = ()
+    """What was found of each rule that did not hit it (`kernelcache.checks`), where somebody asked."""
 
 
 def describe(entry: Entry, scanner: Scanner) -> Described:
@@ -101,9 +89,10 @@ def describe(entry: Entry, scanner: Scanner) -> Described:
     with opened(root, path) as folder:
         if folder is None:
             return Described(**known, resources_reason="its folder cannot be opened")
-        files = _files(folder, name)
+        files = files_of(folder, name)
+        known["built_by"] = _builder(folder, name, files)
         timed = entry.build_milliseconds is not None or entry.state == "compiling"
-        stages = _stages(files, timed)
+        stages = stages_of(files, timed)
         known["stages"] = tuple(stage for stage, _ in stages)
         if not files:
             gone = Problem(rule="gone", message="its files are gone, or may not be read")
@@ -123,144 +112,26 @@ def describe(entry: Entry, scanner: Scanner) -> Described:
     return Described(**known)
 
 
-def stage_text(entry: Entry, scanner: Scanner, stage: str, most: int = TEXT_MOST) -> Text:
-    """The text of one stage of `entry`, cleaned line by line, at most `most` bytes of it.
-
-    Raises ValueError with a sentence when the entry has no such stage or it is no text, OSError when it cannot be
-    read, KeyError when the entry is not in the scanner's picture.
-    """
-    root, path, name = scanner.place(entry)
-    with opened(root, path) as folder:
-        found = {one.name: file for one, file in reversed(_stages(_files(folder, name)))} if folder else {}
-        if folder is None or stage not in found:
-            there = ", ".join(reversed(found)) or "none"
-            raise ValueError(f"{entry.key} has no stage {clean(stage, 60)!r}; it has {there}")
-        if stage not in TEXTS:
-            raise ValueError(f"{stage} is no text")
-        raw = _read(folder, found[stage], most)
-    return to_text(stage, raw, found[stage].size)
-
-
-def to_text(stage: str, raw: bytes, size: int) -> Text:
-    """Bytes as lines that are safe to show; `size` is the length of the whole."""
-    lines = raw.decode("utf-8", "replace").replace("\r\n", "\n").expandtabs(4).split("\n")
-    if len(raw) >= size and lines and not lines[-1]:
-        lines.pop()
-    return Text(stage, tuple(clean(line, 2000) for line in lines), size, len(raw) < size)
-
-
-def code_of(entry: Entry, scanner: Scanner, most: int) -> bytes:
-    """The entry's machine code, for a disassembler. Raises ValueError with a sentence, OSError, KeyError."""
-    root, path, name = scanner.place(entry)
-    with opened(root, path) as folder:
-        stages = {one.name: file for one, file in _stages(_files(folder, name))} if folder else {}
-        file = stages.get("cubin") or stages.get("sass")
-        if folder is None or file is None:
-            raise ValueError(f"{entry.key} holds no machine code of an NVIDIA GPU")
-        if file.size > most:
-            raise ValueError(f"the machine code of {entry.key} is {file.size} bytes long, more than {most}")
-        return _read(folder, file, most)
-
-
-@contextmanager
-def _beside(folder: int, file: _File) -> Iterator[tuple[int, str]]:
-    """(the folder that holds `file`, its name there), opened without following a symlink. Raises OSError."""
-    handle = os.dup(folder)
+def _builder(folder: int, name: str, files: list[File]) -> Builder:
     try:
-        *outer, name = file.path.split("/")
-        for part in outer:
-            inner = open_folder(part, handle)
-            if inner is None:
-                raise FileNotFoundError(2, os.strerror(2))
-            os.close(handle)
-            handle = inner
-        yield handle, name
-    finally:
-        os.close(handle)
-
-
-def _read(folder: int, file: _File, most: int) -> bytes:
-    """The first bytes of a file of the entry. Raises OSError; ValueError for no regular file."""
-    with _beside(folder, file) as (near, name):
-        return read_bounded(name, min(most, file.size), near)
-
-
-def _files(folder: int, name: str) -> list[_File]:
-    """The regular files of the entry `name`: those in its folder, or those beside each other with its stem."""
-    found: list[_File] = []
-    inner = open_folder(name, folder) if name != "." else os.dup(folder)
-    if inner is not None:
-        try:
-            _collect(inner, "" if name == "." else f"{name}/", found, 3)
-        finally:
-            os.close(inner)
-        return found
-    try:
-        mine = (f"{name}.", f"{name}-cache", f"{name}-atime")  # Inductor's and Numba's; JAX's
-        names = sorted(one for one in os.listdir(folder) if one == name or one.startswith(mine))
+        uid = files[0].uid if files else os.lstat(name, dir_fd=folder).st_uid
     except OSError:
-        return []
-    for one in names[:_FILES_MOST]:
-        _add(folder, one, one, found)
-    return found
+        return Builder()
+    for file in (*files, File(name, 0, 0, uid)):
+        for part in file.path.split("/"):
+            if (said := _PID.search(part)) is not None:
+                pid = int(next(filter(None, said.groups())))
+                running = runs(pid, file.moment / 1e9) if file.moment else None
+                return Builder(user=user_name(uid), pid=pid, running=running)
+    return Builder(user=user_name(uid))
 
 
-def _collect(folder: int, prefix: str, found: list[_File], depth: int) -> None:
-    try:
-        names = sorted(os.listdir(folder))
-    except OSError:
-        return
-    for name in names:
-        if len(found) >= _FILES_MOST:
-            return
-        if not _add(folder, name, prefix + name, found) and depth and (inner := open_folder(name, folder)) is not None:
-            try:
-                _collect(inner, f"{prefix}{name}/", found, depth - 1)
-            finally:
-                os.close(inner)
-
-
-def _add(folder: int, name: str, path: str, found: list[_File]) -> bool:
-    try:
-        about = os.lstat(name, dir_fd=folder)
-    except OSError:
-        return False
-    if not stat.S_ISREG(about.st_mode):
-        return False
-    found.append(_File(path, about.st_size, about.st_mtime_ns))
-    return True
-
-
-def _stages(files: list[_File], timed: bool = False) -> list[tuple[Stage, _File]]:
-    """The files that are stages, in the compiler's order, then the others; where their times mean that (`timed`),
-    each with the time it took."""
-    ranked: list[tuple[int, str, _File]] = []
-    for file in files:
-        base = file.path.rpartition("/")[2]
-        stem, _, ending = base.rpartition(".")
-        group = base.startswith("__grp__")
-        code = re.search(r"_nvrtc\d+\.\d+_(sass|ptx)_", base)
-        name = "group" if group else code[1] if code else ending if stem else "data"
-        ranked.append((STAGES.index(name) if name in STAGES else len(STAGES) + group, name, file))
-    ranked.sort(key=lambda one: (one[0], one[2].path))
-    moments = [one[2].moment for one in ranked if one[0] < len(STAGES)]
-    ordered = timed and all(a <= b for a, b in itertools.pairwise(moments))
-    out: list[tuple[Stage, _File]] = []
-    before: int | None = None
-    for rank, name, file in ranked:
-        took = (file.moment - before) / 1e6 if ordered and before is not None and rank < len(STAGES) else None
-        before = file.moment
-        shown = clean(file.path.rpartition("/")[2], 400)
-        out.append((Stage(name=clean(name, 60), file=shown, size=file.size, milliseconds=took), file))
-    return out
-
-
-def _source(folder: int, files: dict[str, _File]) -> tuple[str | None, int | None]:
+def _source(folder: int, files: dict[str, File]) -> tuple[str | None, int | None]:
     """Where the kernel was written, from the first location that the intermediate code notes."""
     for stage in ("source", "ttir"):
         if stage in files:
             try:
-                hit = _LOCATION.search(_read(folder, files[stage], 1 << 16))
+                hit = _LOCATION.search(read(folder, files[stage], 1 << 16))
             except (OSError, ValueError):
                 continue
             if hit:
@@ -268,13 +139,13 @@ def _source(folder: int, files: dict[str, _File]) -> tuple[str | None, int | Non
     return None, None
 
 
-def _options(folder: int, files: dict[str, _File]) -> tuple[dict[str, Plain | list[Plain]], int | None]:
+def _options(folder: int, files: dict[str, File]) -> tuple[dict[str, Plain | list[Plain]], int | None]:
     """(what the kernel was compiled with, bytes of shared memory to ask for at launch)."""
     file = files.get("json") or files.get("best_config")
     if file is None:
         return {}, None
     try:
-        said = msgspec.json.decode(_read(folder, file, METADATA_MOST))
+        said = msgspec.json.decode(read(folder, file, METADATA_MOST))
     except (OSError, ValueError, RecursionError):
         return {}, None
     if not isinstance(said, dict):
@@ -310,12 +181,12 @@ def _plain(value: Plain) -> Plain:
 
 
 def _resources(
-    folder: int, file: _File | None, kernel: str | None, shared: int | None
+    folder: int, file: File | None, kernel: str | None, shared: int | None
 ) -> tuple[Resources | None, str | None]:
     if file is None:
         return None, "it holds no cubin"
     try:
-        with _beside(folder, file) as (near, name):
+        with beside(folder, file) as (near, name):
             found = resources.read(name, kernel, near)
     except cubin.CubinError as error:
         return None, f"its cubin cannot be read: {error}"
@@ -324,12 +195,12 @@ def _resources(
     return msgspec.structs.replace(found, shared_dynamic=shared), None
 
 
-def _functions(folder: int, files: list[_File]) -> tuple[Function, ...]:
+def _functions(folder: int, files: list[File]) -> tuple[Function, ...]:
     """Every function of every file of machine code, where one holds more than one."""
     out = []
     for file in files[:_CUBINS_MOST]:
         try:
-            with _beside(folder, file) as (near, name):
+            with beside(folder, file) as (near, name):
                 found = resources.every(name, near)
         except (OSError, cubin.CubinError):
             continue
@@ -338,10 +209,10 @@ def _functions(folder: int, files: list[_File]) -> tuple[Function, ...]:
     return tuple(out)
 
 
-def _release(folder: int, file: _File) -> str | None:
+def _release(folder: int, file: File) -> str | None:
     """The CUDA release of the assembler."""
     try:
-        with _beside(folder, file) as (near, name):
+        with beside(folder, file) as (near, name):
             return cubin.read(name, near).cuda
     except (OSError, cubin.CubinError):
         return None

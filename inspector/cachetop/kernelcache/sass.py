@@ -16,9 +16,9 @@ import sys
 from collections.abc import Mapping
 
 from cachetop.base.hostile import show
-from cachetop.kernelcache.describe import TEXT_MOST, Text, code_of, to_text
 from cachetop.kernelcache.records import Entry
 from cachetop.kernelcache.scan import Scanner
+from cachetop.kernelcache.stages import TEXT_MOST, Text, code_of, to_text
 
 CODE_MOST = 1 << 26
 SECONDS = 30.0

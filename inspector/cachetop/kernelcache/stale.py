@@ -52,7 +52,7 @@ def verdicts(row: Row, facts: Facts, ground: Ground, relations: Relations) -> tu
         if entry.part == "operator":
             evidence = f"its build.ninja builds it in {clean(facts.elsewhere, 1024)}: the next use here builds it anew"
         found.append(Stale(rule="relocated", evidence=evidence))
-    found += filter(None, (foreign(entry, facts, ground.sms_here), _alias(entry, facts, ground.sms_here)))
+    found += filter(None, (foreign(entry, facts, ground.sms_here), alias(entry, facts, ground.sms_here)))
     found += filter(None, (toolchain.gone(row, facts, ground), toolchain.superseded(row, facts, ground, relations)))
     if entry.kind == "triton" or entry.part == "triton":
         winner = relations.winner_over(row)
@@ -93,8 +93,11 @@ def foreign(entry: Entry, facts: Facts, here: tuple[str, ...]) -> Stale | None:
     return None
 
 
-def _alias(entry: Entry, facts: Facts, here: tuple[str, ...]) -> Stale | None:
-    """Only what is loaded by its machine code: entries that are looked up by exact SM never meet another one."""
+def alias(entry: Entry, facts: Facts, here: tuple[str, ...]) -> Stale | None:
+    """What says that an entry loads on a GPU of the SMs `here` and goes wrong there; None where nothing does.
+
+    Only what is loaded by its machine code: entries that are looked up by exact SM never meet another one.
+    """
     if entry.kind == "warp":
         return None
     for built, gpu in sorted(ALIASES):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import pwd
 import re
 import stat
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from dataclasses import dataclass, field
 
 from cachetop.base.hostile import clean
 from cachetop.base.residency import WINDOWS
+from cachetop.base.users import user_name
 
 _MAPPED = re.compile(rb"^([0-9a-f]+)-\S+ \S+ \S+ ([0-9a-f]+):([0-9a-f]+) (\d+) +(/.*)$", re.MULTILINE)
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD, include/linux/sched.h
@@ -68,8 +68,8 @@ def who(pid: int) -> str:
     known = []
     with suppress(OSError), open(f"/proc/{pid}/comm", "rb") as file:
         known.append(clean(file.read(64).decode("utf-8", "replace").strip()))
-    with suppress(OSError, KeyError):
-        known.append(clean(pwd.getpwuid(os.stat(f"/proc/{pid}").st_uid).pw_name))
+    with suppress(OSError):
+        known.append(user_name(os.stat(f"/proc/{pid}").st_uid))
     return f"pid {pid} ({', '.join(known)})" if known else f"pid {pid}"
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from cachetop.base import units
 from cachetop.base.hostile import clean
-from cachetop.kernelcache.describe import Described, Text
+from cachetop.kernelcache.describe import Builder, Described
+from cachetop.kernelcache.stages import Text
 from cachetop_tui import words
 from cachetop_tui.cut import head, middle, path_name
 from cachetop_tui.documents.kernel_code import coloured
@@ -25,8 +26,8 @@ _CELL = 34
 Cell = tuple[str, str, str]
 
 
-def top(kernel: Described, width: int, now: float) -> list[Line]:
-    """Name, SM and state, place and size, when it was made and used, where its source is."""
+def title(kernel: Described, width: int) -> Line:
+    """Name, SM and state."""
     pen = Pen(width)
     sm = kernel.target or ", ".join(kernel.sm) or "no SM named"
     glyph, word = ("✗", "err") if kernel.state == "orphan" else ("▲", "warn") if kernel.stale else ("●", "ok")
@@ -35,13 +36,17 @@ def top(kernel: Described, width: int, now: float) -> list[Line]:
     name = middle(clean(kernel.name or kernel.key, 400), max(8, width - 2 * MARGIN - width_of(sm) - 20))
     x = pen.run(MARGIN, name, "b:hi", "   ", "fg", clean(sm, 40), "b:link", "   ", "fg", glyph, word)
     pen.put(x + 1, kernel.state, "fg")
-    out = [Line(), pen.line()]
+    return pen.line()
+
+
+def place(kernel: Described, width: int, now: float) -> list[Line]:
+    """Where it lies and what it holds, when and by whom it was built, when it was used, where its source is."""
     pen = Pen(width)
     about = f"{words.count(kernel.files, 'file')}, {units.size(kernel.size_on_disk)}"
     start = pen.right(width - MARGIN, about, "dim") if width > 50 else width
     pen.put(MARGIN, path_name(names.home(kernel.location, str(Path.home())), start - MARGIN - 2), "dim")
-    out.append(pen.line())
-    made = f"built {_ago(kernel.created, now)}"
+    out = [Line(), pen.line()]
+    made = f"built {_ago(kernel.created, now)}{_by(kernel.built_by)}"
     used = "never read since" if kernel.reused is False else "last use not known"
     if kernel.last_used is not None and kernel.reused is not False:
         used = f"last read {_ago(kernel.last_used, now)}, give or take a day"
@@ -50,6 +55,15 @@ def top(kernel: Described, width: int, now: float) -> list[Line]:
         where = f"{kernel.source}:{kernel.source_line}"
         out += paragraph(f"from {where}", width, "link")
     return out
+
+
+def _by(who: Builder) -> str:
+    """` by ana, pid 4711`, as far as it is known."""
+    said = f" by {clean(who.user, 40)}" if who.user else ""
+    if who.pid is not None:
+        ends = {True: " (runs)", False: " (ended)", None: ""}[who.running]
+        said += f"{',' if said else ' by'} pid {who.pid}{ends}"
+    return said
 
 
 def _ago(moment: float, now: float) -> str:

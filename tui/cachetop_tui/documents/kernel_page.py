@@ -11,11 +11,12 @@ from cachetop.base import units
 from cachetop.base.hostile import clean
 from cachetop.kernelcache.checks import Check, checks
 from cachetop.kernelcache.compare import Change, counterparts, difference
-from cachetop.kernelcache.describe import TEXTS, Described, Text, describe, stage_text
+from cachetop.kernelcache.describe import Described, describe
 from cachetop.kernelcache.records import Entry
 from cachetop.kernelcache.sass import disassemble
 from cachetop.kernelcache.scan import Scanner
-from cachetop_tui.cut import head
+from cachetop.kernelcache.stages import TEXTS, Text, stage_text
+from cachetop_tui import cut
 from cachetop_tui.documents import kernel as document
 from cachetop_tui.documents import kernel_side
 from cachetop_tui.documents.kernel_code import coloured
@@ -140,16 +141,21 @@ def load(entry: Entry, entries: Collection[Entry], scanner: Scanner, sms_here: S
     return page
 
 
+def head(page: Page, width: int) -> list[Line]:
+    """What stays in sight while the page scrolls: which kernel this is, which stage is shown of which there are."""
+    return [document.title(page.kernel, width), *_tabs(page, width)]
+
+
 def lines(page: Page, width: int, now: float) -> list[Line]:
-    """The page `width` cells wide; `now` in epoch seconds. The code stands above what it can be changed for."""
+    """The page below its head, `width` cells wide; `now` in epoch seconds. The code stands above what it can be
+    changed for."""
     kernel = page.kernel
-    out = document.top(kernel, width, now)
+    out = document.place(kernel, width, now)
     out += document.grid(document.cells(kernel), width)
     room = width - _SIDE - 1 if width >= _WIDE else width
     if room == width:
         out += kernel_side.verdicts(kernel, page.checks, width)
         out += document.functions(kernel, width)
-    out += [Line(), *_tabs(page, width)]
     shown: list[Line] = []
     if page.problem:
         shown = paragraph(page.problem, room, "err")
@@ -232,7 +238,7 @@ def _other(page: Page, other: Described, width: int) -> Line:
     if took is not None and took.spills:
         said.append(f"{took.spills:,} spills")
     said += [clean(one.rule, 24) for one in other.stale[:1]]
-    pen.put(x + 1, head(", ".join(said), width - x - 2), "dim")
+    pen.put(x + 1, cut.head(", ".join(said), width - x - 2), "dim")
     line = pen.line()
     return Link(line.marks, line.ground, ("other", other.path))
 
@@ -250,7 +256,7 @@ def _difference(page: Page, width: int) -> list[Line]:
         x = MARGIN + 2
         pieces = [(change.text, _SIGNS[change.sign])] if change.sign != " " else coloured(page.stage, change.text)
         for piece, word in pieces:
-            if x >= width or not (piece := head(piece, width - x)):
+            if x >= width or not (piece := cut.head(piece, width - x)):
                 break
             x = pen.put(x, piece, word)
         out.append(pen.line())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -21,6 +21,8 @@ from cachetop_tui.workbench.tabs import Tab
 if TYPE_CHECKING:
     from cachetop_tui.documents.kernel_page import Page
 
+_HEAD_FROM = 12
+"""Lines of the view from which on a document's head stays while the rest scrolls."""
 _OF_KERNELS = ("show_stage", "turn_stage", "turn_diff")
 
 
@@ -56,7 +58,22 @@ class DocumentView(LineView):
         return subject if isinstance(subject, Link) else None
 
     def headers(self, width: int) -> list[Line]:
-        """The breadcrumbs."""
+        """The breadcrumbs, and below them the head of a document that has one."""
+        head = self._head(width) if self.size.height >= _HEAD_FROM else []
+        return [self._breadcrumbs(width, len(head)), *head]
+
+    def _head(self, width: int) -> list[Line]:
+        """The lines of the document in front that stay in sight."""
+        tab = self._tab
+        if tab is None or tab.problem or tab.record is None or tab.document.head is None:
+            return []
+        return tab.document.head(tab.record, width)
+
+    def _draw(self, top: Sequence[Line] | None = None, quiet: bool = False) -> None:
+        super()._draw(None, quiet)  # the breadcrumbs say which lines are in sight, which is known only by now
+
+    def _breadcrumbs(self, width: int, below: int) -> Line:
+        """Where the document belongs; with `below` lines of a head also which of its other lines are in sight."""
         pen = Pen(width, "head")
         if self.has_focus:
             pen.put(0, "▎", "accent")
@@ -69,8 +86,14 @@ class DocumentView(LineView):
                 x = pen.put(x, " › ", "faint")
         if x + 24 < width:
             leave, close = (registry.named(name).key for name in ("document.leave", "tab.close"))
-            pen.right(width - 1, leave, "b:fg", " overview  ", "dim", close, "b:fg", " close", "dim")
-        return [pen.line()]
+            keys = pen.right(width - 1, leave, "b:fg", " overview  ", "dim", close, "b:fg", " close", "dim")
+            room = self.size.height - 1 - below
+            if below and len(self._rows) > room:
+                until = min(len(self._rows), self._offset + room)
+                said = f"{self._offset + 1} to {until} of {len(self._rows)}"
+                if x + len(said) + 4 < keys:
+                    pen.right(keys - 3, said, "dim")
+        return pen.line()
 
     def rows(self, width: int, height: int) -> list[Row]:
         """One row for each line; the cursor stands on none, so that moving it scrolls. A tree has rows that fold."""
@@ -85,6 +108,8 @@ class DocumentView(LineView):
             return tab.document.rows(tab.record, self.unfolded, width)
         else:
             made = tab.document.lines(tab.record, width, self.clock())
+            if self.size.height < _HEAD_FROM:
+                made = self._head(width) + made
         return [_row(i, line) for i, line in enumerate(made)]
 
     def line(self, row: Row, width: int) -> Line:
@@ -134,8 +159,11 @@ class DocumentView(LineView):
 
     def on_click(self, event: events.Click) -> None:
         """What is clicked in a row of tabs comes to the front; elsewhere as in every list."""
-        at = event.y - len(self.headers(self.size.width)) + self._offset
-        line = self._rows[at].subject if event.button == 1 and 0 <= at < len(self._rows) else None
+        top = self.headers(self.size.width)
+        at = event.y - len(top) + self._offset
+        line = None
+        if event.button == 1:
+            line = top[event.y] if event.y < len(top) else self._rows[at].subject if at < len(self._rows) else None
         target = line.at(event.x) if isinstance(line, Tabs) else None
         if target is not None:
             event.prevent_default()

@@ -212,7 +212,7 @@ def kernel_document(entry: Any, picture: Picture) -> Document:
     name = clean(entry.name or entry.key, 80)
     key = f"kernel\0{entry.cache}\0{entry.path}"
     trail = (clean(entry.cache, 24), ", ".join(entry.sm) or "any SM", name)
-    return Document(key, name, trail, load, kernel_page.lines, act)
+    return Document(key, name, trail, load, kernel_page.lines, act, kernel_page.head)
 
 
 def process_document(gpu: Gpu, process: Process) -> Document:

@@ -34,6 +34,8 @@ class Document:
     lines: Callable[[Any, int, float], list[Line]]
     act: Callable[[Any], Awaitable[None]] | None = None
     """What Enter does with the target of a `Link` among its lines."""
+    head: Callable[[Any, int], list[Line]] | None = None
+    """Its first lines, which stay in sight while the others scroll."""
     rows: Callable[[Any, Mapping[str, bool], int], list[Row]] | None = None
     """Instead of lines: rows that fold, given which the person folded or unfolded; each one's subject is its line."""
 
