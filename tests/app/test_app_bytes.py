@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cachetop_tui.commands.keymaps import KEYMAPS
+from cachetop_tui.commands.keymaps import KEYMAPS, ROUTES
 from cachetop_tui.commands.registry import COMMANDS, Command
-from support.terminals import TERMINALS
+from support.terminals import ENVIRONMENTS, TERMINALS
 from support.wire import TESTS, Wire
 
 SCRIPT = TESTS / "support" / "keys_app.py"
@@ -45,9 +45,8 @@ def keys(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, 
     """The app in one terminal, ready for keys."""
     env = {
         "HOME": str(tmp_path), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONPATH": str(TESTS),
-        "CACHETOP_STATE_DIR": str(tmp_path / "state"), "TERM": "xterm-256color",
+        "CACHETOP_STATE_DIR": str(tmp_path / "state"), **ENVIRONMENTS[request.param],
     }  # fmt: skip
-    env |= {"vscode": {"TERM_PROGRAM": "vscode"}, "tmux": {"TMUX": "x", "TERM": "tmux-256color"}}.get(request.param, {})
     log = tmp_path / "log"
     wire = Wire([sys.executable, str(SCRIPT), str(log)], env)
     try:
@@ -96,6 +95,17 @@ def test_every_command_is_reached(keys: tuple[str, Keys]) -> None:
 
 
 @pytest.mark.parametrize("terminal", TERMINALS)
-def test_each_command_has_a_key_that_arrives_with_the_safe_keymap(terminal: str) -> None:
-    for name, some in KEYMAPS["safe"].items():
-        assert any(TERMINALS[terminal](key) for key in some), f"{name} cannot be reached in {terminal}"
+def test_the_plain_and_the_safe_key_of_each_command_arrive_in_every_terminal(terminal: str) -> None:
+    """`safe` is what survives tmux as it comes and VS Code's terminal; a plain key arrives everywhere."""
+    lost = [
+        (name, tier)
+        for name, routes in ROUTES.items()
+        for tier in ("plain", "safe")
+        if not all(TERMINALS[terminal](key) for key in getattr(routes, tier))
+    ]
+    assert lost == []
+
+
+@pytest.mark.parametrize("name", ROUTES)
+def test_the_chord_of_each_command_arrives_where_chords_do(name: str) -> None:
+    assert all(TERMINALS["kitty's protocol"](key) and TERMINALS["xterm"](key) for key in ROUTES[name].chords)

@@ -204,7 +204,21 @@ def test_alt_with_a_letter_and_longer_sequences_stay_what_they_are() -> None:
     assert [key.key for key in parsed("\x1bm\x1bk\x1b[B")] == ["alt+m", "alt+k", "down"]
     assert [key.key for key in parsed("\x1bOQ\x1bH")] == ["f2", "alt+shift+h"]
     assert [key.key for key in parsed("\x1b2q")] == ["escape", "2", "q"]
-    assert [key.key for key in parsed("\x1b[27;6;80~")] == ["ctrl+P"]
+
+
+@pytest.mark.parametrize("sequence", ["\x1b[27;6;80~", "\x1b[80;6u", "\x1b[112;6u"])
+def test_a_chord_has_one_name_however_it_is_said(sequence: str) -> None:
+    assert [key.key for key in parsed(sequence)] == ["ctrl+shift+p"]
+    alt = sequence.replace("6", "4", 1)
+    assert [(key.key, key.character) for key in parsed(alt)] == [("alt+shift+p", None)], "no doubt about Escape"
+
+
+def test_what_is_typed_with_shift_is_text_and_no_chord() -> None:
+    found = parsed("\x1b[27;2;65~\x1b[27;2;32~\x1b[63;2u\x1b[29~")
+    assert [(key.key, key.character) for key in found] == [
+        ("A", "A"), ("space", " "), ("question_mark", "?"), ("menu", None),
+    ]  # fmt: skip
+    assert parsed("\x1b[27;5;111~")[0].character is None, "Ctrl+O types nothing"
 
 
 async def at_once(app: CachetopApp, sequence: str) -> None:

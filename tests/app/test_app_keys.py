@@ -10,8 +10,10 @@ import pytest
 
 from cachetop import cli
 from cachetop.cli import keys as probe
+from cachetop_tui import settings
 from cachetop_tui.commands import registry, table
 from cachetop_tui.commands.keymaps import KEYMAPS, ROUTES, clashes, merged
+from cachetop_tui.commands.keynames import canonical, shown
 from cachetop_tui.commands.registry import COMMANDS
 from cachetop_tui.settings import clashes_of
 
@@ -19,10 +21,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 ESC = "\x1b["
 
 
-def test_every_command_that_takes_no_argument_has_three_routes() -> None:
+def test_every_command_has_three_routes() -> None:
     for command in COMMANDS:
-        if command.action.startswith(("use_theme", "use_preset")):
-            continue  # one of a choice: by name, in the palette
         routes = ROUTES[command.id]
         assert routes.plain and routes.safe and routes.chords, command.id
     assert set(ROUTES) <= {command.id for command in COMMANDS}
@@ -45,6 +45,35 @@ def test_the_persons_own_keys_go_over_the_keymap() -> None:
     assert made["runs.new"] == ("N",) and made["theme.next"] == ()
     assert made["app.quit"] == KEYMAPS["safe"]["app.quit"]
     assert [clash.key for clash in clashes_of(merged(KEYMAPS["safe"], {"runs.new": ["q"]}))] == ["q"]
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("Ctrl+Shift+P", "ctrl+shift+p"), ("ctrl+P", "ctrl+p"), ("Alt+K", "alt+k"), ("?", "question_mark"),
+        ("question_mark", "question_mark"), ("Ctrl+,", "ctrl+comma"), (",", "comma"), ("+", "plus"),
+        ("Ctrl++", "ctrl+plus"),
+        ("Shift+N", "N"), ("N", "N"), ("Esc", "escape"), ("PgUp", "pageup"), ("shift+F10", "shift+f10"), ("é", "é"),
+        ("foo", None), ("ctrl+", None), ("", None), ("ctrl+shif+n", None), ("\x1b", None),
+    ],
+)  # fmt: skip
+def test_keys_are_written_as_people_write_them(written: str, name: str | None) -> None:
+    assert canonical(written) == name
+
+
+def test_every_key_that_is_shown_can_be_written_so() -> None:
+    for keys in KEYMAPS["vscode"].values():
+        assert [canonical(shown(key)) for key in keys] == list(keys)
+
+
+def test_own_keys_may_be_commas_and_what_is_no_key_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[keys]\n"settings.show" = ","\n"runs.new" = "Ctrl+N, Ctrl+,"\n"theme.next" = ["ctrl+shif+n"]\n')
+    told = settings.read(file)
+    made, warnings = settings.keymap(told)
+    assert made["settings.show"] == ("comma",) and made["runs.new"] == ("ctrl+n", "ctrl+comma")
+    assert made["theme.next"] == ()
+    assert warnings == [f"{file}, line 4: keys.theme.next: 'ctrl+shif+n' is no key; did you mean Ctrl+Shift+N?"]
 
 
 def test_the_page_in_the_docs_is_what_the_registry_says() -> None:

@@ -155,4 +155,4 @@ def test_where_the_app_can_be_drawn_and_what_it_asks_of_the_terminal() -> None:
     assert terminal.wants_more_keys({"TERM": "tmux-256color", "TMUX": "x"})
     assert not terminal.wants_more_keys({"TERM": "xterm-256color", "TERM_PROGRAM": "vscode"})
     opening = terminal.opening({"TERM": "xterm"})
-    assert opening.endswith("\x1b[>4;1m") and "\x1b[>4m" in terminal.closing({"TERM": "xterm"})
+    assert opening.endswith("\x1b[>4;2m") and "\x1b[>4m" in terminal.closing({"TERM": "xterm"})

@@ -20,7 +20,7 @@ import pytest
 from cachetop.conversion import folder
 from cachetop_tui import app as app_module
 from support import pictures
-from support.wire import TESTS, Wire, clean_end
+from support.wire import TESTS, Wire
 
 BELL = re.compile(rb"(?<!\x1b\]0;)\x07")
 
@@ -78,7 +78,7 @@ def test_a_lost_line_kills_no_conversion_and_the_next_start_finds_it(world: Path
         first.until(b"\x1b]0;cachetop: 1 conversion running\x07")
         os.kill(first.pid, signal.SIGHUP)
         assert first.end() == 128 + signal.SIGHUP
-        assert clean_end(first.seen)
+        assert first.clean()
     job.page(2)
     job.page(3)
     with app(world) as second:
@@ -90,7 +90,7 @@ def test_a_lost_line_kills_no_conversion_and_the_next_start_finds_it(world: Path
         second.read(0.2)
         assert len(BELL.findall(without_titles(second.seen))) == rung + 1
         second.send(b"q")
-        assert second.end() == 0 and clean_end(second.seen)
+        assert second.end() == 0 and second.clean()
 
 
 def without_titles(seen: bytes) -> bytes:
@@ -125,7 +125,7 @@ def test_it_leaves_at_once_also_before_the_first_frame(world: Path, keys: bytes)
     with app(world) as one:
         one.send(keys)
         assert one.end() == 0
-        assert clean_end(one.seen) and b"crashed" not in one.seen
+        assert one.clean() and b"crashed" not in one.seen
 
 
 def test_a_signal_before_the_first_frame_leaves_the_terminal_clean(world: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_signal_before_the_first_frame_leaves_the_terminal_clean(world: Path) 
         one.until(b"\x1b[?1049h", step=0.001)
         os.kill(one.pid, signal.SIGTERM)
         assert one.end() == 128 + signal.SIGTERM
-        assert clean_end(one.seen)
+        assert one.clean()
 
 
 def test_what_goes_wrong_before_there_is_a_screen_is_reported_too(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support import vt
-from support.wire import TESTS, Wire, clean_end
+from support.wire import TESTS, Wire
 
 SCRIPT = TESTS / "support" / "wire_app.py"
 COLOUR = re.compile(rb"\x1b\[[0-9;]*(?<![0-9])(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?![0-9])[0-9;]*m")
@@ -60,7 +60,7 @@ def test_first_paint_and_idle(tmp_path: Path) -> None:
         painted = shown(one).text
         assert "docling-layout-heron" in painted and "matmul_kernel" in painted and "GPU 1" in painted
         one.send(b"q")
-        assert one.end() == 0 and clean_end(one.seen)
+        assert one.end() == 0 and one.clean()
 
 
 def test_live_at_one_hertz_and_nothing_while_another_window_has_the_focus(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_other_sizes_while_it_is_busy(tmp_path: Path) -> None:
         one.resize(50, 14)
         one.until(b"needs 56 columns and 16 rows")
         one.send(b"q")
-        assert one.end() == 0 and clean_end(one.seen)
+        assert one.end() == 0 and one.clean()
 
 
 def test_sigterm_leaves_the_terminal_clean(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_sigterm_leaves_the_terminal_clean(tmp_path: Path) -> None:
         settled(one)
         os.kill(one.pid, signal.SIGTERM)
         assert one.end() == 128 + signal.SIGTERM
-        assert clean_end(one.seen)
+        assert one.clean()
 
 
 def test_a_crash_leaves_a_report_and_a_clean_terminal(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_crash_leaves_a_report_and_a_clean_terminal(tmp_path: Path) -> None:
         settled(one)
         one.send(b"r")
         assert one.end() == 1
-        assert clean_end(one.seen)
+        assert one.clean()
         (report,) = (tmp_path / "state" / "crashes").iterdir()
         text = report.read_text()
         assert "RuntimeError" in text and "AAAA" not in text

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -26,6 +27,7 @@ class Wire:
             os.chdir(TESTS)
             os.execve(words[0], words, env)
         self.seen = b""
+        self._before = termios.tcgetattr(self._terminal)
         self.code: int | None = None
 
     def read(self, seconds: float) -> bytes:
@@ -70,6 +72,14 @@ class Wire:
             self.read(0.1)
         return self.code
 
+    def clean(self) -> bool:
+        """Whether the terminal is as it was: modes, keys, title, style, and what `stty` shows. Says what is not."""
+        left = _left(self.seen)
+        if termios.tcgetattr(self._terminal) != self._before:
+            left.append("stty")
+        assert left == [], f"not given back: {left}; it ended with {self.seen[-300:]!r}"
+        return True
+
     def close(self) -> None:
         """End it if it still runs."""
         if self.code is None:
@@ -78,8 +88,17 @@ class Wire:
         os.close(self._terminal)
 
 
-def clean_end(seen: bytes) -> bool:
-    """Whether the alternate screen, the mouse and the cursor were given back."""
-    return seen.rfind(b"\x1b[?1049l") > seen.rfind(b"\x1b[?1049h") and seen.rfind(b"\x1b[?25h") > seen.rfind(
-        b"\x1b[?25l"
-    )
+def _left(seen: bytes) -> list[str]:
+    """What a program has changed in the terminal and not given back."""
+    modes = {int(n): on == b"h" for n, on in re.findall(rb"\x1b\[\?(\d+)([hl])", seen)}
+    out = [f"mode {n}" for n, on in modes.items() if on != (n in (7, 25))]  # lines wrap, and the cursor is seen
+    for name, begin, end in (
+        ("kitty's keys", rb"\x1b\[>\d+u", rb"\x1b\[<u"),
+        ("title", rb"\x1b\[22;0t", rb"\x1b\[23;0t"),
+        ("modified keys", rb"\x1b\[>4;\dm", rb"\x1b\[>4m"),
+    ):
+        if len(re.findall(begin, seen)) != len(re.findall(end, seen)):
+            out.append(name)
+    written = seen[: seen.rfind(b"\x1b[?1049l")]
+    styles = re.findall(rb"\x1b\[([\d;]*)m", written)
+    return out + ([f"style {styles[-1].decode()}"] if styles and styles[-1] not in (b"", b"0") else [])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 import time
@@ -89,9 +88,9 @@ class CachetopApp(keyboard.TypedAhead, Actions):
         sys.setswitchinterval(SWITCH)
         from cachetop_tui.workbench import opening
 
-        self.write_terminal(terminal.opening(os.environ))
         with self.batch_update():  # one repaint for all that comes after the first frame
             await self.overview.complete()
+        self.app_resume_signal.subscribe(self, lambda _: self._say_title())
         opening.use_look(self.feed.process)
         self.feed.start()
         self.set_interval(REFRESH, self._refresh)
@@ -181,9 +180,13 @@ class CachetopApp(keyboard.TypedAhead, Actions):
         title = announce.title(self._announcer.going, ended)
         if title != self._title and self.told.value("title", True):
             self._title = title
-            self.write_terminal(terminal.title(title))
+            self._say_title()
         if ended and self.told.value("bell", True):
             self.bell()
+
+    def _say_title(self) -> None:
+        if self._title:
+            self.write_terminal(terminal.title(self._title))
 
 
 def run(demo: Sandbox | None = None, mouse: bool = True) -> int:
@@ -215,6 +218,4 @@ def run_source(source: Source, *, note: str = "", mouse: bool = True, clock: Cal
 
         crash.last_words(error)
         return 1
-    finally:
-        terminal.leave(os.environ)
     return app.return_code or 0

@@ -1,13 +1,16 @@
-"""Keys as terminals send them: Escape apart from the key after it, and every key where the one before it leads.
+"""Keys as terminals send them: one name for each chord, and every key where the one before it leads.
 
-Over a slow line several keys come in one read. A terminal without kitty's protocol sends Alt+X as Escape and X, so that
-Escape and a key typed after it look like Alt with that key. And a key that is looked at before the one in front of it
-has opened or closed a dialog would go to the wrong place.
+xterm's modifyOtherKeys, tmux's CSI u and kitty's protocol say the same chord in three ways. Over a slow line several
+keys come in one read. A terminal that knows none of the three sends Alt+X as Escape and X, so that Escape and a key
+typed after it look like Alt with that key. And a key that is looked at before the one in front of it has opened or
+closed a dialog would go to the wrong place.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 from collections import deque
 from collections.abc import Iterable
 from functools import partial
@@ -16,22 +19,32 @@ from typing import Any, Final
 from textual import events
 from textual._xterm_parser import XTermParser
 from textual.app import App
+from textual.driver import Driver
 from textual.drivers import linux_driver
 from textual.keys import _character_to_key
 from textual.message import Message
 from textual.screen import Screen
+
+from cachetop_tui import terminal
 
 _ESC: Final = "\x1b"
 _WORD_BACK: Final = "\x7f"
 """Alt+Backspace, which takes a word away while text is typed."""
 _STARTS: Final = "[]OP_\\"
 """What after Escape is the start of a longer sequence: of a key, or of a terminal's answer."""
+_MODIFIED: Final = re.compile(r"\x1b\[(?:27;(?P<held>\d+);(?P<code>\d+)~|(?P<code_u>\d+);(?P<held_u>\d+)u)")
+"""A key with its modifiers as xterm's modifyOtherKeys and as CSI u say it, both counted from 1."""
+_SHIFT: Final = 1
+_MENU: Final = "\x1b[29~"
+"""The menu key of xterm and what follows it."""
 _PATIENCE: Final = 0.3
 """Seconds after which a key is taken to have been dealt with, whatever became of it."""
 
 
 class Parser(XTermParser):
-    """Takes Escape and what is no letter for two keys: no command has Alt with a digit or a sign.
+    """Gives a chord one name, however it is said: `ctrl+shift+p`, `alt+shift+k`.
+
+    Takes Escape and what is no letter for two keys: no command has Alt with a digit or a sign.
 
     Both that and Alt with a letter are told at once, without waiting whether more comes, and also when the next key
     came in the same read.
@@ -45,6 +58,11 @@ class Parser(XTermParser):
             self._escaped = True
             return
         alt, self._escaped = alt or self._escaped, False
+        said = _said(sequence)
+        if isinstance(said, events.Key):
+            yield said
+            return
+        sequence = said
         if len(sequence) != 2 or sequence[0] != _ESC:
             if alt and not sequence.isalpha():  # what could have been the start of more
                 yield events.Key("escape", _ESC)
@@ -60,6 +78,46 @@ class Parser(XTermParser):
         elif known or sign not in _STARTS:
             yield events.Key("escape", _ESC)
             yield from super()._sequence_to_key_events(sign)
+
+
+def _said(sequence: str) -> str | events.Key:
+    """`sequence` in the one way that Textual understands whole, or the key where it has none."""
+    if sequence == _MENU:
+        return events.Key("menu", None)
+    match = _MODIFIED.fullmatch(sequence)
+    if match is None:
+        return sequence
+    code, held = int(match["code"] or match["code_u"]), int(match["held"] or match["held_u"])
+    char = chr(code) if code < 0x110000 else ""
+    if held - 1 == _SHIFT and char.isprintable():  # what is typed, not a chord
+        return events.Key(char if char.isalnum() else _character_to_key(char), char)
+    return f"{_ESC}[{ord(char.lower()) if char.isascii() else code};{held}u"
+
+
+class TerminalDriver(linux_driver.LinuxDriver):
+    """Asks the terminal for what the app wants beyond Textual whenever the app has it, and takes that back with it."""
+
+    _asked = False
+
+    def start_application_mode(self) -> None:
+        """See `Driver`; where it must wait for the foreground, nothing is asked for yet."""
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+        if not self._asked and self._in_front():
+            self._asked = True
+            self.write(terminal.opening(os.environ))
+
+    def stop_application_mode(self) -> None:
+        """See `Driver`."""
+        if self._asked:
+            self._asked = False
+            self.write(terminal.closing(os.environ))
+        super().stop_application_mode()
+
+    def _in_front(self) -> bool:
+        try:
+            return os.tcgetpgrp(self.fileno) == os.getpgrp()
+        except OSError:  # no terminal of this session
+            return True
 
 
 def install() -> None:
@@ -80,6 +138,11 @@ def apart(event: events.Key) -> tuple[events.Key, events.Key] | None:
 
 class TypedAhead(App[None]):
     """An app that looks at a key only when the one before it has been dealt with, in the right screen."""
+
+    def get_driver_class(self) -> type[Driver]:
+        """The terminal's driver, where Textual would take its own for a terminal."""
+        usual = super().get_driver_class()
+        return TerminalDriver if usual is linux_driver.LinuxDriver else usual
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

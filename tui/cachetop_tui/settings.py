@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from cachetop.base.hostile import clean
 from cachetop_tui.commands.keymaps import KEYMAPS, Clash, Keymap, clashes, merged
-from cachetop_tui.commands.registry import COMMANDS
+from cachetop_tui.commands.keynames import canonical, meant
+from cachetop_tui.commands.registry import COMMANDS, named
 
 if TYPE_CHECKING:
     from cachetop.config import Config
@@ -86,15 +87,30 @@ def keymap(told: Told) -> tuple[Keymap, list[str]]:
     known = {command.id for command in COMMANDS}
     made = merged(base, {name: keys for name, keys in own.items() if name in known})
     said = [_unknown(told, name, known) for name in own if name not in known]
+    said += [
+        f"{_place(told, name)}keys.{clean(name)}: {no_key(key)}"
+        for name, keys in own.items()
+        for key in keys
+        if canonical(key) is None
+    ]
     return made, said + [str(clash) for clash in clashes_of(made)]
+
+
+def no_key(written: str) -> str:
+    """Why what a person wrote cannot be a key, and which one was meant."""
+    near = meant(written)
+    return f"{clean(written, 40)!r} is no key" + (f"; did you mean {near}?" if near else "")
 
 
 def _unknown(told: Told, name: str, known: set[str]) -> str:
     near = difflib.get_close_matches(name, known, 1)
-    hint = f"; did you mean {near[0]}?" if near else "; `?` lists them"
+    hint = f"; did you mean {near[0]}?" if near else f"; {named('keys.show').key} lists them"
+    return f"{_place(told, name)}keys.{clean(name)} names no command{hint}"
+
+
+def _place(told: Told, name: str) -> str:
     line = told.config.key_lines.get(name) if told.config is not None else None
-    place = f"{clean(told.path)}, line {line}: " if line else ""
-    return f"{place}keys.{clean(name)} names no command{hint}"
+    return f"{clean(told.path)}, line {line}: " if line else ""
 
 
 def clashes_of(keys: Keymap) -> list[Clash]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 
 _SAVE_TITLE, _RESTORE_TITLE = "\x1b[22;0t", "\x1b[23;0t"
-_MORE_KEYS, _USUAL_KEYS = "\x1b[>4;1m", "\x1b[>4m"
+_MORE_KEYS, _USUAL_KEYS = "\x1b[>4;2m", "\x1b[>4m"
 
 
 def can_draw(env: Mapping[str, str], interactive: bool) -> bool:
@@ -17,7 +16,9 @@ def can_draw(env: Mapping[str, str], interactive: bool) -> bool:
 def wants_more_keys(env: Mapping[str, str]) -> bool:
     """Whether to ask for modified keys in xterm's way: tmux and xterm answer that, and know no other.
 
-    kitty's protocol, which Textual asks for itself, is better where there is one; VS Code's terminal has neither.
+    All of them (modifyOtherKeys 2): with 1 xterm sends Ctrl+Shift+P as Ctrl+P, and Alt with a letter as the letter's
+    accented neighbour. kitty's protocol, which Textual asks for itself, is better where there is one; VS Code's
+    terminal has neither.
     """
     if env.get("TERM_PROGRAM") == "vscode" or "KITTY_WINDOW_ID" in env:
         return False
@@ -37,10 +38,3 @@ def closing(env: Mapping[str, str]) -> str:
 def title(text: str) -> str:
     """What gives the terminal's window a title; `text` must be clean."""
     return f"\x1b]0;{text}\x07"
-
-
-def leave(env: Mapping[str, str]) -> None:
-    """Give the terminal back as it was."""
-    if sys.stdout.isatty():
-        sys.stdout.write(closing(env))
-        sys.stdout.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -112,6 +113,13 @@ def checked(path: Path, text: str) -> Config:
     )
 
 
+def split_keys(text: str) -> tuple[str, ...]:
+    """The keys in a text with commas between them; the comma itself is one alone, and after a `+`."""
+    if text.strip() == ",":
+        return (",",)
+    return tuple(part.strip() for part in re.split(r"(?<!\+),", text) if part.strip())
+
+
 class _Reader:
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
@@ -153,7 +161,7 @@ class _Reader:
             line = line_of(self._text, here)
             if line:
                 self.key_lines[".".join(str(name) for name in here[1:])] = line
-            out[key] = tuple(part.strip() for one in listed for part in one.split(",") if part.strip())
+            out[key] = tuple(name for one in listed for name in split_keys(one))
         return out
 
     def rule(self, rule: Any, path: tuple[str | int, ...]) -> None:

@@ -1,8 +1,8 @@
 """Which keys run which command: data, by command id, in three routes.
 
 `plain` are single keys that arrive in every terminal while no text is typed; `safe` chords survive tmux's prefix and
-VS Code's own terminal (facts: function keys 2 to 4, 7 to 9 and 12, and Alt with a letter other than b and f); `chords`
-are what VS Code users' fingers know, where the terminal sends them. The first plain key is the one that is shown.
+VS Code's own terminal: function keys 2, 4, 7 to 9 and 12, also with Shift, and Alt with a letter other than b and f;
+`chords` are what VS Code users' fingers know, where the terminal sends them. The first plain key is the one shown.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from cachetop_tui.commands.keynames import canonical
 
 Keymap = Mapping[str, tuple[str, ...]]
 """Command id to Textual key names, the one to show first."""
@@ -51,6 +53,11 @@ ROUTES: Final[dict[str, Routes]] = {
     "models.verify.all": Routes(("A",), ("alt+shift+a",), ("alt+shift+a",)),
     "models.cancel": Routes(("X",), ("alt+shift+q",), ("alt+shift+q",)),
     "models.preset": Routes(("p",), ("alt+shift+p",), ("alt+shift+p",)),
+    "preset.biggest": Routes(("6",), ("shift+f4",), ("shift+f4",)),
+    "preset.unused": Routes(("7",), ("shift+f7",), ("shift+f7",)),
+    "preset.superseded": Routes(("8",), ("shift+f8",), ("shift+f8",)),
+    "preset.partials": Routes(("9",), ("shift+f9",), ("shift+f9",)),
+    "preset.all": Routes(("0",), ("shift+f12",), ("shift+f12",)),
     "models.superseded": Routes(("S",), ("alt+shift+s",), ("ctrl+shift+s",)),
     "prune.undo": Routes(("U",), ("shift+f2",), ("ctrl+z",)),
     "prune.trash": Routes(("T",), ("alt+shift+t",), ("alt+shift+t",)),
@@ -92,34 +99,23 @@ ROUTES: Final[dict[str, Routes]] = {
     "runs.unload": Routes(("u",), ("alt+shift+u",), ("ctrl+u",)),
     "scan.again": Routes(("r",), ("f7",), ("f5", "ctrl+r")),
     "theme.next": Routes(("t",), ("f12",), ("ctrl+t",)),
+    "theme.dark": Routes(("N",), ("alt+shift+n",), ("alt+shift+n",)),
+    "theme.light": Routes(("L",), ("alt+shift+m",), ("alt+shift+m",)),
+    "theme.contrast": Routes(("H",), ("alt+shift+r",), ("alt+shift+r",)),
+    "theme.ansi": Routes(("I",), ("alt+shift+i",), ("alt+shift+i",)),
     "open.quick": Routes(("slash",), ("alt+o",), ("ctrl+p",)),
     "commands.show": Routes(("colon",), ("alt+x",), ("f1", "ctrl+shift+p")),
     "settings.show": Routes(("comma",), ("f2",), ("ctrl+comma",)),
     "settings.reset": Routes(("delete", "backspace"), ("alt+d",), ("ctrl+d",)),
     "settings.edit": Routes(("E",), ("alt+t",), ("ctrl+shift+e",)),
-    "keys.show": Routes(("question_mark",), ("f3",), ("ctrl+k",)),
+    "keys.show": Routes(("question_mark",), ("f4",), ("ctrl+k",)),
     "app.quit": Routes(("q",), ("alt+q",), ("ctrl+q",)),
 }
 
 
-def spelled(keys: Iterable[str]) -> tuple[str, ...]:
-    """`keys` with every name under which a key arrives, each once.
-
-    Ctrl+Shift+P is `ctrl+shift+p` in kitty's protocol, `ctrl+shift+P` in tmux's CSI u, `ctrl+P` in xterm's
-    modifyOtherKeys; Textual binds one name at a time.
-    """
-    out: list[str] = []
-    for key in keys:
-        out.append(key)
-        head, _, letter = key.rpartition("+")
-        if head == "ctrl+shift" and len(letter) == 1 and letter.islower():
-            out += [f"ctrl+shift+{letter.upper()}", f"ctrl+{letter.upper()}"]
-    return tuple(dict.fromkeys(out))
-
-
 KEYMAPS: Final[dict[str, Keymap]] = {
-    "vscode": {name: spelled((*one.plain, *one.safe, *one.chords)) for name, one in ROUTES.items()},
-    "safe": {name: spelled((*one.plain, *one.safe)) for name, one in ROUTES.items()},
+    "vscode": {name: tuple(dict.fromkeys((*one.plain, *one.safe, *one.chords))) for name, one in ROUTES.items()},
+    "safe": {name: tuple(dict.fromkeys((*one.plain, *one.safe))) for name, one in ROUTES.items()},
 }
 """The keymaps that come with cachetop; `vscode` is the default."""
 
@@ -137,8 +133,15 @@ class Clash:
 
 
 def merged(base: Keymap, own: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
-    """`base` with a person's own keys over it: a command named there has those keys alone, none for an empty list."""
-    return {**base, **{name: spelled(keys) for name, keys in own.items()}}
+    """`base` with a person's own keys over it: a command named there has those keys alone, none for an empty list.
+
+    Keys are taken as people write them; what is no key is left out.
+    """
+    return {**base, **{name: _known(keys) for name, keys in own.items()}}
+
+
+def _known(keys: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for key in keys if (name := canonical(key)) is not None))
 
 
 def clashes(

@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 
 from cachetop.base.readonly import is_read_only
 from cachetop_tui.commands.keymaps import KEYMAPS, Keymap
+from cachetop_tui.commands.keynames import shown
 
 PANES: Final = ("models", "kernels", "gpus", "conversion")
 """The panes in their order on the keys 1 to 4, by widget id."""
@@ -26,14 +27,8 @@ _RUNS: Final = ("conversion",)
 _REPOS: Final = ("models", "side", "document")
 
 _OF_TRITON: Final = ("source", "TTIR", "TTGIR", "LLIR", "PTX", "SASS", "metadata")
-
-_SHOWN: Final = {
-    "question_mark": "?", "colon": ":", "slash": "/", "left_square_bracket": "[", "right_square_bracket": "]",
-    "escape": "Esc", "comma": ",", "greater_than_sign": ">", "less_than_sign": "<", "period": ".",
-    "pageup": "PgUp", "pagedown": "PgDn", "backspace": "Backspace",
-    "enter": "Enter", "space": "Space", "tab": "Tab", "delete": "Del", "apostrophe": "'", "minus": "-",
-    "up": "Up", "down": "Down", "left": "Left", "right": "Right", "home": "Home", "end": "End", "menu": "Menu",
-}  # fmt: skip
+_COVERED: Final = ("models.focus", "kernels.focus", "gpus.focus", "runs.focus", "problems.focus", "preset.biggest",
+                   "preset.unused")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +145,6 @@ def in_use() -> Mapping[str, tuple[str, ...]]:
     return dict(_active)
 
 
-def shown(key: str) -> str:
-    """A Textual key name as people write it: `question_mark` is `?`, `ctrl+q` is `Ctrl+Q`, `f1` is `F1`."""
-    if key in _SHOWN:
-        return _SHOWN[key]
-    if "+" in key:
-        if key[-1].isupper() and key[-2] == "+" and not key.startswith("alt"):  # how xterm and tmux say Shift
-            key = f"{key[:-1].replace('shift+', '')}shift+{key[-1]}"
-        parts = key.split("+")
-        return "+".join(_SHOWN.get(part) or (part.upper() if len(part) == 1 else part.capitalize()) for part in parts)
-    return key.upper() if key[0] == "f" and key[1:].isdigit() else key
-
-
 COMMANDS: Final = (
     Command("models.focus", "Models: Focus", "Repos, revisions and files", "focus_pane('models')"),
     Command("kernels.focus", "Kernels: Focus", "The kernel caches, by SM", "focus_pane('kernels')"),
@@ -262,8 +245,8 @@ COMMANDS: Final = (
     *(
         Command(f"kernel.stage.{n}", f"Kernel: Stage {n}",
                 f"Show stage {n} of the kernel's code: {_OF_TRITON[n - 1]}, where Triton made it", f"show_stage({n})",
-                panes=("document",), home="document", when="kernel", covers=f"{pane}.focus" if pane else "")
-        for n, pane in enumerate(("models", "kernels", "gpus", "runs", "problems", "", ""), 1)
+                panes=("document",), home="document", when="kernel", covers=covered)
+        for n, covered in enumerate(_COVERED, 1)
     ),
     Command("kernel.diff", "Kernel: Diff with Another SM", "How the stage differs from the same kernel for another SM",
             "turn_diff", "diff", panes=("document",), home="document", when="kernel"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cachetop_tui.commands.keymaps import ROUTES
-from cachetop_tui.commands.registry import COMMANDS, HOMES, Command, shown
+from cachetop_tui.commands.keynames import shown
+from cachetop_tui.commands.registry import COMMANDS, HOMES, Command
 
 _HEAD = """# Keys
 

@@ -10,7 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 
-from cachetop_tui.commands.registry import COMMANDS, HOMES, Command, shown
+from cachetop_tui.commands.keynames import shown
+from cachetop_tui.commands.registry import COMMANDS, HOMES, Command
 from cachetop_tui.dialogs.fields import Sentence
 
 _KEYS_WIDTH = 28

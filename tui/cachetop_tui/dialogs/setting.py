@@ -14,9 +14,12 @@ from textual.suggester import SuggestFromList
 from textual.widgets import Input
 
 from cachetop.config import Setting
+from cachetop.config.reading import split_keys
 from cachetop.config.schema import KEYS_HELP
+from cachetop_tui.commands.keynames import canonical
 from cachetop_tui.commands.registry import COMMANDS
 from cachetop_tui.dialogs.fields import Press, Sentence
+from cachetop_tui.settings import no_key
 
 Answer = tuple[str, str, Any]
 """Section, key and value; None as the value for the default."""
@@ -139,7 +142,12 @@ class KeysDialog(_Asking):
             near = difflib.get_close_matches(command, names, 1)
             self.say(f"There is no command {command!r}{f'; did you mean {near[0]}?' if near else '.'}")
             return
-        self.dismiss(("keys", command, _listed(self.typed("keys"))))
+        keys = split_keys(self.typed("keys"))
+        wrong = next((key for key in keys if canonical(key) is None), None)
+        if wrong is not None:
+            self.say(f"{no_key(wrong)}")
+        else:
+            self.dismiss(("keys", command, list(keys)))
 
 
 def _listed(text: str) -> list[str]:

@@ -17,6 +17,7 @@ from cachetop.kernelcache.sass import disassemble
 from cachetop.kernelcache.scan import Scanner
 from cachetop.kernelcache.stages import TEXTS, Text, stage_text
 from cachetop_tui import cut
+from cachetop_tui.commands.registry import named
 from cachetop_tui.documents import kernel as document
 from cachetop_tui.documents import kernel_side
 from cachetop_tui.documents.kernel_code import coloured
@@ -169,7 +170,7 @@ def lines(page: Page, width: int, now: float) -> list[Line]:
     out += shown
     out += document.stages(kernel, width, page.stage, page.stages)
     if page.others:
-        out += heading("same kernel, other SM", width, "Enter: how the stage differs")
+        out += heading("same kernel, other SM", width, f"{named('document.pin').key}: how the stage differs")
         out += [_other(page, one, width) for one in page.others]
     return out + (document.options(kernel, width) if kernel.options else [])
 

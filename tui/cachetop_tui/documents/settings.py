@@ -21,11 +21,11 @@ _TITLES = {"app": "the app", "convert": "conversions", "prune": "pruning"}
 def lines(told: Told, width: int, now: float) -> list[Line]:
     """The document."""
     there = told.mark is not None
-    reset, edit = named("settings.reset").key, named("settings.edit").key
+    change, reset, edit = (named(one).key for one in ("document.pin", "settings.reset", "settings.edit"))
     out = heading("Settings", width, "a change of the file is seen within two seconds")
     out += fact("file", clean(told.path), width, "b:hi", "" if there else "not there: the defaults hold")
     pen = Pen(width)
-    pen.run(MARGIN, "Enter", "b:fg", " changes   ", "dim", reset, "b:fg", " resets   ", "dim", edit, "b:fg",
+    pen.run(MARGIN, change, "b:fg", " changes   ", "dim", reset, "b:fg", " resets   ", "dim", edit, "b:fg",
             " opens the file in your editor", "dim")  # fmt: skip
     out.append(pen.line())
     if told.problem:

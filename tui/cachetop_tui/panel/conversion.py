@@ -30,8 +30,6 @@ TABS = ("CONVERSION", "RUNS", "EVENTS", "OUTPUT")
 BACKGROUND = "side"
 COMPACT_HEIGHT = 3
 """Up to this height the panel is a run in three lines, without tabs."""
-EMPTY = "No conversion yet. Press n to start one, or run `cachetop convert FILE` in any terminal: it shows up here."
-EMPTY_SHORT = "No conversion yet: n starts one, or `cachetop convert FILE`"
 _TICK = 1.0
 
 
@@ -179,7 +177,7 @@ class ConversionPanel(Acting, can_focus=True):
             else:
                 canvas.fill(0, canvas.width, 0, "head")
                 canvas.run(1, 0, "4", "faint", " RUNS", "b:fg")
-                text = EMPTY if width_of(EMPTY) <= canvas.width - 2 else EMPTY_SHORT
+                text = _empty(canvas.width - 2)
                 canvas.put(1, 1, head(text, canvas.width - 2), "dim")
             if self.has_focus:
                 canvas.put(0, 0, "▎", "accent")
@@ -200,7 +198,7 @@ class ConversionPanel(Acting, can_focus=True):
             self._back = max(0, min(self._back, len(printed or ()) - (canvas.height - 2)))
             output.draw(canvas, 2, run.job.id, printed, self._back)
         elif figures is None:
-            text = EMPTY if width_of(EMPTY) <= canvas.width - 4 else EMPTY_SHORT
+            text = _empty(canvas.width - 4)
             canvas.put(2, 3 if canvas.height > 5 else 2, head(text, canvas.width - 4), "dim")
         else:
             lanes.draw(canvas, 2, figures, self._before(figures.run))
@@ -381,6 +379,16 @@ class ConversionPanel(Acting, can_focus=True):
         """Scroll up."""
         self.action_move(-3)
         event.stop()
+
+
+def _empty(width: int) -> str:
+    """What stands there before there is a run."""
+    key = registry.named("runs.new").key
+    start = f"Press {key} to start one, or run" if key else "Run"
+    whole = f"No conversion yet. {start} `cachetop convert FILE` in any terminal: it shows up here."
+    if width_of(whole) <= width:
+        return whole
+    return f"No conversion yet: {f'{key} starts one, or ' if key else ''}`cachetop convert FILE`"
 
 
 def _in_steps(now: float, begin: float, lite: bool) -> float:

@@ -27,6 +27,11 @@ NAMES = {
 _COMMANDS = {"conversion": "runs.focus", "settings": "settings.show"}
 
 
+def key_of(activity: str) -> str:
+    """The key that goes to an activity, as people write it."""
+    return named(_COMMANDS.get(activity, f"{activity}.focus")).key
+
+
 class Painted(Widget):
     """A widget that paints itself on a canvas and refreshes only the lines that changed."""
 
@@ -118,7 +123,7 @@ class TopStrip(Painted):
         self._places = []
         for activity, name in NAMES.items():
             on = activity == self._pane
-            key = named(_COMMANDS.get(activity, f"{activity}.focus")).key
+            key = key_of(activity)
             number = self._counts.get(activity, 0)
             count = f" {number:,}" if number else ""
             end = x + 2 + len(key) + len(name) + len(count) + 1

@@ -19,7 +19,7 @@ from cachetop_tui.marks import Line, Pen, Row
 from cachetop_tui.paint import Canvas
 from cachetop_tui.panes import gpu_data, names
 from cachetop_tui.panes.models_data import on_disk
-from cachetop_tui.workbench.chrome import Painted
+from cachetop_tui.workbench.chrome import Painted, key_of
 from cachetop_tui.workbench.picture import Picture
 
 ACTIVITIES = ("models", "kernels", "gpus", "conversion", "problems", "settings")
@@ -57,7 +57,7 @@ class ActivityBar(Painted):
         chosen, running, problems = self._state
         for i, activity in enumerate(ACTIVITIES):
             y, on = 1 + 3 * i, activity == chosen
-            canvas.put(1, y, str(i + 1) if activity != "settings" else ",", "faint")
+            canvas.put(1, y, key if len(key := key_of(activity)) == 1 else "", "faint")
             canvas.put(2, y, _LETTERS[activity], "b:hi" if on else "dim")
             if on:
                 canvas.put(0, y, "▎", "accent")
