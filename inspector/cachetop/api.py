@@ -100,11 +100,14 @@ def jobs() -> Jobs:
     return Jobs(jobs=Listing().jobs(), workers=workers())
 
 
-def status() -> Status:
-    """One snapshot of models, kernels, GPUs and running jobs, with what needs attention. Sizes and memory in bytes."""
+def status(*, gpus_now: Gpus | None = None) -> Status:
+    """One snapshot of models, kernels, GPUs and running jobs, with what needs attention. Sizes and memory in bytes.
+
+    `gpus_now` is a sample of the GPUs that somebody has at hand; without one the driver is asked.
+    """
     from cachetop.summary import summarize
 
-    sample = gpus()
+    sample = gpus() if gpus_now is None else gpus_now
     here = tuple(sorted({gpu.sm for gpu in sample.gpus if gpu.sm})) or None
     return summarize(models(detail=True), kernels(detail=True, sms=here), sample, jobs())
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from huggingface_hub import scan_cache_dir
 from cachetop import locations
 from cachetop.demo import handmade
 from cachetop.demo.sandbox import MARKER, Sandbox, build, default_folder
+from cachetop.hub import beside
+from cachetop.hub.roots import roots as hub_roots
 
 CACHE_VARIABLES = (
     "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME", "TRITON_CACHE_DIR", "TRITON_HOME",
@@ -88,12 +91,24 @@ def test_the_users_own_variables_do_not_lead_out(light: None, tmp_path: Path, mo
         "TRITON_HOME",
         "XDG_CACHE_HOME",
         "CUDA_CACHE_PATH",
+        "CACHETOP_HUB_ROOTS",
+        "DOCLING_ARTIFACTS_PATH",
+        "HF_XET_CACHE",
+        "OLLAMA_MODELS",
+        "TORCH_HOME",
     ):
         monkeypatch.setenv(name, "/outside")
+    settings = tmp_path / "config.toml"
+    settings.write_text('[models]\nroots = ["/outside"]\n')
+    monkeypatch.setenv("CACHETOP_CONFIG", str(settings))
     sandbox = build(tmp_path / "demo")
-    env = {**os.environ, **sandbox.environment()}
-    roots = [locations.hub(env), *locations.kernel_roots(env)]
+    for name in sandbox.environment():  # put back when the test ends
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    sandbox.enter()
+    roots = [*hub_roots(), *locations.kernel_roots(), *beside.places()]
     assert not [place.path for place in roots if "/outside" in place.path]
+    assert locations.config_file() == sandbox.folder / "config.toml"
 
 
 def test_without_torch_it_says_so_and_still_has_models_and_a_document(light: None, tmp_path: Path) -> None:
@@ -174,6 +189,7 @@ def test_the_command_prints_a_labelled_report(told: Told) -> None:
     assert all(line.startswith("DEMO") for line in lines)
     assert "6 repos" in told.out
     assert "14 entries" in told.out
+    assert "2 x, " in told.out and "12 foreign-sm entries" in told.out  # judged by the simulated GPUs, as in the app
 
 
 def test_models_are_really_in_the_layout_of_the_cache(whole: Sandbox) -> None:

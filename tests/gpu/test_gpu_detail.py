@@ -116,6 +116,13 @@ def test_history_keeps_changes_forgets_the_old_and_the_ended() -> None:
     assert history.memory(7, 70) == ()
 
 
+def test_memory_that_the_driver_does_not_say_is_no_zero_in_the_history() -> None:
+    history = History()
+    for second, memory in enumerate((MIB, None, 2 * MIB)):
+        history.note(sample(Process(pid=7, user=None, command=None, memory=memory, ticks=70), second))
+    assert history.memory(7, 70) == ((0, MIB), (2, 2 * MIB))
+
+
 def test_the_document_says_what_the_memory_is_made_of() -> None:
     process = Process(
         pid=4711, user="ana", command="python -m app --token abc123secret", memory=3000 * MIB, ticks=1,

@@ -50,10 +50,12 @@ def run(args: argparse.Namespace) -> int:
     from cachetop import api
     from cachetop.base.hostile import show
     from cachetop.cli import status
+    from cachetop.gpu.sampler import sample_once
 
     sandbox = prepare(args)
+    gpus = sample_once(sandbox.gpu())
     print(f"DEMO  Everything below is in {show(sandbox.folder)}; nothing outside it is touched.")
-    for note in sandbox.notes:
+    for note in (*sandbox.notes, "GPUs that do not exist: simulated, as in the app"):
         print(f"DEMO  {note}")
-    print("\n".join(f"DEMO  {line}" for line in status.report(api.status())))
+    print("\n".join(f"DEMO  {line}" for line in status.report(api.status(gpus_now=gpus))))
     return DONE if sandbox.whole else FAILED

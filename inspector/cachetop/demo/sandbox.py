@@ -37,9 +37,12 @@ _PATIENCE = 180
 _OTHERS = (
     "FLASHINFER_WORKSPACE_BASE", "VLLM_CACHE_ROOT", "KERNELS_CACHE", "CUPY_CACHE_DIR", "NUMBA_CACHE_DIR",
     "WARP_CACHE_PATH", "DG_JIT_CACHE_DIR", "TILELANG_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR", "CUTE_DSL_CACHE_DIR",
-    "HELION_CACHE_DIR",
+    "HELION_CACHE_DIR", "HF_XET_CACHE", "HF_ASSETS_CACHE", "HF_DATASETS_CACHE", "TORCH_HOME", "EASYOCR_MODULE_PATH",
+    "MODELSCOPE_CACHE", "OLLAMA_MODELS",
 )  # fmt: skip
-"""The kernel caches that a sandbox has no use for, and must not show from outside."""
+"""The caches that a sandbox has no use for, and must not show from outside."""
+_LEADING_OUT = ("CACHETOP_HUB_ROOTS", "DOCLING_ARTIFACTS_PATH")
+"""Variables that would show, or read, models from outside."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,14 @@ class Sandbox:
     whole: bool = True
 
     def environment(self) -> dict[str, str]:
-        """The variables that move every cache, the state and the temporary files into the sandbox.
+        """The variables that move every cache, the state, the settings and the temporary files into the sandbox.
 
         `CACHETOP_DEMO` says that this is one; downloads are off.
         """
         place = self.folder
         return {
             "CACHETOP_DEMO": "1",
+            "CACHETOP_CONFIG": str(place / "config.toml"),
             "CACHETOP_STATE_DIR": str(place / "state"),
             "HF_HOME": str(place / "huggingface"),
             "HF_HUB_CACHE": str(place / "huggingface" / "hub"),
@@ -81,7 +85,8 @@ class Sandbox:
     def enter(self) -> None:
         """Move this process, and those it starts, into the sandbox. There is no way back but to end."""
         os.environ.update(self.environment())
-        os.environ.pop("DOCLING_ARTIFACTS_PATH", None)  # it would make docling read models from outside
+        for name in _LEADING_OUT:
+            os.environ.pop(name, None)
         tempfile.tempdir = None  # it remembers the old TMPDIR
 
     def gpu(self) -> Source:

@@ -30,19 +30,21 @@ class History:
         """Remember one sample; what left the GPUs is forgotten. A sample without a driver changes nothing."""
         if not gpus.available:
             return
-        memory: dict[Key, int] = {}
+        memory: dict[Key, int | None] = {}
         models: dict[Key, dict[str, str]] = {}
         for gpu in gpus.gpus:
             for process in gpu.processes:
                 if process.ticks is not None:
                     key = (process.pid, process.ticks)
-                    memory[key] = memory.get(key, 0) + (process.memory or 0)
+                    before = memory.get(key, 0)
+                    memory[key] = None if before is None or process.memory is None else before + process.memory
                     models.setdefault(key, {}).update({model.repo: model.evidence for model in process.models})
         with self._lock:
             self._courses = {key: self._courses.get(key) or _Course() for key in memory}
             for key, used in memory.items():
                 course = self._courses[key]
-                _append(course.samples, gpus.time, used)
+                if used is not None:  # what the driver does not say is no 0
+                    _append(course.samples, gpus.time, used)
                 for repo, evidence in models[key].items():
                     course.models.setdefault(repo, (gpus.time, evidence))
 
