@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -16,9 +17,9 @@ from cachetop_tui.app import CachetopApp
 from cachetop_tui.feed import KernelsArrived
 from cachetop_tui.listing import Listing, find
 from cachetop_tui.marks import Row
-from cachetop_tui.panes import kernel_rows
+from cachetop_tui.panes import kernel_rows, kernel_tree
 from cachetop_tui.panes.kernel_rows import View
-from cachetop_tui.panes.kernel_tree import Grower, Tree, grow
+from cachetop_tui.panes.kernel_tree import Grower, Tree, grow, key_of, order_of
 from support import pictures
 from support.opening import opened, until
 
@@ -135,12 +136,18 @@ def test_pictures_that_nobody_took_become_one_and_lose_no_news() -> None:
     assert not message.renew(tree([one, two, three], three))
 
 
-_STEPS = st.tuples(st.sampled_from(["add", "drop", "change", "move", "many"]), st.integers(0, 10_000))
+_STEPS = st.tuples(st.sampled_from(["add", "drop", "change", "move", "many", "judge"]), st.integers(0, 10_000))
 
 
-@settings(max_examples=80, deadline=None)
+@pytest.mark.parametrize("much", [4096, 3])  # from how many entries on they are taken all in one go
+@settings(max_examples=60, deadline=None)
 @given(st.lists(_STEPS, max_size=20))
-def test_a_tree_that_is_kept_up_is_the_tree_that_is_made_anew(steps: list[tuple[str, int]]) -> None:
+def test_a_tree_that_is_kept_up_is_the_tree_that_is_made_anew(much: int, steps: list[tuple[str, int]]) -> None:
+    with patch.multiple(kernel_tree, _MANY=much, _SORTED=much, _FEW=much // 16, _CHUNK=much // 4 + 1):
+        _keep_up(steps)
+
+
+def _keep_up(steps: list[tuple[str, int]]) -> None:
     grower, entries, count = Grower(), list[Entry](), 0
     grower.grow(_picture([]))
     for what, number in steps:
@@ -162,9 +169,16 @@ def test_a_tree_that_is_kept_up_is_the_tree_that_is_made_anew(steps: list[tuple[
                 )
             case "move" if entries:
                 entries[at] = msgspec.structs.replace(entries[at], sm=("sm_120",))
+            case "judge":
+                stale = (Stale(rule="foreign-sm", evidence=f"{number}"),)
+                entries = [msgspec.structs.replace(one, stale=stale) for one in entries]
         count += 1
         picture = _picture(entries)
-        assert grower.grow(picture) == grow(picture)
+        tree = grower.grow(picture)
+        assert tree == grow(picture)
+        groups = [group for cache in tree.caches for group in cache.groups]
+        assert sorted(map(key_of, entries)) == sorted(key_of(one) for group in groups for one in group.entries)
+        assert all(list(group.entries) == sorted(group.entries, key=order_of) for group in groups)
 
 
 @given(st.lists(st.integers(0, 5), max_size=8), st.data())

@@ -159,3 +159,22 @@ def test_where_an_entry_lies(root: Path) -> None:
     scanner = _scanner(root)
     for entry in scanner.scan().entries:
         assert scanner.location(entry) == str(root / entry.key)
+
+
+def test_an_entry_that_reads_the_same_stays_as_the_second_pass_left_it(root: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(root, tmp_path / "copy"))
+    scanner = _scanner(copy)
+    before = with_detail(scanner.scan(), scanner, ["sm_75"])
+    assert {entry.state for entry in before.entries} == {"relocated"}
+    assert all(entry.stale for entry in before.entries)
+    for folder in copy.iterdir():
+        os.utime(folder)  # so that every one is read again
+    keys = [entry.key for entry in before.entries]
+    assert _kept(before, scanner.rescan("triton", keys)) == 40
+    changed = copy / keys[0]
+    (changed / "more.txt").write_text("one file more")
+    after = scanner.rescan("triton", keys)
+    assert _kept(before, after) == 39
+    fresh = _by_key(after)[keys[0]]
+    assert (fresh.state, fresh.files) == ("complete", _by_key(before)[keys[0]].files + 1)
+    assert _by_key(with_detail(after, scanner, ["sm_75"]))[keys[0]].state == "relocated"

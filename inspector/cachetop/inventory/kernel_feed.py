@@ -85,9 +85,8 @@ class KernelFeed(Feed):
     def look(self) -> float:
         """Look at what may have changed, publish it; while an entry is in flight, look again within 50 ms."""
         began = time.monotonic()
-        sms = self._sms()
-        if self._detailed is None or began >= self._whole_at or sms != self._judged_for:
-            self._whole(sms)
+        if self._detailed is None or began >= self._whole_at or self._sms() != self._judged_for:
+            self._whole()
         else:
             self._soon()
             if self._detail.outdated:
@@ -101,7 +100,7 @@ class KernelFeed(Feed):
         pause = max(0.0, next_at - time.monotonic())
         return min(pause, self._pause_in_flight()) if self._scanner.in_flight() else pause
 
-    def _whole(self, sms: Sequence[str] | None) -> None:
+    def _whole(self) -> None:
         """Look at every entry, names and sizes first; what comes meanwhile goes before the rest."""
         began = time.monotonic()
         first = self._detailed is None
@@ -118,6 +117,7 @@ class KernelFeed(Feed):
             self._show(self._detail.update(self._graph), born)
         self._detailed = self._graph
         self._quick_at = time.monotonic() + self._interval
+        sms = self._sms()  # the first look takes long enough for the GPUs to be known by now
         for _ in self._detail.slices(sms):
             if self.stopped:
                 return

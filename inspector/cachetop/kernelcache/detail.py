@@ -7,7 +7,6 @@ Access times are evidence: every file is opened with O_NOATIME where that is all
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +15,7 @@ import msgspec
 
 from cachetop.base.mounts import keeps_access_times
 from cachetop.kernelcache import facts, stale
-from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Facts, Row, Rows, Shelf
+from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Facts, Row, Shelf
 from cachetop.kernelcache.ground import UNUSED_AFTER, Ground
 from cachetop.kernelcache.records import Entry, Kernels
 from cachetop.kernelcache.relations import Relations
@@ -77,13 +76,13 @@ class Detail:
                 yield
                 until = time.monotonic() + seconds
         self.outdated = False
-        rows = [(shelf.rows, name) for _, _, shelf in self._shelves() for name in shelf.rows]
-        for shelf_rows, name in rows:
-            if (row := shelf_rows.get(name)) is not None:
-                self._judge(shelf_rows, name, row)
-            if time.monotonic() >= until:
-                yield
-                until = time.monotonic() + seconds
+        for rows, names in [(shelf.rows, list(shelf.rows)) for _, _, shelf in self._shelves()]:
+            for name in names:
+                if (row := rows.get(name)) is not None:
+                    self._judge(row)
+                if time.monotonic() >= until:
+                    yield
+                    until = time.monotonic() + seconds
 
     def update(self, kernels: Kernels) -> Kernels:
         """`kernels`, the newest picture, with the detail of what changed since the last look; the rest as it was."""
@@ -95,20 +94,19 @@ class Detail:
         places = [(kept, path, list(shelf.rows.changed)) for kept, path, shelf in self._shelves() if shelf.rows.changed]
         for kept, path, _ in places:
             kept.shelves[path].rows.changed.clear()
-        for rows, name, row in list(self._read(places)):
-            self._judge(rows, name, row)
+        for row in list(self._read(places)):
+            self._judge(row)
 
     def filled(self, kernels: Kernels) -> Kernels:
         """`kernels`, the newest picture, with the detail that is known by now."""
-        every = (shelf.rows.shown.values() for _, _, shelf in self._shelves())
-        return msgspec.structs.replace(kernels, entries=tuple(itertools.chain.from_iterable(every)))
+        return msgspec.structs.replace(kernels, entries=self._scanner.entries())
 
     def _shelves(self) -> Iterator[tuple[Kept, str, Shelf]]:
         for kept in self._scanner.kept:
             for path, shelf in kept.shelves.items():
                 yield kept, path, shelf
 
-    def _read(self, places: Iterable[tuple[Kept, str, list[str]]]) -> Iterator[tuple[Rows, str, Row]]:
+    def _read(self, places: Iterable[tuple[Kept, str, list[str]]]) -> Iterator[Row]:
         """Read what is not known yet of the entries at `places`, one after the other; those that went are left out."""
         keeps: dict[str, bool] = {}
         for kept, path, names in places:
@@ -128,27 +126,29 @@ class Detail:
                         known = row.learn(facts.read(row.entry, folder, place, name, self._ground))
                     row.use = _use(row.entry, folder, name, known) if keeps[kept.id] else _UNTOLD
                     self.outdated |= self._relations.add(row)
-                    yield shelf.rows, name, row
+                    yield row
 
-    def _judge(self, rows: Rows, name: str, row: Row) -> None:
+    def _judge(self, row: Row) -> None:
         entry, known = row.entry, row.facts
         if known is None or row.use is None:
             return
         if row.use[1] is None and entry.part == "triton":
             row.use = self._relations.used_by_graphs(row) or row.use
+        maker = row.maker
         found = msgspec.structs.replace(
             entry,
-            state="relocated" if entry.state == "complete" and known.elsewhere is not None else entry.state,
-            producer=entry.producer if known.producer == UNKNOWN_PRODUCER else known.producer,
-            last_used=_last_used(row.entry, row.use),
+            state="relocated" if row.state == "complete" and known.elsewhere is not None else row.state,
+            producer=maker if known.producer == UNKNOWN_PRODUCER else known.producer,
+            last_used=_last_used(entry, row.use),
             reused=row.use[1],
             target=known.code_sm,
             build_milliseconds=row.build_milliseconds,
             stale=stale.verdicts(row, known, self._ground, self._relations),
         )
-        if row.detailed is None or row.detailed != found:
-            row.detailed = found
-        rows.shown[name] = row.detailed
+        row.named = maker
+        if found != entry:
+            row.entry = found
+            self._scanner.entries_changed()
 
 
 def _last_used(entry: Entry, use: tuple[float | None, bool | None]) -> float | None:

@@ -7,8 +7,9 @@ format lists its shelves and reads rows; `cachetop.kernelcache.shelves` decides 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Protocol
 
 import msgspec
@@ -17,6 +18,7 @@ from cachetop.kernelcache.records import Entry, Producer
 
 UNKNOWN_PRODUCER = Producer()
 _KNOWN_MOST = 10_000
+_entry = attrgetter("entry")
 _known: dict[Facts, Facts] = {}
 Links = tuple[tuple[int, int, int], ...]
 
@@ -53,7 +55,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Row(msgspec.Struct, gc=False):
-    """One entry as the scanner keeps it. `stamp` is the mtime (ns) of its folder or file.
+    """One entry as the scanner keeps it, `entry` with everything known by now. `stamp` is the mtime (ns) of its folder
+    or file.
 
     A `settled` row stays as it is while its shelf's mtime does. Others are looked at on every scan: `open` ones
     (in flight, or with contents their own mtime says nothing of) are read again, the rest when `stamp` moved.
@@ -69,10 +72,28 @@ class Row(msgspec.Struct, gc=False):
     """What the second pass read about this entry; None until it did."""
     use: tuple[float | None, bool | None] | None = None
     """(last use, whether there was one since it was made), as access times tell; None before the second pass."""
-    detailed: Entry | None = None
-    """The entry as the second pass last gave it out."""
+    named: Producer | None = None
+    """The producer that the first pass found, once the second has been over the entry; None before."""
     build_milliseconds: float | None = None
     """That of `facts`, where `learn` put it."""
+
+    @property
+    def state(self) -> str:
+        """The entry's state as the first pass finds it: that it was moved here is found by the second."""
+        return "complete" if self.entry.state == "relocated" else self.entry.state
+
+    @property
+    def maker(self) -> Producer:
+        """Who made the entry as far as the first pass can tell."""
+        return self.entry.producer if self.named is None else self.named
+
+    def reads_as(self, entry: Entry) -> bool:
+        """Whether the first pass, which gives `entry` now, finds nothing new."""
+        if self.named is None:
+            return self.entry == entry
+        return _as_first_found(self.entry, self.state, self.named) == _as_first_found(
+            entry, entry.state, entry.producer
+        )
 
     def learn(self, facts: Facts) -> Facts:
         """Keep what the second pass read and return it: one object for all entries of which the files say the same.
@@ -88,11 +109,24 @@ class Row(msgspec.Struct, gc=False):
         return known
 
 
-class Rows(dict[str, Row]):
-    """Rows by name that keep their sum, their entries in order, and who is unsettled, in flight, changed or new.
+def _as_first_found(entry: Entry, state: str, producer: Producer) -> Entry:
+    """`entry` without what the second pass fills in."""
+    return msgspec.structs.replace(
+        entry,
+        state=state,
+        producer=producer,
+        last_used=None,
+        stale=(),
+        build_milliseconds=None,
+        target=None,
+        reused=None,
+    )
 
-    `entries` are those of the first pass, `shown` those of the second where it has been. `changed` and `born` are
-    emptied by whoever has dealt with them.
+
+class Rows(dict[str, Row]):
+    """Rows by name that keep their sum, and who is unsettled, in flight, changed or new.
+
+    `changed` and `born` are emptied by whoever has dealt with them.
     """
 
     def __init__(self) -> None:
@@ -103,8 +137,6 @@ class Rows(dict[str, Row]):
         self.flying: set[str] = set()
         self.changed: set[str] = set()
         self.born: set[str] = set()
-        self.entries: dict[str, Entry] = {}
-        self.shown: dict[str, Entry] = {}
 
     def __setitem__(self, name: str, row: Row) -> None:
         if name in self:
@@ -115,8 +147,6 @@ class Rows(dict[str, Row]):
         self.size_on_disk += row.entry.size_on_disk
         self.linked += bool(row.links)
         self.changed.add(name)
-        self.entries[name] = row.entry
-        self.shown[name] = row.detailed or row.entry
         if not row.settled:
             self.unsettled.add(name)
             if row.entry.state == "compiling":
@@ -126,8 +156,11 @@ class Rows(dict[str, Row]):
         self._leave(name)
         self.changed.discard(name)
         self.born.discard(name)
-        del self.entries[name], self.shown[name]
         super().__delitem__(name)
+
+    def entries(self) -> Iterator[Entry]:
+        """The entries in the order in which they came, with everything known by now."""
+        return map(_entry, self.values())
 
     def discard(self, name: str) -> bool:
         """Remove a row; returns whether there was one."""

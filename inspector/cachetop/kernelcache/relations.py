@@ -30,7 +30,7 @@ class Relations:
             return False
         if facts.winner is not None:
             return self._won(entry.cache, facts.winner)
-        if entry.state != "complete":
+        if row.state != "complete":
             return False
         if facts.uses and row.use is not None and row.use[1] is not None:
             for key in facts.uses:
@@ -93,7 +93,7 @@ def release(row: Row) -> str | None:
 def producer(row: Row) -> Producer:
     """Who made an entry: what its files say, else what its place says."""
     found = row.facts.producer if row.facts is not None else UNKNOWN_PRODUCER
-    return row.entry.producer if found == UNKNOWN_PRODUCER else found
+    return row.maker if found == UNKNOWN_PRODUCER else found
 
 
 @lru_cache(1024)

@@ -186,6 +186,15 @@ class Scanner:
         """(cache id, path below its root) -> (device, inode, bytes) of the files of an entry with several names."""
         return {(kept.id, row.entry.path): row.links for kept in self.kept for row in kept.rows() if row.links}
 
+    def entries(self) -> tuple[Entry, ...]:
+        """Every entry as far as it is known by now: with what `Detail` found, where that has been."""
+        every = (shelf.rows.entries() for kept in self.kept for shelf in kept.shelves.values())
+        return tuple(itertools.chain.from_iterable(every))
+
+    def entries_changed(self) -> None:
+        """Told by `Detail`: the entries listed last do not say everything known any more."""
+        self._whole = None
+
     def _of(self, cache_id: str) -> Kept:
         for kept in self.kept:
             if kept.id == cache_id:
@@ -204,11 +213,9 @@ class Scanner:
 
     def _partly(self) -> Kernels:
         """What is known in the middle of a scan."""
-        every = (shelf.rows.entries.values() for kept in self.kept for shelf in kept.shelves.values())
-        entries = tuple(itertools.chain.from_iterable(every))
         caches = tuple(kept.describe_partly() for kept in self.kept)
         size = sum(cache.size_on_disk for cache in caches)
-        return Kernels(caches=caches, size_on_disk=size, entries=entries, scanning=True)
+        return Kernels(caches=caches, size_on_disk=size, entries=self.entries(), scanning=True)
 
     def _picture(self, entries: bool) -> Kernels:
         """The same object as the last time when nothing changed. Listing very many entries takes its time."""
@@ -220,8 +227,7 @@ class Scanner:
         if not entries:
             return self._last
         if self._whole is None:
-            every = (shelf.rows.entries.values() for kept in self.kept for shelf in kept.shelves.values())
-            self._whole = replace(self._last, entries=tuple(itertools.chain.from_iterable(every)))
+            self._whole = replace(self._last, entries=self.entries())
         return self._whole
 
 

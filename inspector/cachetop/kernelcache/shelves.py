@@ -129,9 +129,9 @@ def reread(folder: int, name: str, rows: Rows, read: Reader, context: Context) -
 def keep(rows: Rows, name: str, row: Row) -> bool:
     """Put a row that was read; an entry that reads the same stays the same object. Returns whether it changed."""
     old = rows.get(name)
-    same = old is not None and old.entry == row.entry
+    same = old is not None and old.reads_as(row.entry)
     if old is not None and same:
-        row.entry, row.detailed = old.entry, old.detailed
+        row.entry, row.named = old.entry, old.named
     rows[name] = row
     return not same
 

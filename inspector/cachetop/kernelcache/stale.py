@@ -41,7 +41,7 @@ def verdicts(row: Row, facts: Facts, ground: Ground, relations: Relations) -> tu
     if entry.state == "orphan":
         reached = f"after {entry.stage}" if entry.stage else "before its first stage"
         return (Stale(rule="orphan", evidence=f"the compile ended {reached}, and no process is at work on it"),)
-    if entry.state not in ("complete", "opaque"):
+    if row.state not in ("complete", "opaque"):
         return ()
     found = []
     if facts.broken is not None:
@@ -109,7 +109,7 @@ def alias(entry: Entry, facts: Facts, here: tuple[str, ...]) -> Stale | None:
 
 def _unused(row: Row, ground: Ground) -> Stale | None:
     """Silent where access times do not tell."""
-    if row.entry.state != "complete" or row.use is None or row.use == (None, None):
+    if row.state != "complete" or row.use is None or row.use == (None, None):
         return None
     last, _ = row.use
     if last is not None:

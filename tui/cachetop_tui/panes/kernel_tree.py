@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from heapq import merge
 
 from cachetop.kernelcache.records import Cache, Entry, Kernels
 
@@ -17,12 +17,16 @@ NO_SM = "any"
 _ONLY_WITH_ENTRIES = ("hf-kernels", "vllm")
 """Kinds whose folder also holds, or is, something else: it being there says nothing."""
 _FEW = 256
-"""Changes in place that are taken one by one; more may be a shift by one that went."""
+"""Entries that are put in their place one by one."""
+_MANY = 4096
+"""Entries that went or changed from which on the groups are made anew."""
 
 _CHUNK = 1024
 """Entries that are compared in one go, while which nothing else runs."""
 _SORTED = 4096
 """Entries that are sorted in one go."""
+_FEWER = 10
+"""Where a group has so many times more entries than come, a place is looked for for each of these."""
 
 Order = tuple[float, str, str]
 
@@ -83,10 +87,6 @@ def order_of(entry: Entry) -> Order:
     return -entry.created, entry.key, entry.path
 
 
-def _first(pair: tuple[Order, Entry]) -> Order:
-    return pair[0]
-
-
 def _rank(sm: str) -> tuple[int, str]:
     found = re.search(r"(\d{2,4})", sm)
     return (-int(found[1]) if found else 1, sm)
@@ -94,9 +94,9 @@ def _rank(sm: str) -> tuple[int, str]:
 
 @dataclass(slots=True)
 class _Bucket:
-    """A group as it is kept: `keys` and `entries` in the same order."""
+    """A group as it is kept. Where an entry belongs is worked out when it is asked for: keys for all of them would
+    take more memory than the entries' places."""
 
-    keys: list[Order] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     size: int = 0
     rules: Counter[str] = field(default_factory=Counter)
@@ -105,28 +105,20 @@ class _Bucket:
 
     def fill(self, entries: list[Entry]) -> None:
         """Take many entries, all at once."""
-        pairs = [*zip(self.keys, self.entries, strict=True), *((order_of(entry), entry) for entry in entries)]
-        parts = [sorted(pairs[n : n + _SORTED], key=_first) for n in range(0, len(pairs), _SORTED)]
-        pairs = list(chain.from_iterable(parts))
-        pairs.sort(key=_first)  # which only joins what is sorted
-        self.keys = [key for key, _ in pairs]
-        self.entries = [entry for _, entry in pairs]
+        self.entries = _joined(self.entries, entries)
         for entry in entries:
             self._count(order_of(entry), entry, 1)
 
     def add(self, entry: Entry) -> None:
         """Put one entry in its place."""
         key = order_of(entry)
-        place = bisect_left(self.keys, key)
-        self.keys.insert(place, key)
-        self.entries.insert(place, entry)
+        self.entries.insert(self._place(key), entry)
         self._count(key, entry, 1)
 
     def take(self, entry: Entry) -> None:
         """Take one entry out; it is there."""
         key = order_of(entry)
-        place = bisect_left(self.keys, key)
-        del self.keys[place], self.entries[place]
+        del self.entries[self._place(key)]
         self._count(key, entry, -1)
 
     def swap(self, old: Entry, new: Entry) -> None:
@@ -136,9 +128,12 @@ class _Bucket:
             self.add(new)
             return
         key = order_of(old)
-        self.entries[bisect_left(self.keys, key)] = new
+        self.entries[self._place(key)] = new
         self._count(key, old, -1)
         self._count(key, new, 1)
+
+    def _place(self, key: Order) -> int:
+        return bisect_left(self.entries, key, key=order_of)
 
     def _count(self, key: Order, entry: Entry, by: int) -> None:
         self.group = None
@@ -152,7 +147,7 @@ class _Bucket:
         """The group; the same object while nothing in it changed."""
         if self.group is None:
             rules = +self.rules
-            moving = max((bisect_left(self.keys, key) + 1 for key in self.compiling), default=0)
+            moving = max((self._place(key) + 1 for key in self.compiling), default=0)
             self.group = SmGroup(
                 f"{cache}\0{name}\0",
                 name,
@@ -163,6 +158,28 @@ class _Bucket:
                 moving,
             )
         return self.group
+
+
+def _joined(old: list[Entry], more: list[Entry]) -> list[Entry]:
+    """Both in order; `old` is that already. Sorting all in one go would hold every other thread meanwhile."""
+    parts = [sorted(more[n : n + _SORTED], key=order_of) for n in range(0, len(more), _SORTED)]
+    fresh = list(merge(*parts, key=order_of))
+    if len(old) < _FEWER * len(fresh):
+        return list(merge(old, fresh, key=order_of)) if old else fresh
+    out: list[Entry] = []
+    start = 0
+    for entry in fresh:
+        place = bisect_left(old, order_of(entry), start, key=order_of)
+        out += old[start:place]
+        out.append(entry)
+        start = place
+    return out + old[start:]
+
+
+def _told_apart(old: tuple[Entry, ...], entries: tuple[Entry, ...]) -> tuple[list[Entry], list[Entry]]:
+    """The entries of either that are not in the other one."""
+    before, now = set(map(id, old)), set(map(id, entries))
+    return [one for one in old if id(one) not in now], [one for one in entries if id(one) not in before]
 
 
 class Grower:
@@ -179,8 +196,10 @@ class Grower:
         """Group a snapshot; `appeared` holds the (cache, path) of entries that were not there before."""
         gone, come = self._differences(kernels.entries)
         self._entries = kernels.entries
-        if not self._buckets:
-            self._fill(come)
+        if len(gone) > _MANY:  # the verdicts on all of them, for example
+            self._buckets.clear()
+            self._totals.clear()
+            self._fill(kernels.entries)
         else:
             self._replace(gone, come)
         new = tuple(entry for entry in come if (entry.cache, entry.path) in appeared) if appeared else ()
@@ -202,11 +221,10 @@ class Grower:
         if not appeared and not self._building:
             return ()
         done = []
-        now = {(entry.cache, entry.path): entry for entry in come}
+        wanted = appeared | self._building
+        now = {place: entry for entry in come if (place := (entry.cache, entry.path)) in wanted}
         self._building -= {place for entry in gone if (place := (entry.cache, entry.path)) not in now}
         for place, entry in now.items():
-            if place not in appeared and place not in self._building:
-                continue
             if entry.state == "compiling":
                 self._building.add(place)
             else:
@@ -217,20 +235,23 @@ class Grower:
     def _differences(self, entries: tuple[Entry, ...]) -> tuple[list[Entry], list[Entry]]:
         """(entries that are no more as they were, entries that are new or other than they were)."""
         old = self._entries
-        other: list[int] = []
+        gone: list[Entry] = []
+        come: list[Entry] = []
         for start in range(0, len(old), _CHUNK):
             mine, theirs = old[start : start + _CHUNK], entries[start : start + _CHUNK]
-            if mine != theirs:
-                other += [start + n for n, pair in enumerate(zip(mine, theirs, strict=False)) if pair[0] is not pair[1]]
-                if len(other) > _FEW:
-                    break
-        if len(other) <= _FEW and len(entries) >= len(old):
-            return [old[n] for n in other], [*(entries[n] for n in other), *entries[len(old) :]]
-        before, now = {id(one): one for one in old}, {id(one): one for one in entries}
-        return (
-            [one for number, one in before.items() if number not in now],
-            [one for number, one in now.items() if number not in before],
-        )
+            if len(mine) > len(theirs):
+                return _told_apart(old, entries)
+            if mine == theirs:
+                continue
+            for one, other in zip(mine, theirs, strict=False):
+                if one is other:
+                    continue
+                if one.path != other.path or one.cache != other.cache:  # one before it went
+                    return _told_apart(old, entries)
+                gone.append(one)
+                come.append(other)
+        come += entries[len(old) :]
+        return gone, come
 
     def _fill(self, entries: Iterable[Entry]) -> None:
         found: dict[str, dict[str, list[Entry]]] = {}
@@ -273,7 +294,7 @@ class Grower:
         out = []
         stale = compiling = 0
         for cache in kernels.caches:
-            buckets = {name: one for name, one in self._buckets.get(cache.id, {}).items() if one.keys}
+            buckets = {name: one for name, one in self._buckets.get(cache.id, {}).items() if one.entries}
             if not buckets and not cache.problem and (not cache.exists or cache.kind in _ONLY_WITH_ENTRIES):
                 continue
             groups = tuple(buckets[name].as_group(cache.id, name) for name in sorted(buckets, key=_rank))
