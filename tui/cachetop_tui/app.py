@@ -88,6 +88,7 @@ class CachetopApp(keyboard.TypedAhead, Actions):
         sys.setswitchinterval(SWITCH)
         from cachetop_tui.workbench import opening
 
+        await in_background(self.overview.load)
         with self.batch_update():  # one repaint for all that comes after the first frame
             await self.overview.complete()
         self.app_resume_signal.subscribe(self, lambda _: self._say_title())

@@ -20,7 +20,7 @@ from textual.widget import Widget
 from cachetop_tui import themes
 from cachetop_tui.commands import registry
 from cachetop_tui.finding import Find
-from cachetop_tui.listing import find, nearest, parent, step
+from cachetop_tui.listing import Listing, find, nearest, parent, step
 from cachetop_tui.marks import Line, Row
 from cachetop_tui.paint import Canvas
 
@@ -41,6 +41,7 @@ class LineView(Widget, can_focus=True):
     DEFAULT_CSS = "LineView { width: 1fr; height: 1fr; background: $background; }"
     BACKGROUND: ClassVar[str] = "bg"
     FINDS_FIXED: ClassVar[bool] = False  # whether finding leads to rows too that the cursor steps over
+    FOLDS: ClassVar[bool] = True  # whether any of its rows folds
     LETTERS_FIND: ClassVar[bool] = False  # whether a letter finds at once, as in VS Code's explorer, and is no key
 
     class Opened(Message):
@@ -267,8 +268,7 @@ class LineView(Widget, can_focus=True):
             return
         row = self.cursor
         if row is None or not self.marks(row):
-            self.action_flip()
-            return
+            return self.action_flip()
         if self.marked.pop(row.key, None) is None:
             self.marked[row.key] = row
         self.action_move(1)
@@ -318,7 +318,7 @@ class LineView(Widget, can_focus=True):
 
     def action_fold_all(self) -> None:
         """Fold every row, and go to the one in which the cursor was."""
-        for row in tuple(self._rows):
+        for row in self._rows.made if isinstance(self._rows, Listing) else self._rows:  # a run has none unfolded
             if row.open:
                 self.unfolded[row.key] = False
         self.update_lines()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from typing import overload
+from typing import cast, overload
 
 from cachetop_tui.marks import Row
 
@@ -50,6 +50,11 @@ class Listing(Sequence[Row]):
         run = bisect_right(self._starts, index) - 1
         subjects, make, _ = self._runs[run]
         return make(subjects[index - self._starts[run]])
+
+    @property
+    def made(self) -> list[Row]:
+        """The rows that were added as such: of the others nobody has seen all."""
+        return [row for subjects, make, _ in self._runs if make is _itself for row in cast(Sequence[Row], subjects)]
 
     def place(self, wanted: str) -> int | None:
         """Where the row with the key `wanted` is, at the price of a comparison a row."""

@@ -16,6 +16,7 @@ from cachetop.hub.records import Beside, File, Models, Partial, Repo, Revision
 from cachetop_tui import words
 from cachetop_tui.cut import file_name, head, path_name
 from cachetop_tui.lines import LineView
+from cachetop_tui.listing import Listing
 from cachetop_tui.marks import Line, Pen, Row, Thin, sentences, title
 from cachetop_tui.paint import width_of
 from cachetop_tui.panes import models_data as data
@@ -36,8 +37,22 @@ class View:
     now: float | None = None
     others: frozenset[str] = frozenset()
     """The cache roots besides the first, whose repos say where they are."""
-    chosen: tuple[Models, object, Sequence[tuple[str, Repo]]] | None = None
-    """What `_chosen` worked out last."""
+    chosen: Chosen | None = None
+    """What `_choose` worked out last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The repos to show for a snapshot, and what was asked for: a filter, a moment, an order."""
+
+    models: Models
+    asked: object
+    repos: Sequence[tuple[str, Repo]]
+    """With their keys, in order."""
+    places: Mapping[str, int]
+    """Where each key is in `repos`."""
+    partly: frozenset[int]
+    """The places of those with downloads."""
 
 
 class _Columns:
@@ -82,46 +97,71 @@ def headers(models: Models | None, width: int, view: View, focused: bool) -> lis
     return [title(width, "1", "MODELS", focused, *parts), pen.line()]
 
 
-def rows(models: Models | None, width: int, view: View) -> list[Row]:
+def rows(models: Models | None, width: int, view: View) -> Sequence[Row]:
     """All rows: notes first, then each repo with what is unfolded below it."""
+    out = Listing()
     if models is None:
-        return []
-    out: list[Row] = []
+        return out
     for root in models.roots:
         if root.problem:
-            out += _notes(f"{names.home(root.path, str(Path.home()))} could not be read: {root.problem}", width, "err")
-    for key, repo in _chosen(models, view):
-        is_open = view.unfolded.get(key, False)
-        out.append(Row(key, "repo", repo, 0, is_open if repo.revisions else None))
-        out += [
-            Row(f"{key}\0partial\0{partial.blob}", "partial", (repo, partial), 1, fixed=not is_open)
-            for partial in repo.partials
-            if partial.live or is_open
-        ]
-        if is_open:
-            out += _below(repo, key, view)
+            path = names.home(root.path, str(Path.home()))
+            out.add(*_notes(f"{path} could not be read: {root.problem}", width, "err"))
+    chosen = _choose(models, view)
+    done = 0
+    for place in sorted({*chosen.partly, *_open(chosen, view)}):
+        out.run(chosen.repos[done:place], _folded, _key)
+        out.add(*_with_rows_below(*chosen.repos[place], view))
+        done = place + 1
+    out.run(chosen.repos[done:], _folded, _key)
     if not models.repos and not models.scanning:
-        out += _empty(models, width)
-    elif models.repos and not any(row.kind == "repo" for row in out):
-        out += _notes(
-            f"No repo has {view.filter!r}, by name or as a filter. Esc in the filter line clears it.", width, "dim"
-        )
+        out.add(*_empty(models, width))
+    elif models.repos and not chosen.repos:
+        nothing = f"No repo has {view.filter!r}, by name or as a filter. Esc in the filter line clears it."
+        out.add(*_notes(nothing, width, "dim"))
     if not view.filter:
-        out += [Row(f"beside\0{row.path}", "beside", row) for row in models.beside if row.size or row.problem]
+        out.add(*[Row(f"beside\0{row.path}", "beside", row) for row in models.beside if row.size or row.problem])
     return out
 
 
-def _chosen(models: Models, view: View) -> Sequence[tuple[str, Repo]]:
-    """The repos to show with their keys, in order; worked out once for a snapshot, a filter and an order."""
+def _choose(models: Models, view: View) -> Chosen:
+    """The repos to show, worked out once for a snapshot, a filter and an order."""
     asked = (view.filter, view.now, view.order)
-    if view.chosen is None or view.chosen[0] is not models or view.chosen[1] != asked:
+    if view.chosen is None or view.chosen.models is not models or view.chosen.asked != asked:
         by_key = dict(view.totals.summary(models).ranked)
         repos = [(key, repo) for key in view.order or _order(models, view) if (repo := by_key.get(key))]
         if view.filter:
             keep = _search(view).keep
             repos = [(key, repo) for key, repo in repos if keep(repo)]
-        view.chosen = (models, asked, repos)
-    return view.chosen[2]
+        places = {key: place for place, (key, _) in enumerate(repos)}
+        partly = frozenset(place for place, (_, repo) in enumerate(repos) if repo.partials)
+        view.chosen = Chosen(models, asked, repos, places, partly)
+    return view.chosen
+
+
+def _open(chosen: Chosen, view: View) -> list[int]:
+    """The places of the repos that are unfolded."""
+    return [chosen.places[key] for key, is_open in view.unfolded.items() if is_open and key in chosen.places]
+
+
+def _key(one: tuple[str, Repo]) -> str:
+    return one[0]
+
+
+def _folded(one: tuple[str, Repo]) -> Row:
+    key, repo = one
+    return Row(key, "repo", repo, 0, False if repo.revisions else None)
+
+
+def _with_rows_below(key: str, repo: Repo, view: View) -> list[Row]:
+    """A repo that is unfolded, or is being downloaded, and what stands below it."""
+    is_open = view.unfolded.get(key, False)
+    out = [Row(key, "repo", repo, 0, is_open if repo.revisions else None)]
+    out += [
+        Row(f"{key}\0partial\0{partial.blob}", "partial", (repo, partial), 1, fixed=not is_open)
+        for partial in repo.partials
+        if partial.live or is_open
+    ]
+    return out + (_below(repo, key, view) if is_open else [])
 
 
 def _search(view: View) -> choose.Search:
@@ -348,7 +388,7 @@ class ModelsPane(LineView):
         """See `LineView`."""
         return headers(self.models, width, self.view, self.has_focus)
 
-    def rows(self, width: int, height: int) -> list[Row]:
+    def rows(self, width: int, height: int) -> Sequence[Row]:
         """See `LineView`."""
         return rows(self.models, width, self.view)
 

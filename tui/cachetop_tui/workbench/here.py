@@ -37,7 +37,7 @@ def _on(overview: Overview) -> Here:
         row=row is not None,
         markable=markable,
         plannable=marked or (markable and overview.pane in LISTS) or prospect_here(overview) is not None,
-        folds=view is not None and any(one.open is not None for one in view.shown_rows),
+        folds=view is not None and view.FOLDS and any(one.open is not None for one in view.shown_rows),
         named=bool(name_here(overview)),
         process=process_here(overview) is not None,
         tab=tab is not None,

@@ -79,6 +79,14 @@ class Overview(Live):
         yield Hints()
         yield Status()
 
+    @staticmethod
+    def load() -> None:
+        """Import what `complete` needs. Takes a while: not for the event loop."""
+        from textual.widgets import Static  # noqa: F401
+
+        from cachetop_tui.panel import conversion  # noqa: F401
+        from cachetop_tui.workbench import document, filterline, glance, opening, problems, tabs  # noqa: F401
+
     async def complete(self) -> None:
         """Add what the first frame can do without."""
         from textual.widgets import Static
@@ -262,6 +270,8 @@ class Overview(Live):
     @on(SideBar.Moved)
     def share_side(self) -> None:
         """Share the side bar between the tree and what stands below it, which says where the chosen cache lies."""
+        if not self.whole.is_set():  # and what it takes is not loaded either
+            return
         from cachetop_tui.workbench.glance import Glance, share
 
         for glance in self.query(Glance):

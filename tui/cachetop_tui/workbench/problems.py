@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,6 +20,7 @@ from cachetop.summary import problems as found_in
 from cachetop_tui.commands.registry import named
 from cachetop_tui.cut import head, middle
 from cachetop_tui.lines import LineView
+from cachetop_tui.listing import Listing
 from cachetop_tui.marks import Line, Pen, Row, sentences
 from cachetop_tui.workbench.picture import Picture
 
@@ -115,6 +116,7 @@ class ProblemsPane(LineView):
     """Lists the problems, each with its fix: Enter opens the review of a plan, or the whole words; `y` copies it."""
 
     BACKGROUND: ClassVar[str] = "side"
+    FOLDS: ClassVar[bool] = False
     DEFAULT_CSS = "ProblemsPane { background: $surface; display: none; }"
 
     def __init__(self, picture: Picture) -> None:
@@ -133,16 +135,23 @@ class ProblemsPane(LineView):
         pen.right(width - 1, fix, "b:fg", " fix  ", "dim", copy, "b:fg", " copies the fix", "dim")
         return [pen.line()]
 
-    def rows(self, width: int, height: int) -> list[Row]:
+    def rows(self, width: int, height: int) -> Sequence[Row]:
         """Two rows for each problem: what it is, and what to do."""
-        out: list[Row] = []
-        for i, problem in enumerate(self._picture.problems):
-            key = f"{i}\0{problem.rule}\0{problem.subject}"
-            out.append(Row(key, "problem", problem))
-            out.append(Row(f"{key}\0fix", "fix", problem, 1, fixed=True))
+        problems = self._picture.problems
+
+        def key(place: int) -> str:
+            one = problems[place // 2]
+            return f"{place // 2}\0{one.rule}\0{one.subject}" + ("\0fix" if place % 2 else "")
+
+        def row(place: int) -> Row:
+            is_fix = place % 2 == 1
+            return Row(key(place), "fix" if is_fix else "problem", problems[place // 2], int(is_fix), fixed=is_fix)
+
+        out = Listing()
+        out.run(range(2 * len(problems)), row, key)
         if not out:
             text = "Nothing needs attention." if self._picture.models is not None else "Looking …"
-            out = [Row("none", "note", part, fixed=True) for part in sentences(text, width - 4)]
+            out.add(*[Row("none", "note", part, fixed=True) for part in sentences(text, width - 4)])
         return out
 
     def line(self, row: Row, width: int) -> Line:
