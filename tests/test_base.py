@@ -177,3 +177,14 @@ def test_no_name_ends_a_verb_whatever_the_encoding_of_stdout(encoding: str, show
         check=True,
     )
     assert done.stdout.strip() == shown
+
+
+@pytest.mark.parametrize("words", [("kernels",), ("completion", "bash"), ("config", "schema")])
+def test_an_output_that_takes_nothing_is_a_sentence(words: tuple[str, ...], world: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "cachetop", *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("No GPU is known")]
+    assert done.returncode == 1
+    assert lines == ["cachetop: standard output could not be written: No space left on device"]

@@ -12,8 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from cachetop.conversion.folder import Listing, create
+from cachetop.conversion.records import Jobs, Run
 from cachetop.gpu.records import Gpus
-from cachetop.inventory import GpusChanged, Inventory, KernelsChanged, ModelsChanged, Update, WatchChanged
+from cachetop.inventory import (
+    GpusChanged,
+    Inventory,
+    KernelsChanged,
+    ModelsChanged,
+    RunsChanged,
+    Update,
+    WatchChanged,
+)
 from cachetop.inventory.changes import Changes
 from cachetop.kernelcache.detail import with_detail as kernel_detail
 from cachetop.kernelcache.records import Kernels
@@ -201,3 +211,14 @@ def test_the_first_scan_and_the_second_pass_are_no_changes_of_kernels(tmp_path: 
     assert {entry.state for entry in detailed.entries} == {"relocated"}
     changes = Changes()
     assert not [event for one in (*partly, first, detailed) for event in changes.of(KernelsChanged(one))]
+
+
+def test_a_watched_conversion_shows_no_credential(world: Path) -> None:
+    job = create({"files": ["a.pdf"], "pipeline": "native"})
+    told = {"event": "warning", "seq": 1, "time": 1.0, "message": "401 for https://x?token=hf_abcdefghijklm"}
+    changes = Changes()
+    run = Run(job=Listing().jobs()[0])
+    assert list(changes.of(RunsChanged(Jobs(), (run,)))) == []
+    job.events.write_text(json.dumps(told) + "\n")
+    (event,) = changes.of(RunsChanged(Jobs(), (run,)))
+    assert event["job"] == job.id and "hf_abc" not in event["message"] and "401" in event["message"]

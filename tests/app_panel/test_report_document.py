@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from cachetop.conversion.records import Allocated, Examined, Run
+from cachetop.conversion.records import Allocated, Run
 from cachetop.conversion.report import report
+from cachetop.conversion.verdicts import Examined
 from cachetop_tui.documents.report import lines
 from cachetop_tui.paint import width_of
 from cachetop_tui.panel import words as panel_words

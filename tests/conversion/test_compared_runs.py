@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cachetop.conversion.compare import bars, compare, exclusive, first_calls
 from cachetop.conversion.fold import Fold
-from cachetop.conversion.records import Load, Phase, Run, Stage
+from cachetop.conversion.records import KernelSeen, Load, Phase, Run, Stage
 from cachetop.conversion.report import report
 from cachetop.conversion.two_things import rows
 from cachetop.conversion.workers import Live
@@ -117,3 +117,20 @@ def test_tokens_and_waiting_are_folded() -> None:
     assert [(one.pages, one.tokens, one.rate) for one in run.tokens] == [((3,), 21, 10.0), ((4,), 1, None)]
     assert run.waiting is None
     assert report(run).tokens == 22
+
+
+def test_a_sum_of_which_a_part_is_unknown_says_so() -> None:
+    run = runs.done()
+    kernels = [
+        KernelSeen(
+            cache="triton", key=None, name=None, sm=None, milliseconds=took, hit=False, time=run.job.started,
+            bytes=size, files=files,
+        )
+        for took, size, files in ((1500.0, 4000, 8), (None, None, None))
+    ]  # fmt: skip
+    run = msgspec.structs.replace(run, kernels=tuple(kernels))
+    told = {what: text for what, _, text in rows(run)}
+    assert (told["bytes"], told["files"]) == ("at least 4.00 KB", "at least 8")
+    assert told["lost, it costs"] == "at least 1.5 s of compiling, as measured here"
+    (said,) = [one.message for one in report(run).verdict if one.cause == "compile"]
+    assert said == "2 kernels compiled (at least 1.5 s), 0 taken from a cache"

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import stat
 import time
 from pathlib import Path
@@ -177,3 +178,19 @@ def test_tidy_makes_room_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = tidy()
     assert gone == [one.id for one in made[:2]]
     assert tidy() == []
+
+
+def test_two_that_tidy_at_once_do_not_trip_over_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [create(SPEC) for _ in range(3)]
+    for one in made:
+        say(one, event="job-finished", status="success", seconds=1.0)
+        aged(one, 91)
+    true = os.stat
+
+    def stat_after_another(path: str, **named: Any) -> os.stat_result:
+        if path == made[1].id and "dir_fd" in named:
+            shutil.rmtree(made[1].path)
+        return true(path, **named)
+
+    monkeypatch.setattr(os, "stat", stat_after_another)
+    assert tidy() == [made[0].id, made[2].id]

@@ -9,8 +9,9 @@ import pytest
 
 from cachetop.conversion.fold import Fold
 from cachetop.conversion.folder import JobFolder, create
-from cachetop.conversion.records import JobReport, Run
+from cachetop.conversion.records import Run
 from cachetop.conversion.report import job, report
+from cachetop.conversion.verdicts import JobReport
 
 SPEC = {"files": ["/docs/a.pdf"], "pipeline": "auto", "device": "auto"}
 COLD: list[dict[str, Any]] = [

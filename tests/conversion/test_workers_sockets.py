@@ -105,6 +105,12 @@ def test_an_answer_is_listed_safely() -> None:
     assert worker.busy and worker.idle_seconds == 3.0 and "\x1b" not in worker.models[0]
 
 
+def test_a_busy_worker_is_idle_for_no_second_and_a_silent_one_for_nobody_knows_how_many() -> None:
+    told = b'{"busy": true, "idle_seconds": null}\n'
+    with listening(socket_path("abcdef01-0001"), told), listening(socket_path("abcdef01-0002"), b""):
+        assert [one.record().idle_seconds for one in live()] == [0.0, None]
+
+
 def test_a_worker_that_does_not_answer_is_still_unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "ANSWER_SECONDS", 0.3)
     path = socket_path("abcdef01-0001")

@@ -14,8 +14,8 @@ import pytest
 from cachetop.base.residency import resident as in_ram
 from cachetop.conversion.launch import convert
 from cachetop.conversion.options import make
-from cachetop.conversion.records import Examined
 from cachetop.conversion.report import examine
+from cachetop.conversion.verdicts import Examined
 from cachetop.conversion.workers import unload, workers
 
 

@@ -7,13 +7,14 @@ arguments, and a `run(args)` set as its default, which returns the exit code and
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import sys
 from collections.abc import Sequence
 
 from cachetop._version import __version__
-from cachetop.cli.exits import INTERRUPTED, USAGE, Refused
+from cachetop.cli.exits import FAILED, INTERRUPTED, USAGE, Refused
 
 VERBS = {
     "status": "one snapshot of all three, with problems",
@@ -40,6 +41,8 @@ APP_OPTIONS = {
     "--read-only": "delete nothing and bring nothing back (CACHETOP_READ_ONLY=1)",
 }
 """Options without a verb, or in front of one."""
+
+_UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -98,8 +101,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader left: nothing more to say, and no traceback at exit
         return 0
+    except OSError as error:
+        print(f"cachetop: {_told(error)}", file=sys.stderr)
+        return FAILED
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else USAGE
+
+
+def _told(error: OSError) -> str:
+    """What the system refused, and of which file."""
+    from cachetop.base.hostile import clean
+    from cachetop.base.record import why
+
+    if error.filename:
+        return f"{clean(str(error.filename))}: {why(error)}"
+    if error.errno in _UNWRITTEN:  # verbs tell of the files that they write themselves
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the rest is tried once more at exit
+        return f"standard output could not be written: {why(error)}"
+    return why(error)
 
 
 def _write_anything() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cachetop.cli.exits import DONE, FAILED, Refused
 
 if TYPE_CHECKING:
-    from cachetop.conversion.records import JobReport
+    from cachetop.conversion.verdicts import JobReport
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

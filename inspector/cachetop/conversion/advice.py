@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from cachetop.base import units
 from cachetop.conversion.compare import phases
-from cachetop.conversion.records import Advice, Load, Run, Worker
+from cachetop.conversion.records import Load, Run, Worker
+from cachetop.conversion.verdicts import Advice
 
 _WORTH = 0.25
 """The share of a run above which saving it is worth a word."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from statistics import median
 
 from cachetop.base import units
-from cachetop.conversion.records import PHASES, Comparison, Load, Run
+from cachetop.conversion.records import PHASES, Load, Run
+from cachetop.conversion.verdicts import Comparison
 
 _LEAST = 0.05
 """Seconds from which a first call counts as slower than the later ones."""

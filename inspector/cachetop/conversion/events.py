@@ -107,9 +107,12 @@ def last(path: Path, name: str, within: int = 1 << 16) -> Event | None:
     return None
 
 
+def masked(event: Event) -> Event:
+    """The event with whatever looks like a credential in its sentences masked."""
+    said = {key: show(event[key]) for key in ("message", "hint", "reason") if isinstance(event.get(key), str)}
+    return {**event, **said}
+
+
 def public(event: Event) -> str:
-    """An event as one line of ASCII JSON, with whatever looks like a credential in its sentences masked."""
-    for key in ("message", "hint", "reason"):
-        if isinstance(event.get(key), str):
-            event = {**event, key: show(event[key])}
-    return json.dumps(event, separators=(", ", ": "))
+    """An event as one line of ASCII JSON, `masked`."""
+    return json.dumps(masked(event), separators=(", ", ": "))

@@ -17,6 +17,7 @@ from cachetop.base.hostile import clean
 from cachetop.conversion import parts
 from cachetop.conversion.events import Event
 from cachetop.conversion.growing import Grown
+from cachetop.conversion.loads import LoadFold
 from cachetop.conversion.records import (
     PHASES,
     STARTS,
@@ -24,7 +25,6 @@ from cachetop.conversion.records import (
     Download,
     Job,
     KernelSeen,
-    Load,
     Notice,
     Phase,
     Run,
@@ -48,7 +48,7 @@ class Fold:
         self._progress: dict[str, tuple[int, int | None, str]] = {}
         self._documents: Grown[Document] = Grown()
         self._index: dict[str, int] = {}
-        self._loads: Grown[Load] = Grown()
+        self._loads = LoadFold()
         self._kernels: Grown[KernelSeen] = Grown()
         self._downloads: Grown[Download] = Grown()
         self._fetched: dict[tuple[str, str], int] = {}
@@ -219,62 +219,6 @@ class Fold:
             self._fetched[key] = len(self._downloads.items)
             self._downloads.append(now)
 
-    def _load(self, event: Event) -> int | None:
-        """The newest load that is not finished and that this event belongs to."""
-        repo, path = text(event.get("repo")), text(event.get("path"))
-        for index in range(len(self._loads.items) - 1, -1, -1):
-            load = self._loads.items[index]
-            fits = (load.repo == repo or repo is None) and (load.path == path or path is None)
-            if load.seconds is None and fits:
-                return index
-        return None
-
-    def _loading(self, event: Event, moment: float) -> None:
-        self._loads.append(
-            Load(
-                repo=text(event.get("repo")),
-                path=text(event.get("path")),
-                revision=text(event.get("revision")),
-                bytes=count(event.get("bytes")) or 0,
-                resident_before=count(event.get("resident_before")),
-                started=moment,
-            )
-        )
-
-    def _part(self, event: Event, part: str) -> None:
-        index = self._load(event)
-        if index is None:
-            return
-        load = self._loads.items[index]
-        seconds, size = number(event.get("seconds")), count(event.get("bytes"))
-        changes: dict[str, Any] = {}
-        if seconds is not None:
-            changes[f"{part}_seconds"] = (getattr(load, f"{part}_seconds") or 0.0) + seconds
-        if size is not None:
-            changes[f"{part}_bytes"] = (getattr(load, f"{part}_bytes") or 0) + size
-        if part == "read" and sequence(event.get("files")):
-            changes["files"] = len(event["files"])
-        self._loads.replace(index, msgspec.structs.replace(load, **changes))
-
-    def _loaded(self, event: Event, moment: float) -> None:
-        index, seconds = self._load(event), number(event.get("seconds"))
-        if index is None:
-            self._loading(event, moment - (seconds or 0.0))
-            index = len(self._loads.items) - 1
-        load = self._loads.items[index]
-        self._loads.replace(
-            index,
-            msgspec.structs.replace(
-                load,
-                revision=text(event.get("revision")) or load.revision,
-                bytes=count(event.get("bytes")) or load.bytes,
-                seconds=seconds if seconds is not None else max(0.0, moment - load.started),
-                parameters=count(event.get("parameters")),
-                device=text(event.get("device")),
-                vram=count(event.get("vram")),
-            ),
-        )
-
     def _kernel(self, event: Event, moment: float) -> None:
         self._kernels.append(parts.kernel(event, moment))
 
@@ -368,10 +312,10 @@ _TAKERS: dict[str, Callable[[Fold, Event, float], None]] = {
     "phase-finished": Fold._phase_finished,
     "progress": Fold._progressed,
     "download": Fold._downloaded,
-    "model-loading": Fold._loading,
-    "model-read": lambda fold, event, moment: fold._part(event, "read"),
-    "model-moved": lambda fold, event, moment: fold._part(event, "moved"),
-    "model-loaded": Fold._loaded,
+    "model-loading": lambda fold, event, moment: fold._loads.loading(event, moment),
+    "model-read": lambda fold, event, moment: fold._loads.part(event, "read"),
+    "model-moved": lambda fold, event, moment: fold._loads.part(event, "moved"),
+    "model-loaded": lambda fold, event, moment: fold._loads.loaded(event, moment),
     "kernel-compiled": Fold._kernel,
     "kernel-hit": Fold._kernel,
     "stage-finished": Fold._stage,

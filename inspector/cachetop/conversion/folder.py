@@ -243,7 +243,10 @@ def tidy(now: float | None = None) -> list[str]:
                 continue
             if moment - job.started <= KEEP_SECONDS and total <= KEEP_BYTES:
                 continue
-            status = os.stat(folder.id, dir_fd=base, follow_symlinks=False)
+            try:
+                status = os.stat(folder.id, dir_fd=base, follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # another process tidies, too
             if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid():
                 shutil.rmtree(folder.id, ignore_errors=True, dir_fd=base)
                 total -= sizes[folder]

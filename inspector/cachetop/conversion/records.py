@@ -1,4 +1,4 @@
-"""Jobs, workers and runs, as frozen records (`cachetop.jobs/1`, `cachetop.job/1`).
+"""Jobs, workers and runs, as frozen records (`cachetop.jobs/1`); what is concluded from a run is in `verdicts`.
 
 A job is a folder; its events are `events.jsonl` in it. `Run` is those events folded into one picture that
 grows while the job runs and that the app, `jobs show` and the notebook all draw. Times are epoch seconds,
@@ -11,7 +11,6 @@ from cachetop.base.record import Record
 from cachetop.conversion.waits import Stall, Step, Waiting
 
 JOBS_SCHEMA = "cachetop.jobs/1"
-JOB_SCHEMA = "cachetop.job/1"
 STATES = ("queued", "running", "done", "failed", "cancelled", "lost")
 PHASES = ("import", "load", "compile", "convert", "export")
 PIPELINES = ("auto", "standard", "vlm", "native", "offline")
@@ -52,6 +51,7 @@ class Worker(Record, frozen=True):
     device: str
     models: tuple[str, ...]
     idle_seconds: float | None
+    """0 while it is busy; None where it does not answer."""
     memory: int | None
     """Bytes of the worker's own memory (RSS), not VRAM."""
     pipeline: str = ""
@@ -298,76 +298,3 @@ class Run(Record, frozen=True):
     step: Step | None = None
     stalled: Stall | None = None
     """What it is stuck at, as whoever reads the events sees it now."""
-
-
-class Verdict(Record, frozen=True):
-    """One cause of what a run took: what it was, its seconds where they were measured, and a sentence."""
-
-    cause: str
-    seconds: float | None
-    message: str
-
-
-class Advice(Record, frozen=True):
-    """What would make the next run faster; `saves` in seconds where this run's own numbers tell."""
-
-    saves: float | None
-    message: str
-
-
-class Comparison(Record, frozen=True):
-    """Two runs side by side: phase -> (seconds of this run, seconds of the other); None where one has none."""
-
-    against: str
-    phases: dict[str, tuple[float | None, float | None]]
-    seconds: tuple[float | None, float | None] = (None, None)
-    """The whole of this run and of the other."""
-    start: tuple[str | None, str | None] = (None, None)
-    reasons: dict[str, str] = {}
-    """Phase -> why the two differ, as far as both runs tell."""
-    bars: tuple[tuple[tuple[str, float], ...], tuple[tuple[str, float], ...]] = ((), ())
-    """The two bars on one scale: (phase, seconds) in order; the phase '' is time that no phase covers."""
-
-
-class JobReport(Record, frozen=True, kw_only=True):
-    """One job in depth: what its time went into, and why (`cachetop.job/1`)."""
-
-    schema: str = JOB_SCHEMA
-    id: str
-    state: str
-    status: str | None
-    files: tuple[str, ...]
-    pipeline: str
-    device: str
-    started: float
-    seconds: float | None
-    folder: str
-    start: str | None
-    start_reason: str | None
-    phases: dict[str, float]
-    """Phase -> seconds; a phase that did not happen is not in it."""
-    first_calls: dict[str, float]
-    """Stage -> seconds its first call took longer than its later ones: an estimate of first use."""
-    tokens: int | None
-    """Tokens a vision-language model wrote; None where none was used."""
-    stages: dict[str, float]
-    """Stage -> seconds summed over the pages. Stages of different pages overlap, so their sum may exceed `convert`."""
-    models: tuple[Load, ...]
-    kernels: tuple[KernelSeen, ...]
-    vram: tuple[VramUse, ...]
-    """One for each GPU that was seen; empty on a CPU."""
-    pages: int
-    documents: tuple[Document, ...]
-    notices: tuple[Notice, ...]
-    verdict: tuple[Verdict, ...]
-    advice: tuple[Advice, ...]
-    comparison: Comparison | None
-
-
-class Examined(Record, frozen=True):
-    """A report with the runs it was drawn from, for views that show their time lines too."""
-
-    report: JobReport
-    run: Run
-    other: Run | None = None
-    """The run it is compared with."""

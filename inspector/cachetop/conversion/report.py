@@ -14,8 +14,9 @@ from cachetop.conversion import advice, stalled
 from cachetop.conversion.compare import compare, exclusive, first_calls, phases
 from cachetop.conversion.folder import find
 from cachetop.conversion.history import picture, previous
-from cachetop.conversion.records import Comparison, Examined, JobReport, Run, Verdict, Worker
+from cachetop.conversion.records import Run, Worker
 from cachetop.conversion.usage import vram_use
+from cachetop.conversion.verdicts import Comparison, Examined, JobReport, Verdict
 from cachetop.conversion.workers import workers
 
 _DIFFERENT = 0.05
@@ -207,7 +208,8 @@ def _compile(run: Run, times: dict[str, float]) -> Iterator[Verdict]:
     hits = len(run.kernels) - len(built)
     if run.kernels:
         known = [kernel.milliseconds for kernel in built if kernel.milliseconds is not None]
-        took = f" ({units.duration(sum(known) / 1000)})" if known else ""
+        least = "at least " if len(known) < len(built) else ""
+        took = f" ({least}{units.duration(sum(known) / 1000)})" if known else ""
         message = f"{_counted(len(built), 'kernel')} compiled{took}, {hits} taken from a cache"
         yield Verdict(cause="compile", seconds=times.get("compile"), message=message)
     elif run.compile_note:

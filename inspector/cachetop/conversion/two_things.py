@@ -19,12 +19,12 @@ def rows(run: Run) -> list[tuple[str, str, str]]:
         (
             "bytes",
             units.size(sum(load.bytes for load in run.loads)) if run.loads else none,
-            (units.size(sum(known)) if known else units.UNKNOWN) if kernels else none,
+            (_least(known, kernels) + units.size(sum(known)) if known else units.UNKNOWN) if kernels else none,
         ),
         (
             "files",
             (str(sum(read)) if len(read) == len(run.loads) else units.UNKNOWN) if run.loads else none,
-            (str(sum(counted)) if counted else units.UNKNOWN) if kernels else none,
+            (f"{_least(counted, kernels)}{sum(counted)}" if counted else units.UNKNOWN) if kernels else none,
         ),
         ("made", "once, when the model was trained", _made(run) if kernels else none),
         ("by", _published(run), ", ".join(sorted({kernel.cache for kernel in run.kernels})) or none),
@@ -49,5 +49,12 @@ def _portable(run: Run) -> str:
 
 
 def _rebuild(run: Run) -> str:
-    known = [kernel.milliseconds for kernel in run.kernels if not kernel.hit and kernel.milliseconds is not None]
-    return f"{units.duration(sum(known) / 1000)} of compiling, as measured here" if known else "compiling again"
+    built = [kernel.milliseconds for kernel in run.kernels if not kernel.hit]
+    known = [milliseconds for milliseconds in built if milliseconds is not None]
+    took = f"{_least(known, len(built))}{units.duration(sum(known) / 1000)}"
+    return f"{took} of compiling, as measured here" if known else "compiling again"
+
+
+def _least(known: list[int] | list[float], of: int) -> str:
+    """What stands before the sum of the values that are known, where some are not."""
+    return "at least " if len(known) < of else ""

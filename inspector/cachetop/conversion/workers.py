@@ -57,16 +57,17 @@ class Live:
     def record(self) -> Worker:
         """As listed by `cachetop jobs`."""
         told = self.answer
+        busy, idle = told.get("busy") is True, number(told.get("idle_seconds"))
         return Worker(
             id=self.id,
             pid=self.pid,
             python=text(told.get("python")) or "?",
             device=text(told.get("device")) or "?",
             models=tuple(clean(str(name)) for name in sequence(told.get("models"))),
-            idle_seconds=number(told.get("idle_seconds")),
+            idle_seconds=0.0 if busy and idle is None else idle,
             memory=memory(self.pid),
             pipeline=text(told.get("pipeline")) or "",
-            busy=told.get("busy") is True,
+            busy=busy,
             job=text(told.get("job")),
             held=tuple(_held(mapping(one)) for one in sequence(told.get("held"))),
         )

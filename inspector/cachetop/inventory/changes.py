@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cachetop.conversion.events import Tail
+from cachetop.conversion.events import Tail, masked
 from cachetop.conversion.folder import JobFolder, jobs_dir
 from cachetop.gpu.records import Gpus
 from cachetop.hub.records import Models, Repo
@@ -106,7 +106,7 @@ class Changes:
                     tail.poll()
                 self._tails[run.job.id] = tail
             for event in self._tails[run.job.id].poll():
-                yield {**event, "job": run.job.id}
+                yield {**masked(event), "job": run.job.id}
 
 
 def _progress(entry: Entry) -> tuple[object, ...]:

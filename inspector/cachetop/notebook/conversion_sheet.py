@@ -6,7 +6,8 @@ import os
 import time
 
 from cachetop.base import units
-from cachetop.conversion.records import JobReport, Jobs, Phase, Run
+from cachetop.conversion.records import Jobs, Phase, Run
+from cachetop.conversion.verdicts import JobReport
 from cachetop.notebook.sheet import Bar, Cell, Sheet, count
 
 
@@ -71,7 +72,13 @@ def jobs(found: Jobs) -> Sheet:
     ]
     made.table("Jobs", "JOB|STATE|FILES|TIME", listed, "<<<>")
     workers: list[tuple[Cell, ...]] = [
-        (one.id, str(one.pid), one.device, ", ".join(one.models), units.duration(one.idle_seconds))
+        (
+            one.id,
+            str(one.pid),
+            one.device,
+            ", ".join(one.models),
+            "busy" if one.busy else units.duration(one.idle_seconds),
+        )
         for one in found.workers
     ]
     made.table("Workers", "WORKER|PID|DEVICE|MODELS|IDLE", workers, "<><<>")

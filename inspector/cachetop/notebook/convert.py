@@ -13,8 +13,9 @@ from IPython.core.error import UsageError
 from cachetop import api
 from cachetop.base.hostile import show
 from cachetop.conversion.launch import JobHandle
-from cachetop.conversion.records import JobReport, Run
+from cachetop.conversion.records import Run
 from cachetop.conversion.report import report
+from cachetop.conversion.verdicts import JobReport
 from cachetop.notebook.output import Output
 from cachetop.notebook.show import Shown, bundle
 

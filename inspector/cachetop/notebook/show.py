@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from cachetop.base.record import Record
-from cachetop.conversion.records import JobReport, Jobs, Run
+from cachetop.conversion.records import Jobs, Run
+from cachetop.conversion.verdicts import JobReport
 from cachetop.doctor.records import Doctor
 from cachetop.gpu.records import Gpus
 from cachetop.hub.records import Models

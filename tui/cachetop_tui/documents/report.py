@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from cachetop.base import units
 from cachetop.base.hostile import clean, show
 from cachetop.base.units import duration, size
-from cachetop.conversion.records import PHASES, Examined, JobReport, Run
+from cachetop.conversion.records import PHASES, Run
 from cachetop.conversion.report import examine
 from cachetop.conversion.two_things import rows
+from cachetop.conversion.verdicts import Examined, JobReport
 from cachetop_tui.cut import file_name, head, middle
 from cachetop_tui.documents.layout import MARGIN, heading, paragraph
 from cachetop_tui.marks import Bar, Line, Pen, Thin, sentences

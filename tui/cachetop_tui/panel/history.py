@@ -67,7 +67,8 @@ def _amount(job: Job, run: Run | None) -> str:
 
 
 def _worker(canvas: Canvas, y: int, worker: Worker) -> None:
-    idle = "busy" if worker.idle_seconds is None or worker.busy else f"idle {whole(worker.idle_seconds)}"
+    idle = "no answer" if worker.idle_seconds is None else f"idle {whole(worker.idle_seconds)}"
+    idle = "busy" if worker.busy else idle
     text = f"resident worker, pid {worker.pid}, {clean(worker.pipeline, 12)} on {clean(worker.device, 10)}, {idle}"
     models = f", {len(worker.models)} models built" if worker.models else ""
     held = f", {memory(worker.memory)} of RAM" if worker.memory is not None else ""
