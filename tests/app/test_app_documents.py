@@ -11,8 +11,8 @@ from cachetop.inventory.updates import WatchChanged
 from cachetop.kernelcache.records import Kernels
 from cachetop.summary import StatusProblem
 from cachetop_tui.app import CachetopApp
+from cachetop_tui.arrivals import ProblemsArrived
 from cachetop_tui.documents import diff
-from cachetop_tui.feed import ProblemsArrived
 from cachetop_tui.panes.kernel_tree import grow
 from cachetop_tui.prune.opening import STALE
 from cachetop_tui.prune.review import ReviewScreen

@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from cachetop.inventory import KernelsChanged
 from cachetop.kernelcache.records import Entry, Kernels, Stale
 from cachetop_tui.app import CachetopApp
-from cachetop_tui.feed import KernelsArrived
+from cachetop_tui.arrivals import KernelsArrived
 from cachetop_tui.listing import Listing, find
 from cachetop_tui.marks import Row
 from cachetop_tui.panes import kernel_rows, kernel_tree

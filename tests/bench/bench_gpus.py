@@ -225,7 +225,7 @@ import sys
 from pathlib import Path
 from cachetop.demo.sandbox import build
 from cachetop_tui.app import run_source
-from cachetop_tui.feed import Later
+from cachetop_tui.sources import Later
 sandbox = build(Path(sys.argv[1]))
 sandbox.enter()
 def source():

@@ -10,7 +10,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from cachetop_tui.app import CachetopApp
-from cachetop_tui.feed import Source
+from cachetop_tui.sources import Source
 from support import pictures
 
 

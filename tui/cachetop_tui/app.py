@@ -16,20 +16,11 @@ from textual.binding import BindingType
 from cachetop.base.hostile import clean
 from cachetop_tui import garbage, keyboard, terminal
 from cachetop_tui.actions import Actions
+from cachetop_tui.arrivals import Arrived, GpusArrived, KernelsArrived, ModelsArrived, RunsArrived
 from cachetop_tui.background import in_background
 from cachetop_tui.commands import registry
-from cachetop_tui.feed import (
-    Feed,
-    GpusArrived,
-    KernelsArrived,
-    Later,
-    ModelsArrived,
-    OutlookArrived,
-    ProblemsArrived,
-    RunsArrived,
-    Source,
-    WatchArrived,
-)
+from cachetop_tui.feed import Feed
+from cachetop_tui.sources import Later, Source
 from cachetop_tui.workbench.overview import Overview
 
 if TYPE_CHECKING:
@@ -138,23 +129,8 @@ class CachetopApp(keyboard.TypedAhead, Actions):
         self.feed.stop()
         self.action_cancel_task()
 
-    @on(ModelsArrived)
-    @on(KernelsArrived)
-    @on(GpusArrived)
-    @on(RunsArrived)
-    @on(WatchArrived)
-    @on(ProblemsArrived)
-    @on(OutlookArrived)
-    def _arrived(
-        self,
-        message: ModelsArrived
-        | KernelsArrived
-        | GpusArrived
-        | RunsArrived
-        | WatchArrived
-        | ProblemsArrived
-        | OutlookArrived,
-    ) -> None:
+    @on(Arrived)
+    def _arrived(self, message: Arrived) -> None:
         if not self.is_running:  # it is leaving, and the panes may be gone
             return
         if isinstance(message, KernelsArrived):

@@ -9,246 +9,32 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from textual.app import App
 from textual.message import Message
 
+from cachetop_tui.arrivals import (
+    GpusArrived,
+    KernelsArrived,
+    ModelsArrived,
+    OutlookArrived,
+    ProblemsArrived,
+    RunsArrived,
+    WatchArrived,
+)
+from cachetop_tui.sources import Measurer, Source, Surveyor, inspected
+
 if TYPE_CHECKING:  # the first frame needs none of these
-    from cachetop.base.disks import Disk
-    from cachetop.conversion.records import Jobs, Run
     from cachetop.gpu.detail import ProcessDetail
     from cachetop.gpu.records import Gpu, Gpus, Process
     from cachetop.hub.records import Models
-    from cachetop.inventory.updates import KernelsChanged, Listener, Update
-    from cachetop.kernelcache.records import Kernels
+    from cachetop.inventory.updates import KernelsChanged, Update
     from cachetop.summary import StatusProblem
-    from cachetop_tui.outlook import Outlook, OutlookWatch
-    from cachetop_tui.panes.kernel_tree import Grower, Tree
+    from cachetop_tui.outlook import OutlookWatch
+    from cachetop_tui.panes.kernel_tree import Grower
     from cachetop_tui.panes.models_data import Totals
     from cachetop_tui.workbench.problems import Finder
-
-
-class Source(Protocol):
-    """What the app needs of `cachetop.inventory.Inventory`."""
-
-    models: Models | None
-    kernels: Kernels | None
-    gpus: Gpus | None
-    jobs: Jobs | None
-    runs: tuple[Run, ...]
-
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with every update, from whatever thread; returns what ends that."""
-
-    def start(self) -> None:
-        """Begin to look."""
-
-    def stop(self) -> None:
-        """Stop looking; returns at once."""
-
-    def rescan(self) -> None:
-        """Look at everything again."""
-
-
-@runtime_checkable
-class Inspector(Protocol):
-    """A source that also looks at single processes, as `Inventory` does."""
-
-    def process(self, process: Process) -> ProcessDetail:
-        """One process in depth, with its history. Reads files; raises LookupError where nothing is known yet."""
-
-
-@runtime_checkable
-class Surveyor(Protocol):
-    """A source that knows the file systems of its caches, as `Inventory` does."""
-
-    def disks(self) -> tuple[Disk, ...]:
-        """How full they are now. Asks them: not for an event loop."""
-
-
-@runtime_checkable
-class Measurer(Protocol):
-    """A source that measures what takes time only while it is shown, as `Inventory` does."""
-
-    def measure_pcie(self, shown: bool) -> None:
-        """Whether the next samples of the GPUs shall have the throughput of the bus. Returns at once."""
-
-
-class Later:
-    """A source that is made by `make` in a thread of its own once it is started, so that the first frame need not wait.
-
-    What it holds is what the made one holds; before that, nothing is known.
-    """
-
-    def __init__(self, make: Callable[[], Source]) -> None:
-        self._make = make
-        self._made: Source | None = None
-        self._listeners: dict[int, Listener] = {}
-        self._stopped = False
-        self._lock = threading.Lock()
-        self.models: Models | None = None
-        self.kernels: Kernels | None = None
-        self.gpus: Gpus | None = None
-        self.jobs: Jobs | None = None
-        self.runs: tuple[Run, ...] = ()
-
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """See `Source`."""
-        number = id(listener)
-        self._listeners[number] = listener
-        return lambda: self._listeners.pop(number, None) and None
-
-    def start(self) -> None:
-        """See `Source`."""
-        threading.Thread(target=self._begin, name="cachetop-begin", daemon=True).start()
-
-    def stop(self) -> None:
-        """See `Source`."""
-        with self._lock:
-            self._stopped = True
-            made = self._made
-        if made is not None:
-            made.stop()
-
-    def rescan(self) -> None:
-        """See `Source`; before the first look there is nothing to look at again."""
-        if self._made is not None:
-            self._made.rescan()
-
-    def process(self, process: Process) -> ProcessDetail:
-        """See `Inspector`."""
-        return _inspected(self._made, process)
-
-    def measure_pcie(self, shown: bool) -> None:
-        """See `Measurer`; before the first look there is nothing to measure."""
-        if isinstance(self._made, Measurer):
-            self._made.measure_pcie(shown)
-
-    def disks(self) -> tuple[Disk, ...]:
-        """See `Surveyor`; before the first look none is known."""
-        return self._made.disks() if isinstance(self._made, Surveyor) else ()
-
-    def _begin(self) -> None:
-        made = self._make()
-        with self._lock:
-            if self._stopped:
-                return
-            self._made = made
-            made.subscribe(self._tell)
-            made.start()
-
-    def _tell(self, update: Update) -> None:
-        for listener in tuple(self._listeners.values()):
-            listener(update)
-
-
-def _inspected(source: Source | None, process: Process) -> ProcessDetail:
-    if not isinstance(source, Inspector):
-        raise LookupError("Single processes cannot be looked at here.")
-    return source.process(process)
-
-
-class ModelsArrived(Message, bubble=False):
-    """A new picture of the hub cache."""
-
-    def __init__(self, models: Models, totals: Totals | None = None) -> None:
-        super().__init__()
-        self.models = models
-        self.totals = totals
-
-    def can_replace(self, message: Message) -> bool:
-        """Only the newest picture matters."""
-        return isinstance(message, ModelsArrived)
-
-
-class KernelsArrived(Message, bubble=False):
-    """A new picture of the kernel caches, and what was not there before.
-
-    While it waits in the queue it is brought up to date in place: of many pictures in a row only the newest is shown,
-    with everything that appeared since the last one.
-    """
-
-    def __init__(self, tree: Tree) -> None:
-        super().__init__()
-        self._tree = tree
-        self._taken = False
-        self._lock = threading.Lock()
-
-    @property
-    def tree(self) -> Tree:
-        """The newest picture. Whoever has asked for it has it: what comes later is another message."""
-        with self._lock:
-            self._taken = True
-            return self._tree
-
-    def renew(self, tree: Tree) -> bool:
-        """Put a newer picture in place of the one that nobody has taken yet; returns whether that could be done."""
-        with self._lock:
-            if not self._taken:
-                old = self._tree
-                appeared, named = old.appeared + tree.appeared, old.named + tree.named
-                self._tree = replace(tree, appeared=appeared, named=named, compiled=old.compiled + tree.compiled)
-            return not self._taken
-
-
-class GpusArrived(Message, bubble=False):
-    """A new sample of the GPUs."""
-
-    def __init__(self, gpus: Gpus) -> None:
-        super().__init__()
-        self.gpus = gpus
-
-    def can_replace(self, message: Message) -> bool:
-        """Only the newest sample matters."""
-        return isinstance(message, GpusArrived)
-
-
-class RunsArrived(Message, bubble=False):
-    """The jobs and the newest runs."""
-
-    def __init__(self, jobs: Jobs, runs: tuple[Run, ...]) -> None:
-        super().__init__()
-        self.jobs = jobs
-        self.runs = runs
-
-    def can_replace(self, message: Message) -> bool:
-        """Only the newest matter."""
-        return isinstance(message, RunsArrived)
-
-
-class WatchArrived(Message, bubble=False):
-    """How changes on disk are noticed now."""
-
-    def __init__(self, mode: str, reason: str | None) -> None:
-        super().__init__()
-        self.mode = mode
-        self.reason = reason
-
-
-class ProblemsArrived(Message, bubble=False):
-    """What needs attention has changed."""
-
-    def __init__(self, problems: tuple[StatusProblem, ...]) -> None:
-        super().__init__()
-        self.problems = problems
-
-    def can_replace(self, message: Message) -> bool:
-        """Only the newest list matters."""
-        return isinstance(message, ProblemsArrived)
-
-
-class OutlookArrived(Message, bubble=False):
-    """What could go, or how full the file systems are, has changed."""
-
-    def __init__(self, outlook: Outlook) -> None:
-        super().__init__()
-        self.outlook = outlook
-
-    def can_replace(self, message: Message) -> bool:
-        """Only the newest matters."""
-        return isinstance(message, OutlookArrived)
 
 
 class Feed:
@@ -311,7 +97,7 @@ class Feed:
 
     def process(self, gpu: Gpu, process: Process) -> ProcessDetail:
         """A process as the newest sample of `gpu` has it, in depth. Off the event loop; raises LookupError."""
-        return _inspected(self._source, _newest(self._gpus, gpu, process))
+        return inspected(self._source, _newest(self._gpus, gpu, process))
 
     def _listen(self, update: Update) -> None:
         from cachetop.inventory.updates import GpusChanged, KernelsChanged, ModelsChanged, RunsChanged, WatchChanged

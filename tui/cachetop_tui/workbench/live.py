@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cachetop.base.readonly import is_read_only
-from cachetop_tui.commands.registry import PANES, Here
-from cachetop_tui.feed import (
+from cachetop_tui.arrivals import (
+    Arrived,
     GpusArrived,
     KernelsArrived,
     ModelsArrived,
@@ -20,6 +20,7 @@ from cachetop_tui.feed import (
     RunsArrived,
     WatchArrived,
 )
+from cachetop_tui.commands.registry import PANES, Here
 from cachetop_tui.lines import LineView
 from cachetop_tui.panes.gpu import GpuPane
 from cachetop_tui.panes.kernels import KernelsPane
@@ -90,16 +91,7 @@ class Live(Editor):
         """The jobs, as last heard of."""
         return self.picture.jobs
 
-    def take(
-        self,
-        message: ModelsArrived
-        | KernelsArrived
-        | GpusArrived
-        | RunsArrived
-        | WatchArrived
-        | ProblemsArrived
-        | OutlookArrived,
-    ) -> None:
+    def take(self, message: Arrived) -> None:
         """Show what the feed brought."""
         match message:
             case ModelsArrived():
