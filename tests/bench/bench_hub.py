@@ -1,9 +1,9 @@
-"""How much cheaper the scan is than huggingface_hub's, and a rescan than a scan.
+"""How much faster the scan is than huggingface_hub's, and a rescan than a scan.
 
 Run it as a script: `python tests/bench/bench_hub.py [REPOS] [FILES]`. It builds a cache of sparse files in a
-temporary folder (FILES: of a dataset repo beside the models), takes turns, and prints the ratios of the fastest rounds
-in CPU time, which other load disturbs least. `system calls alone` is what a scan asks of the kernel, in a bare loop:
-no scan in Python can be faster.
+temporary folder (FILES: of a dataset repo beside the models), takes turns, and prints the fastest rounds in wall time,
+what a person waits, and in CPU time with that of child processes, which other load disturbs least. `system calls alone`
+is what a scan asks of the kernel, in a bare loop: no scan in Python and in one process can be faster.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import hashlib
 import json
 import os
 import random
+import resource
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import patch
 
 SMALL = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
@@ -129,22 +132,56 @@ def worst_delay(work: Callable[[], object]) -> float:
     return worst * 1000
 
 
-def fastest(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Milliseconds of CPU time of each call in its fastest round."""
-    best = dict.fromkeys(calls, float("inf"))
+class Took(NamedTuple):
+    """Milliseconds: of wall time, and of CPU time in this process and in children that ended."""
+
+    wall: float
+    cpu: float
+
+
+def timed(call: Callable[[], object]) -> Took:
+    def cpu() -> float:
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return sum(each.ru_utime + each.ru_stime for each in used)
+
+    gc.collect()
+    began, used = time.perf_counter(), cpu()
+    call()
+    return Took((time.perf_counter() - began) * 1000, (cpu() - used) * 1000)
+
+
+def fastest(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, Took]:
+    """The least wall time and the least CPU time of each call in all rounds."""
+    took: dict[str, list[Took]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            gc.collect()
-            began = time.process_time()
-            call()
-            best[name] = min(best[name], (time.process_time() - began) * 1000)
-    return best
+            took[name].append(timed(call))
+    return {name: Took(min(one.wall for one in each), min(one.cpu for one in each)) for name, each in took.items()}
+
+
+def memory_of_helpers(call: Callable[[], object]) -> list[int]:
+    """Bytes of memory that each helper of a scan had at most."""
+    from cachetop.hub.helper import Helper
+
+    most: list[int] = []
+    end = Helper.end
+
+    def watched(helper: Helper) -> None:
+        if helper.pid is not None:
+            status = Path(f"/proc/{helper.pid}/status").read_text()
+            most.append(int(status.partition("VmHWM:")[2].split()[0]) * 1024)
+        end(helper)
+
+    with patch.object(Helper, "end", watched):
+        call()
+    return most
 
 
 def main() -> None:
     from huggingface_hub import __version__, scan_cache_dir
 
     from cachetop.base.collecting import collecting_later
+    from cachetop.hub import parts
     from cachetop.hub.detail import residency, with_detail
     from cachetop.hub.scan import Scanner, scan
     from cachetop.locations import Location
@@ -158,6 +195,11 @@ def main() -> None:
             build_dataset(cache, shards)
         time.sleep(2.1)  # folders younger than that are read again on purpose
         roots = [Location("hub", base, "bench")]
+
+        def one_process() -> None:
+            with patch.object(parts, "wanted", lambda _: 0):
+                scan(roots)
+
         scanner = Scanner(roots)
         models = scanner.scan()
         assert models.size == scan_cache_dir(cache).size_on_disk
@@ -166,6 +208,7 @@ def main() -> None:
                 f"scan_cache_dir of huggingface_hub {__version__}": lambda: scan_cache_dir(cache),
                 "system calls alone": lambda: calls_alone(cache),
                 "scan": lambda: scan(roots),
+                "scan in one process": one_process,
                 "rescan, nothing changed": scanner.scan,
                 "second pass": lambda: with_detail(models, scanner),
                 "residency of every large blob": lambda: [residency(repo, scanner) for repo in models.repos],
@@ -177,8 +220,9 @@ def main() -> None:
         Scanner(roots).scan(lambda _: firsts.append(time.perf_counter() - began))
         files = sum(len(revision.files) for repo in models.repos for revision in repo.revisions)
         print(f"{len(models.repos)} repos, {files} files, {models.size / 1e12:.1f} TB")
-        for name, milliseconds in took.items():
-            print(f"{milliseconds:9.2f} ms  {name}")
+        print(f"{'wall':>9}    {'CPU':>9}")
+        for name, each in took.items():
+            print(f"{each.wall:9.2f} ms {each.cpu:9.2f} ms  {name}")
         live = Scanner(roots)
 
         def first_look() -> None:
@@ -186,13 +230,18 @@ def main() -> None:
                 live.scan()
 
         delay = worst_delay(first_look)
-        theirs, calls, ours, again, *_ = took.values()
-        print(f"{1000 * firsts[0] if firsts else ours:9.2f} ms  until the first rows (wall time)")
+        theirs, calls, ours, alone, again, *_ = took.values()
+        print(f"{1000 * firsts[0] if firsts else ours.wall:9.2f} ms  until the first rows (wall time)")
         print(f"{delay:9.2f} ms  that another thread waits at most during the first scan of the app")
-        print(f"{theirs / calls:9.1f} x   scan_cache_dir / system calls alone: no scan in Python does better")
-        print(f"{theirs / ours:9.1f} x   scan_cache_dir / scan")
-        print(f"{ours / again:9.1f} x   scan / rescan")
-        print(f"{theirs / again:9.1f} x   scan_cache_dir / rescan")
+        helpers = memory_of_helpers(lambda: scan(roots))
+        print(f"{len(helpers):9d}     helpers of a scan, of {max(helpers, default=0) / 1e6:.0f} MB at most")
+        print(f"{theirs.wall / ours.wall:9.1f} x   scan_cache_dir / scan, in wall time")
+        print(f"{theirs.cpu / ours.cpu:9.1f} x   scan_cache_dir / scan, in CPU time of all processes")
+        print(f"{theirs.cpu / alone.cpu:9.1f} x   scan_cache_dir / scan in one process, in CPU time")
+        print(f"{theirs.cpu / calls.cpu:9.1f} x   scan_cache_dir / system calls alone, in CPU time")
+        print(f"{ours.wall / again.wall:9.1f} x   scan / rescan, in wall time")
+        print(f"{alone.cpu / again.cpu:9.1f} x   scan in one process / rescan, in CPU time")
+        print(f"{theirs.cpu / again.cpu:9.1f} x   scan_cache_dir / rescan, in CPU time")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ Mark = tuple[str, int, float]
 Nobody can set the first: unlike the second it also moves when rights change or a copy takes the place."""
 
 
-class Blob(msgspec.Struct, eq=False, gc=False):
+class Blob(msgspec.Struct, eq=False, gc=False, array_like=True):
     """One inode: the same object wherever a repo names it, hence compared and hashed by identity.
 
     `links` is the inode's number of names, `stored` its path in the shared store if it lies there.

@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Callable, Mapping
-from functools import cache
 from operator import attrgetter
 from typing import Any
 
@@ -22,7 +22,7 @@ from cachetop.base.hostile import clean
 from cachetop.base.record import why
 from cachetop.hub import layout
 from cachetop.hub.contents import Blob, Contents, Snapshot, inode, mark, open_folder
-from cachetop.hub.names import HARMLESS, Names, harmless
+from cachetop.hub.names import Names, harmless
 from cachetop.hub.problems import Complaints
 from cachetop.hub.records import File
 
@@ -30,8 +30,6 @@ _DEPTH = 32
 _REF_BYTES = 256
 _KIND = 0o170000
 _REGULAR = stat.S_IFREG
-_PLAIN = HARMLESS.translate(None, b"./")
-"""What the name of a blob is made of, nearly always."""
 
 
 class Place(msgspec.Struct, eq=False, gc=False):
@@ -44,12 +42,19 @@ class Place(msgspec.Struct, eq=False, gc=False):
     roots: tuple[str, ...]
     """The root's absolute spellings."""
     names: Names
+    most: int = sys.maxsize
+    """Blobs of a repo beyond which it is not read, but `Unwieldy` raised."""
+
+
+class Unwieldy(Exception):
+    """A repo has more blobs than wanted."""
 
 
 def read(place: Place, name: str) -> Contents:
     """Read the repo folder `name` in `place`.
 
-    Raises FileNotFoundError when the folder vanished; whatever else goes wrong becomes a complaint.
+    Raises FileNotFoundError when the folder vanished, Unwieldy as `place` has it; whatever else goes wrong becomes
+    a complaint.
     """
     contents = Contents([], {}, [], {}, {}, [], set(), {}, {}, Complaints())
     try:
@@ -79,28 +84,6 @@ def _complain_about_repo(root: int, name: str, error: OSError, contents: Content
         contents.complaints.add("not-a-folder", name)
     else:
         contents.complaints.add("unreadable", f"{name} ({why(error)})")
-
-
-@cache
-def _up(depth: int) -> tuple[str, bytes]:
-    """What a link to a blob starts with, `depth` folders deep in a revision, and what of it is no part of `_PLAIN`."""
-    up = "\0" + "../" * depth + "../../blobs/"
-    return up, up.encode().translate(None, _PLAIN)
-
-
-def _keys(targets: list[str], depth: int) -> list[str] | None:
-    """The names of the blobs that these links name, if all are as huggingface_hub makes them; else None.
-
-    All in one text, for asking one by one costs several times as much. No link has a NUL in it.
-    """
-    text = "\0" + "\0".join(targets)
-    up, rest = _up(depth)
-    keys = text.split(up)
-    del keys[0]
-    count = len(targets)
-    if len(keys) == count and text.isascii() and text.encode().translate(None, _PLAIN) == rest * count:
-        return keys
-    return None
 
 
 def _clean(name: str, spelled: dict[str, str]) -> str:
@@ -134,6 +117,8 @@ class _Reader:
         try:
             self.pooled = self.contents.marks[-1][1]
             listed = [] if self.pool is None else self._list("blobs", self.pool)
+            if len(listed) > self.place.most:
+                raise Unwieldy
             self.section("snapshots", "snapshots", self.top, self.snapshots)
             self._rest(listed)
         finally:
@@ -332,7 +317,7 @@ class _Reader:
         known: list[Blob] | None = None
         try:
             targets = [readlink(name, dir_fd=descriptor) for name in names]
-            keys = _keys(targets, prefix.count("/"))
+            keys = layout.own_blobs(targets, prefix.count("/"))
             if keys is not None and plain and harmless(prefix):
                 known = self._known(keys)
         except OSError:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import re
 import zlib
+from functools import cache
 
 from cachetop.base.hostile import clean
+from cachetop.hub.names import HARMLESS
 
 KINDS = {"models": "model", "datasets": "dataset", "spaces": "space", "kernels": "kernel"}
 FOLDERS = {kind: folder for folder, kind in KINDS.items()}
@@ -20,6 +22,8 @@ STORE = "blobs"
 IGNORED = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 PARTIAL = ".incomplete"
 
+_PLAIN = HARMLESS.translate(None, b"./")
+"""What the name of a blob is made of, nearly always."""
 _PAYLOAD = re.compile(r"blobs/([0-9a-f]{2})/(\1[0-9a-f]{62})")
 _STORE_LINK = "../../"
 
@@ -52,6 +56,28 @@ def own_blob(target: str, folder: str, inside: str, roots: tuple[str, ...]) -> s
     """
     parts = _below_root(target, f"{folder}/{inside}", roots).split("/")
     return parts[2] if len(parts) == 3 and parts[:2] == [folder, "blobs"] and parts[2] else None
+
+
+@cache
+def _up(depth: int) -> tuple[str, bytes]:
+    """What a link to a blob starts with, `depth` folders deep in a revision, and what of it is no part of `_PLAIN`."""
+    up = "\0" + "../" * depth + "../../blobs/"
+    return up, up.encode().translate(None, _PLAIN)
+
+
+def own_blobs(targets: list[str], depth: int) -> list[str] | None:
+    """The names of the blobs that a snapshot's links name, if all links are as huggingface_hub makes them; else None.
+
+    `depth`: how many folders deep in the snapshot they lie. Much cheaper than to ask `own_blob` one by one.
+    """
+    text = "\0" + "\0".join(targets)  # no link has a NUL in it
+    up, rest = _up(depth)
+    keys = text.split(up)
+    del keys[0]
+    count = len(targets)
+    if len(keys) == count and text.isascii() and text.encode().translate(None, _PLAIN) == rest * count:
+        return keys
+    return None
 
 
 def stored_payload(target: str, folder: str, roots: tuple[str, ...]) -> str | None:

@@ -11,6 +11,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 
 import msgspec
 
@@ -19,9 +20,10 @@ from cachetop.base.hostile import clean
 from cachetop.base.record import Problem, why
 from cachetop.hub import layout
 from cachetop.hub.contents import Contents, inode, moved, open_root
-from cachetop.hub.folder import Place, read
+from cachetop.hub.folder import Place
 from cachetop.hub.names import Names
 from cachetop.hub.owners import BlobOwner, Inodes, owners
+from cachetop.hub.parts import readings
 from cachetop.hub.records import Models, Repo, Root
 from cachetop.hub.store import Store
 from cachetop.hub.summary import Summary, partials, summarise
@@ -209,8 +211,8 @@ class _Root:
             self._listed = None if young else (status.st_ino, status.st_mtime_ns)
         store_changed = self.store.refresh(descriptor)
         changed |= store_changed
-        place = Place(descriptor, self.store.payloads, self._spellings, Names())
         frozen = bool(os.fstatvfs(descriptor).f_flag & (os.ST_NOATIME | os.ST_RDONLY))
+        due = []
         for name, known in self._folders.items():
             if known is not None and known.settled and not moved(descriptor, known.contents.marks):
                 stored = store_changed and any(share.blob.stored for share in known.summary.shared)
@@ -219,28 +221,36 @@ class _Root:
                     if known.contents.partials:
                         changed |= self._grow(descriptor, name, known)
                     continue
+            due.append(name)
+        self.read_anew = bool(due)
+
+        def before(name: str) -> None:
             if tell and _may_be_large(name) and not self.read_large:
                 tell(True)
                 self.read_large = True
-            self.read_anew = True
-            fresh = self._fresh(place, name, frozen, now)
-            if fresh is not None and known is not None and fresh.summary.repo == known.summary.repo:
-                known.contents, known.summary, known.settled = fresh.contents, fresh.summary, fresh.settled
-                continue  # read again, and nothing to see: it stays the same record
-            changed |= fresh is not known
-            self._folders[name] = fresh
-            if tell:
-                tell(False)
+
+        place = Place(descriptor, self.store.payloads, self._spellings, Names())
+        with closing(readings(place, due, before)) as found:
+            for name, contents in found:
+                if self._take(name, contents, frozen, now):
+                    changed = True
+                    if tell:
+                        tell(False)
         return changed
 
-    def _fresh(self, place: Place, name: str, frozen: bool, now: float) -> Known | None:
-        try:
-            contents = read(place, name)
-        except FileNotFoundError:
-            return None
-        summary = summarise(name, self.record.path, contents, frozen)
-        newest = max([changed for _, changed, _ in contents.marks], default=0) / 1e9
-        return Known(self.location.path, name, contents, summary, summary.repo, abs(now - newest) >= _YOUNG, frozen)
+    def _take(self, name: str, contents: Contents | None, frozen: bool, now: float) -> bool:
+        """Put in place what was read of a repo, None where it vanished; returns whether that is something new."""
+        known, fresh = self._folders[name], None
+        if contents is not None:
+            summary = summarise(name, self.record.path, contents, frozen)
+            newest = max([changed for _, changed, _ in contents.marks], default=0) / 1e9
+            settled = abs(now - newest) >= _YOUNG
+            if known is not None and known.summary.repo == summary.repo:
+                known.contents, known.summary, known.settled = contents, summary, settled
+                return False  # read again, and nothing to see: it stays the same record
+            fresh = Known(self.location.path, name, contents, summary, summary.repo, settled, frozen)
+        self._folders[name] = fresh
+        return fresh is not known
 
     def _grow(self, descriptor: int, name: str, known: Known) -> bool:
         """Look at the partial downloads of an otherwise unchanged repo."""
