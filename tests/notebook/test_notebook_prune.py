@@ -109,7 +109,10 @@ def test_the_trash_is_shown_and_emptied_when_confirmed(shell: Shell, triton: Pat
     assert set(waiting.plans) == {first.id, second.id}
     for shown in forms(waiting):
         assert "holds 2 plans" in shown and "execute()" in shown and first.id in shown
-    assert "2 plans have" in run(shell, "%cachetop prune trash --dry-run").notes[0]
+    notes = run(shell, "%cachetop prune trash --dry-run").notes
+    assert notes[0] == "2 plans have something in the trash" and "can be brought back until" in notes[1]
+    kept = run(shell, "%cachetop prune trash --cancel").notes
+    assert len(kept) == 3 and all("kept until you empty the trash" in note for note in kept[1:])
     assert trash_of(triton) == held
     result = run(shell, "waiting.execute()")
     assert result.freed == first.held + second.held and not result.failed and not trash_of(triton)

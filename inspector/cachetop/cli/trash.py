@@ -47,7 +47,7 @@ def trash(args: argparse.Namespace) -> int:
     from cachetop.prune.records import Failed, Plan, Result
     from cachetop.prune.recover import empty_all
     from cachetop.prune.unlink import Stopped
-    from cachetop.prune.waiting import look, stop
+    from cachetop.prune.waiting import look, sentences, stop
     from cachetop.prune.words import words
 
     roots = [one.path for one in (*hub_roots(), *locations.kernel_roots())]
@@ -59,8 +59,7 @@ def trash(args: argparse.Namespace) -> int:
             there = stop(state, roots) if args.cancel else look(state, roots)
         except OSError as error:
             raise Refused(f"the trash is not kept: {words(error)}", FAILED) from None
-        count = "1 plan has" if len(there) == 1 else f"{len(there)} plans have"
-        said = (f"{count} something in the trash", *(one.sentence for one in there))
+        said = sentences(there)
         if args.json:
             emit(Plan(notes=said))
         else:

@@ -28,7 +28,7 @@ from cachetop.prune.records import Failed, Plan, Result, Undone
 from cachetop.prune.recover import empty_all, recover
 from cachetop.prune.selection import Selection, of_policy, selection
 from cachetop.prune.undo import NothingToUndo, undo
-from cachetop.prune.waiting import look
+from cachetop.prune.waiting import look, sentences, stop
 from cachetop.prune.words import words
 from cachetop.prune.work import Draft
 
@@ -119,13 +119,30 @@ class Trash(Shown):
             made.remark("note", "To unlink what it holds for good: _.execute() (_ is what the last cell gave).")
         return made
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How many plans it holds something of, and a sentence on each."""
+        return sentences(self._waiting)
+
+    def keep(self) -> tuple[str, ...]:
+        """Let nothing of it be unlinked by itself; returns what is left, as `notes`. Raises UsageError."""
+        _refuse_read_only(self._asked.read_only)
+        try:
+            return sentences(stop(*self._place))
+        except OSError as error:
+            raise UsageError(f"The trash is not kept: {words(error)}.") from None
+
 
 def _trash(asked: argparse.Namespace) -> Trash | Plan | Result:
-    if not asked.dry_run:
+    if asked.cancel and (asked.dry_run or asked.yes or asked.now):
+        raise UsageError("--cancel keeps what is in the trash; leave --dry-run, --yes and --now away.")
+    if not (asked.dry_run or asked.cancel):  # else what is overdue would be unlinked now
         _recover()
     waiting = Trash(asked)
+    if asked.cancel:
+        return Plan(notes=waiting.keep())
     if asked.dry_run:
-        return Plan(notes=(f"{count(len(waiting.plans), 'plan')} have something in the trash",))
+        return Plan(notes=waiting.notes)
     return waiting.execute() if asked.yes else waiting
 
 

@@ -50,6 +50,12 @@ class Waiting(Record, frozen=True):
         return f"{said}, left over, {freed}."
 
 
+def sentences(there: Sequence[Waiting]) -> tuple[str, ...]:
+    """How many plans have something in the trash, and one sentence on each."""
+    count = "1 plan has" if len(there) == 1 else f"{len(there)} plans have"
+    return (f"{count} something in the trash", *(one.sentence for one in there))
+
+
 def look(state: Path, roots: Sequence[str]) -> list[Waiting]:
     """Every plan with something in the trash, below the state folder and the cache roots."""
     return [_of(plan, path) for _, plan, path in holding(state, roots)]
