@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from watchdog.observers.api import ObservedWatch
 
 MOST_FOLDERS = 4000
-_REMOTE = ("nfs", "cifs", "smb", "9p", "fuse", "lustre", "gpfs", "ceph", "beegfs", "afs", "glusterfs", "virtiofs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ class Watcher:
         if self._observer is None or target.id in self._refused:
             return
         kind = mounts.filesystem(path)
-        if kind and kind.startswith(_REMOTE):
+        if kind and mounts.changed_elsewhere(kind):
             self._refused[target.id] = f"{clean(target.path)} is on {kind}: changes made elsewhere are not announced"
             return
         before = _registered() if target.recursive else None

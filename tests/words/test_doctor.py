@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -134,6 +135,9 @@ def test_huggingface_hub_is_compared_in_process(world: Path) -> None:
     [
         (mount("tmpfs", "rw"), "warning", "RAM"),
         (mount("nfs4", "rw"), "warning", "polling"),
+        (mount("virtiofs", "rw"), "warning", "polling"),
+        (mount("fuse.s3fs", "rw"), "warning", "FUSE"),
+        (mount("fuseblk", "rw"), "ok", "None"),
         (mount("overlay", "rw"), "note", "container"),
         (mount("ext4", "rw", "noatime"), "note", "last used"),
         (mount("ext4", "ro"), "note", "nothing can be added"),
@@ -145,6 +149,18 @@ def test_a_file_system_says_what_it_means_for_a_cache(
 ) -> None:
     told = list(places.file_system(str(tmp_path), found))
     assert any(finding.severity == severity and word in str(finding.reason) for finding in told)
+
+
+def test_a_file_system_that_does_not_answer_costs_its_own_room_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def gone(path: str) -> os.statvfs_result:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(os, "statvfs", gone)
+    told = list(places.file_system(str(tmp_path), mount("nfs4", "rw")))
+    assert [finding.value for finding in told] == ["nfs4 at /cache", "?"]
+    assert "Stale" in str(told[-1].reason)
 
 
 def test_a_real_tmpfs_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:

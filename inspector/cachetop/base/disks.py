@@ -6,9 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cachetop.base.mounts import mount_of, mounts
-
-_IN_MEMORY = ("tmpfs", "ramfs")
+from cachetop.base.mounts import IN_MEMORY, mount_of, mounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class Disk:
     @property
     def in_memory(self) -> bool:
         """Whether it is gone after a reboot."""
-        return self.kind in _IN_MEMORY
+        return self.kind in IN_MEMORY
 
     @property
     def full(self) -> float | None:

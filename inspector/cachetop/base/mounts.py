@@ -6,6 +6,10 @@ import os
 import re
 from dataclasses import dataclass
 
+IN_MEMORY = frozenset({"tmpfs", "ramfs"})
+"""Kinds that take RAM and are gone after a restart."""
+_REMOTE = ("nfs", "cifs", "smb", "9p", "fuse", "lustre", "gpfs", "ceph", "beegfs", "afs", "glusterfs", "virtiofs")
+
 
 @dataclass(frozen=True, slots=True)
 class Mount:
@@ -52,6 +56,14 @@ def filesystem(path: str) -> str | None:
     """The file system type of `path`: ext4, tmpfs, nfs4, ...; None where that cannot be told."""
     mount = mount_of(path)
     return mount.kind if mount else None
+
+
+def changed_elsewhere(kind: str) -> bool:
+    """Whether files of this kind of file system may change without a word to inotify, and its locks prove little.
+
+    All of FUSE counts but a local disk's driver (fuseblk): nobody says whether a server is behind it.
+    """
+    return kind.startswith(_REMOTE) and kind != "fuseblk"
 
 
 def keeps_access_times(path: str) -> bool | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cachetop.doctor.records import Area, Finding
+from cachetop.summary import WATCH_FIX
 
 _AREA = Area("limits")
 _NEEDED = 4100
@@ -42,7 +43,7 @@ def judge_watches(limit: int, used: int, unseen: int) -> Finding:
     value = f"{used} of {limit} in use"
     if limit - used < _NEEDED:
         reason = "few are left: large caches are polled instead of watched"
-        return _AREA.warning("inotify watches", value, reason, "sudo sysctl fs.inotify.max_user_watches=524288")
+        return _AREA.warning("inotify watches", value, reason, WATCH_FIX)
     return _AREA.ok("inotify watches", value, f"{unseen} of your processes could not be counted" if unseen else None)
 
 

@@ -9,15 +9,13 @@ from pathlib import Path
 from cachetop import locations
 from cachetop.base import units
 from cachetop.base.hostile import show
-from cachetop.base.mounts import Mount, mount_of, mounts
+from cachetop.base.mounts import IN_MEMORY, Mount, changed_elsewhere, mount_of, mounts
 from cachetop.base.record import why
 from cachetop.config import ConfigError, load
 from cachetop.doctor.records import Area, Finding
 from cachetop.hub.roots import roots
 
 _AREA = Area("places")
-_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "gpfs", "beegfs", "9p", "afs", "fuse.sshfs", "glusterfs"}
-_MEMORY = {"tmpfs", "ramfs"}
 _SCARCE = 0.10
 _SOCKET_ROOM = 107 - len("/worker-0123456789abcdef.sock")  # sun_path holds 107 bytes
 
@@ -95,11 +93,12 @@ def file_system(path: str, mount: Mount | None) -> Iterator[Finding]:
         yield _AREA.note(subject, "?", "the mount table does not say what it lies on")
         return
     value = f"{mount.kind} at {show(mount.point)}"
-    if mount.kind in _MEMORY:
+    if mount.kind in IN_MEMORY:
         reason = "it lies in RAM: it takes memory, and is gone after a restart"
         yield _AREA.warning(subject, value, reason, "let the cache's variable name a folder on a disk")
-    elif mount.kind in _NETWORK:
-        reason = "a network file system: changes by other hosts are found by polling, and locks prove little"
+    elif changed_elsewhere(mount.kind):
+        what = "a FUSE file system, maybe of another host" if mount.kind.startswith("fuse") else "a network file system"
+        reason = f"{what}: changes by other hosts are found by polling, and locks prove little"
         yield _AREA.warning(subject, value, reason, "keep kernel caches on a local disk")
     elif mount.kind == "overlay":
         reason = "a container's own layer: gone with the container"
@@ -111,7 +110,11 @@ def file_system(path: str, mount: Mount | None) -> Iterator[Finding]:
     elif "noatime" in mount.options:
         reason = "access times stand still: when an entry was last used is unknown"
         yield _AREA.note(subject, "noatime", reason)
-    room = os.statvfs(path)
+    try:
+        room = os.statvfs(path)
+    except OSError as error:
+        yield _AREA.warning(subject, "?", f"its room cannot be told: {why(error)}", None)
+        return
     free, total = room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize
     value = f"{units.size(free)} free of {units.size(total)}"
     if total and free < _SCARCE * total:

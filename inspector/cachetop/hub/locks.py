@@ -16,10 +16,10 @@ import time
 from collections.abc import Iterable
 
 from cachetop.base.files import open_quietly
+from cachetop.base.mounts import changed_elsewhere, filesystem
 from cachetop.hub.contents import folder
 
 _LINE = re.compile(r"\d+:\s+FLOCK\s+\S+\s+\S+\s+(\d+)\s+([0-9a-f]+):([0-9a-f]+):(\d+)\s")
-_NETWORK = re.compile(r"nfs|cifs|smb|lustre|gpfs|beegfs|ceph|gluster|afs|9p|virtiofs|fuse")
 _SURELY_DEAD = 3600.0
 """Seconds without a write after which a partial on a network file system counts as left behind."""
 
@@ -85,21 +85,4 @@ def has_open(pid: int, inodes: Iterable[tuple[int, int]]) -> set[tuple[int, int]
 
 def proves_nothing(path: str, written: float) -> bool:
     """Whether a free lock leaves it open if the partial at `path` is still being written (last at `written`)."""
-    return time.time() - written < _SURELY_DEAD and _NETWORK.match(_filesystem(path)) is not None
-
-
-def _filesystem(path: str) -> str:
-    """The type of the file system at `path`, such as `ext4` or `nfs4`; empty when /proc does not tell."""
-    path = os.path.realpath(path)
-    best, kind = "", ""
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-            for line in lines:
-                words, _, rest = line.partition(" - ")
-                point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), words.split(" ")[4])
-                inside = path == point or path.startswith(point.rstrip("/") + "/")
-                if inside and len(point) >= len(best):
-                    best, kind = point, rest.split(" ")[0]
-    except (OSError, IndexError):
-        return ""
-    return kind
+    return time.time() - written < _SURELY_DEAD and changed_elsewhere(filesystem(path) or "")

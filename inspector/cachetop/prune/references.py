@@ -103,14 +103,6 @@ def _stand(repo: int, stamps: list[Stamp]) -> bool:
     return True
 
 
-def payload_of(blob: str, repo: int, folder: str, roots: tuple[str, ...]) -> str | None:
-    """`<2 hex>/<hash>` when a blob of the open repo folder is a link into the shared store. Raises OSError."""
-    with opened(("blobs",), repo) as at:
-        if not stat.S_ISLNK(lstat(blob, at).st_mode):
-            return None
-        return layout.stored_payload(os.readlink(blob, dir_fd=at), folder, roots)
-
-
 def refs_to(repo: int, commit: str) -> list[tuple[str, ...]]:
     """The refs of an open repo folder that name `commit`, as paths below it. Raises OSError."""
     found: list[tuple[str, ...]] = []

@@ -34,11 +34,6 @@ def name_of(plan: str) -> str:
     return TRASH + plan
 
 
-def is_trash(name: str) -> bool:
-    """Whether a name below a cache root is that of a trash folder."""
-    return _NAME.fullmatch(name) is not None
-
-
 def make(root: int, plan: str) -> int:
     """Make the trash folder of a plan in an open cache root and open it. Raises OSError."""
     name = name_of(plan)

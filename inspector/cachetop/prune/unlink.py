@@ -16,13 +16,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cachetop.base.mounts import filesystem
+from cachetop.base.mounts import IN_MEMORY, filesystem
 from cachetop.prune.calls import open_folder
 
 HANDS = 4
 """As many threads unlink at once on a disk."""
 _TICK = 0.05
-_IN_MEMORY = ("tmpfs", "ramfs")
 
 
 class Stopped(Exception):
@@ -89,7 +88,7 @@ def _given_back(found: os.stat_result) -> int:
 
 def _hands(at: int) -> int:
     """How many hands are worth it where an open folder lies; /proc says where that is."""
-    return 1 if filesystem(f"/proc/self/fd/{at}") in _IN_MEMORY else HANDS
+    return 1 if filesystem(f"/proc/self/fd/{at}") in IN_MEMORY else HANDS
 
 
 class _Tree:
