@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from cachetop.base.collecting import collecting_later
 from cachetop.hub import scan
 from cachetop.hub.records import Models
 from cachetop.hub.scan import Scanner
@@ -49,3 +52,33 @@ def test_the_collector_is_left_as_it_was(cache: Path, scanner: Scanner) -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_the_collector_rests_until_the_last_of_two_scans_has_ended() -> None:
+    first, second = collecting_later(), collecting_later()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not gc.isenabled(), "the second scan is still going on"
+    second.__exit__(None, None, None)
+    assert gc.isenabled()
+
+
+SETTLED = """
+import gc
+import subprocess
+import sys
+from cachetop.base.collecting import collecting_later, settle
+settle()
+with collecting_later():
+    many = [[n] for n in range(50_000)]
+young = len(gc.get_objects(0))
+with collecting_later():
+    few = [[n] for n in range(500)]
+print(young < 5000, len(gc.get_objects(0)) >= 500)
+"""
+
+
+def test_in_the_app_the_collector_does_not_go_over_what_a_large_scan_has_built() -> None:
+    done = subprocess.run([sys.executable, "-c", SETTLED], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,42 @@ async def test_it_shows_what_goes_and_touches_nothing(root: Path, size: tuple[in
             assert words in text
         await pilot.press("escape")
     assert picture(root) == before
+
+
+async def test_a_plan_that_was_left_is_let_go_at_once(root: Path) -> None:
+    draft = plan_kernels(root, all=True)
+    app = StageApp()
+    async with app.run_test(size=(120, 36)) as pilot:
+        before = sys.getrefcount(draft), sys.getrefcount(draft.plan)
+        gc.disable()  # a plan for very many entries must not wait for the collector
+        try:
+            screen = ReviewScreen(draft, 900)
+            await app.push_screen(screen)
+            await pilot.press("right", "down", "space")  # every row was drawn, and a part of the plan made
+            await until(pilot, lambda: len(screen.query_one(PlanView).shown.items) < len(draft.plan.items))
+            assert (sys.getrefcount(draft), sys.getrefcount(draft.plan)) > before
+            await pilot.press("escape")
+            await until(pilot, lambda: (sys.getrefcount(draft), sys.getrefcount(draft.plan)) == before)
+        finally:
+            gc.enable()
+
+
+async def test_a_group_unfolds_into_rows_that_can_be_taken_out_one_by_one(tmp_path: Path) -> None:
+    root = synthetic(tmp_path / "many", 300)
+    backdate(root, 60)
+    app = StageApp()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await app.push_screen(ReviewScreen(plan_kernels(root, stale=True, assume_sm=("sm_50",)), 900))
+        await pilot.press("right")
+        view = app.screen.query_one(PlanView)
+        await until(pilot, lambda: sum(row.kind == "item" for row in view.shown_rows) > 200)
+        many = len(view.draft.plan.items)
+        await pilot.press("down", "space", "space", "home")
+        await until(pilot, lambda: len(view.shown.items) == many - 2)
+        assert "[-]" in "\n".join(screen_lines(app)) and f"{many - 2} items" in "\n".join(screen_lines(app))
+        await pilot.press("space")  # the whole group, of which two are out already
+        await until(pilot, lambda: not view.shown.items)
+        assert view.off == set(range(many))
 
 
 async def test_it_says_how_long_undo_works_and_what_the_disk_gets(root: Path) -> None:

@@ -15,6 +15,8 @@ import threading
 import time
 from typing import Final
 
+from cachetop.base import collecting
+
 _MANY: Final = 5000
 """Repos and entries from which on it matters."""
 _GROWN: Final = 1.2
@@ -37,7 +39,7 @@ class Aside:
         """So many repos and entries are known now."""
         if many >= _MANY and many > self._last * _GROWN:
             self._last = many
-            gc.freeze()
+            collecting.settle()
             if self._giving is None or not self._giving.is_alive():
                 self._giving = threading.Thread(target=_give_back_soon, name="cachetop-free", daemon=True)
                 self._giving.start()
@@ -58,5 +60,5 @@ def give_back() -> None:
 def prepare() -> None:
     """Set up a process that shows the app."""
     sys.setswitchinterval(_SWITCH)
-    gc.freeze()  # what was imported stays
+    collecting.settle()  # what was imported stays
     gc.set_threshold(5000, 20, 50)

@@ -3,31 +3,53 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
-_stayed = False
+_MANY: Final = 20_000
+"""Objects that the collector would go over: from so many on it holds every other thread for longer than a frame."""
+
+_lock = threading.Lock()
+_inside = 0
+_was_on = True
+_stays = False
+
+
+def settle() -> None:
+    """Let what exists now stay for the life of this process, so that no look of the collector ever goes over it.
+
+    What is of no use later is given back all the same unless it is part of a cycle.
+    """
+    global _stays
+    _stays = True
+    gc.freeze()
 
 
 @contextmanager
-def collecting_later(stay: bool = False) -> Iterator[None]:
-    """No cyclic collection inside; afterwards it is as it was, and what was built counts as old.
+def collecting_later() -> Iterator[None]:
+    """No cyclic collection inside, in any thread; afterwards it is as it was, and what was built counts as old.
 
     Else the collector's next look, which comes at once, goes over all of it and holds every thread meanwhile: 100 ms
-    after a scan of 5,000 repos. `stay`: what exists at the end stays for the life of this process, so that no look
-    ever goes over it.
+    after a scan of 5,000 repos. In a process that did `settle`, much that was built stays, too.
     """
-    global _stayed
-    was = gc.isenabled()
-    gc.disable()
+    global _inside, _was_on
+    with _lock:
+        if not _inside:
+            _was_on = gc.isenabled()
+        _inside += 1
+        gc.disable()
     try:
         yield
     finally:
-        if was:
-            if stay:
-                gc.freeze()
-                _stayed = True
-            elif not _stayed and not gc.get_freeze_count():  # what others froze stays frozen
+        with _lock:
+            _inside -= 1
+            if _stays:
+                if gc.get_count()[0] > _MANY:
+                    gc.freeze()
+            elif not _inside and not gc.get_freeze_count():  # what others froze stays frozen
                 gc.freeze()
                 gc.unfreeze()  # into the oldest generation
-            gc.enable()
+            if _was_on and not _inside:
+                gc.enable()

@@ -41,7 +41,7 @@ class Blob(msgspec.Struct, eq=False, gc=False, array_like=True):
     stored: str | None = None
 
 
-class Snapshot(msgspec.Struct, eq=False):
+class Snapshot(msgspec.Struct, eq=False, gc=False):
     """One folder below `snapshots`, by its name on disk."""
 
     commit: str
@@ -54,7 +54,7 @@ class Snapshot(msgspec.Struct, eq=False):
     """Names of links whose blob is not there."""
 
 
-class Contents(msgspec.Struct, eq=False):
+class Contents(msgspec.Struct, eq=False, gc=False):
     """What lies in one repo folder."""
 
     marks: list[Mark]

@@ -2,6 +2,8 @@
 
 `size` is apparent bytes (st_size) and equals huggingface_hub's `size_on_disk`; `size_on_disk` is allocated
 bytes (st_blocks x 512). Both count regular files only, each inode once. Times are epoch seconds.
+
+The records hold no cycles, so those of which there are many are kept out of the garbage collector's sight (`gc=False`).
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ class File(Record, frozen=True, gc=False):
     """Bytes of it in the page cache; None where that was not measured or cannot be."""
 
 
-class Revision(Record, frozen=True):
+class Revision(Record, frozen=True, gc=False):
     """One commit of a repo. `detached`: no ref points to it. `complete`: None until the second pass."""
 
     commit: str
@@ -40,7 +42,7 @@ class Revision(Record, frozen=True):
     """Detached, while a ref points to another revision of the repo: a newer download took its place."""
 
 
-class Partial(Record, frozen=True):
+class Partial(Record, frozen=True, gc=False):
     """A download that is running or was cut off."""
 
     file: str | None
@@ -52,7 +54,7 @@ class Partial(Record, frozen=True):
     """True: a process holds its lock. False: nobody does. None: could not be told."""
 
 
-class Repo(Record, frozen=True):
+class Repo(Record, frozen=True, gc=False):
     """One repo folder of a hub cache."""
 
     id: str

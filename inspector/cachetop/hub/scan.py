@@ -39,7 +39,7 @@ _MORE_ROWS = 0.25
 """Seconds into a scan after which the repos so far are told, and from then on."""
 
 
-class Known(msgspec.Struct, eq=False):
+class Known(msgspec.Struct, eq=False, gc=False):
     """One repo folder as last read. `root` is the cache root's path as it was given, `folder` a plain name."""
 
     root: str
@@ -63,12 +63,15 @@ def scan(roots: Sequence[Location]) -> Models:
 class Scanner:
     """Scans the same roots again and again. One thread at a time."""
 
-    def __init__(self, roots: Sequence[Location]) -> None:
+    def __init__(self, roots: Sequence[Location], only: tuple[str, str] | None = None) -> None:
+        """`only`: (type, id) of the one repo that is looked at. What others name too is not known then: do not ask for
+        what deleting it would give back.
+        """
         self.trees = Trees()
         """File lists of revisions, kept from one second pass to the next."""
         self.damages = Damages()
         """What a check of contents found damaged."""
-        self._roots = [_Root(location) for location in roots]
+        self._roots = [_Root(location, only) for location in roots]
         self._models: Models | None = None
         self._known: dict[tuple[str, str, str], Known] = {}
         self._inodes: Inodes | None = None
@@ -153,8 +156,9 @@ class Scanner:
 class _Root:
     """One cache root between scans."""
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, only: tuple[str, str] | None) -> None:
         self.location = location
+        self._only = only
         self.record = Root(path=clean(location.path), reason=location.reason, exists=False)
         self.store = Store()
         self._spellings: tuple[str, ...] = ()
@@ -165,6 +169,9 @@ class _Root:
 
         self.read_large = False
         """A repo that may be large was read by this object, so rows have been told of."""
+
+    def _wants(self, name: str) -> bool:
+        return self._only is None or layout.identity(name) == self._only
 
     def known(self) -> Iterator[Known]:
         return (each for each in self._folders.values() if each is not None)
@@ -204,7 +211,7 @@ class _Root:
         self.record = record
         if self._listed != (status.st_ino, status.st_mtime_ns):
             self._spellings = tuple({os.path.abspath(self.location.path), os.path.realpath(self.location.path)})
-            names = [name for name in os.listdir(descriptor) if layout.is_repo(name)]
+            names = [name for name in os.listdir(descriptor) if layout.is_repo(name) and self._wants(name)]
             changed |= set(names) != set(self._folders)
             self._folders = {name: self._folders.get(name) for name in sorted(names, key=_large_last)}
             young = abs(now - status.st_mtime) < _YOUNG

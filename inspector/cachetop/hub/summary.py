@@ -16,7 +16,7 @@ from cachetop.hub.mending import Subject
 from cachetop.hub.records import Partial, Repo, Revision
 
 
-class Shared(msgspec.Struct, eq=False):
+class Shared(msgspec.Struct, eq=False, gc=False):
     """An inode that may have names outside this repo: hard-linked, or a payload of the shared store."""
 
     blob: Blob
@@ -28,7 +28,7 @@ class Shared(msgspec.Struct, eq=False):
     """Some revision names it, so it counts in sizes."""
 
 
-class Summary(msgspec.Struct, eq=False):
+class Summary(msgspec.Struct, eq=False, gc=False):
     """A repo's record as far as the repo alone can tell, and what only all repos together can."""
 
     repo: Repo

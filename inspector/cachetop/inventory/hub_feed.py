@@ -44,7 +44,7 @@ class HubFeed(Feed):
         if self._roots.refresh():
             self._scanner = Scanner(self._roots.now)
         if self._shown is None:
-            with collecting_later(stay=True):
+            with collecting_later():
                 graph = self._scanner.scan(self._early)
                 self._show(graph)  # names and sizes first; completeness and residency follow
                 self._detail(graph)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from cachetop.base.hostile import clean
 from cachetop.base.units import duration, size
 from cachetop.prune.records import Blocked, Item, Keeping, Plan, Result
 from cachetop_tui.cut import head, middle, path_name
+from cachetop_tui.listing import Listing
 from cachetop_tui.marks import Bar, Line, Pen, Row, sentences
 
 _GROUPED = 3
+T = TypeVar("T")
 
 
 def steps(undo: float) -> tuple[str, ...]:
@@ -23,40 +28,109 @@ def steps(undo: float) -> tuple[str, ...]:
     return checked, moved, kept, "Then its bytes are freed."
 
 
-def rows(plan: Plan, off: Set[int], unfolded: Mapping[str, bool], width: int, undo: float) -> list[Row]:
-    """Every row of a review. `off` are the numbers of items that somebody took out; `undo` as in `steps`."""
-    found = [Row("goes", "section", ("WILL GO", count(len(plan.items) - len(off))), fixed=True)]
-    for name, members in _groups(plan).items():
-        if len(members) < _GROUPED:
-            found += [Row(f"item:{number}", "item", (number, plan.items[number])) for number in members]
+@dataclass(slots=True)
+class Group:
+    """Items of a plan that stand under one line, by their numbers; without a name those that stand by themselves."""
+
+    name: str
+    numbers: tuple[int, ...]
+    frees: int
+    again: str
+    """What it costs to have them again."""
+    _members: frozenset[int]
+    _out: tuple[Set[int], int] = frozenset(), 0
+
+    def out(self, off: Set[int]) -> int:
+        """How many of them are among `off`, counted once for as long as that is the same object."""
+        if self._out[0] is not off:
+            self._out = off, len(self._members & off)
+        return self._out[1]
+
+
+def groups(plan: Plan) -> list[Group]:
+    """Kernels by the rule they go by; models each for themselves. Of very many items it takes a while."""
+    found: dict[str, list[int]] = {}
+    shown: dict[str, str] = {}
+    for number, item in enumerate(plan.items):
+        model = item.kind in ("repo", "revision", "partial")
+        name = f"{item.kind} {item.key} {number}" if model else item.reasons[0].partition(":")[0]
+        if name not in shown:
+            shown[name] = clean(name, 80)
+        found.setdefault(shown[name], []).append(number)
+    out: list[Group] = []
+    alone: list[int] = []
+    for name, numbers in found.items():
+        if len(numbers) < _GROUPED:
+            alone += numbers
             continue
-        key = f"group:{name}"
+        if alone:
+            out.append(_grouped("", alone, plan))
+            alone = []
+        out.append(_grouped(name, numbers, plan))
+    return [*out, _grouped("", alone, plan)] if alone else out
+
+
+def _grouped(name: str, numbers: list[int], plan: Plan) -> Group:
+    items = [plan.items[number] for number in numbers]
+    return Group(name, tuple(numbers), sum(item.frees for item in items), _spent(items), frozenset(numbers))
+
+
+def rows(
+    plan: Plan, grouped: Sequence[Group], off: Set[int], unfolded: Mapping[str, bool], width: int, undo: float
+) -> Listing:
+    """Every row of a review, `grouped` as by `groups`. `off` are the numbers of items that somebody took out; `undo`
+    as in `steps`."""
+    found = Listing()
+
+    def section(key: str, *subject: str) -> None:
+        found.add(Row(key, "section", subject, fixed=True))
+
+    def item(number: int, depth: int = 0) -> Row:
+        return Row(_key(number), "item", (number, plan.items[number]), depth)
+
+    section("goes", "WILL GO", count(len(plan.items) - len(off)))
+    for group in grouped:
+        key = f"group:{group.name}"
         is_open = unfolded.get(key, False)
-        found.append(Row(key, "group", (name, tuple(members)), open=is_open))
-        if is_open:
-            found += [Row(f"item:{number}", "item", (number, plan.items[number]), depth=1) for number in members]
+        if group.name:
+            found.add(Row(key, "group", group, open=is_open))
+        if is_open or not group.name:
+            found.run(group.numbers, partial(item, depth=1 if group.name else 0), _key)
     if plan.blocked:
-        found.append(Row("stays", "section", ("STAYS, BLOCKED", count(len(plan.blocked))), fixed=True))
-        found += [Row(f"blocked:{number}", "blocked", one) for number, one in enumerate(plan.blocked)]
+        section("stays", "STAYS, BLOCKED", count(len(plan.blocked)))
+        _numbered(found, "blocked", plan.blocked, lambda one: one)
     if plan.uninspectable:
         several = "1 process" if plan.uninspectable == 1 else f"{plan.uninspectable} processes"
-        found += _text(f"{several} could not be inspected: `not in use` says nothing of them.", "blind", width)
+        found.add(*_text(f"{several} could not be inspected: `not in use` says nothing of them.", "blind", width))
     if plan.kept:
-        found.append(Row("kept", "section", ("KEPT BY YOUR KEEP LIST", count(len(plan.kept))), fixed=True))
-        found += [Row(f"kept:{number}", "kept", one) for number, one in enumerate(plan.kept)]
+        section("kept", "KEPT BY YOUR KEEP LIST", count(len(plan.kept)))
+        _numbered(found, "kept", plan.kept, lambda one: one)
     for number, note in enumerate(plan.notes):
-        found += _text(note, f"note{number}", width)
-    found.append(Row("then", "section", ("WHAT HAPPENS WHEN YOU CONFIRM", ""), fixed=True))
+        found.add(*_text(note, f"note{number}", width))
+    section("then", "WHAT HAPPENS WHEN YOU CONFIRM", "")
     for number, step in enumerate(steps(undo), 1):
-        found += _text(f"{number} {step}", f"step{number}", width)
+        found.add(*_text(f"{number} {step}", f"step{number}", width))
     return found
+
+
+def _key(number: int) -> str:
+    return f"item:{number}"
+
+
+def _numbered(to: Listing, kind: str, subjects: Sequence[T], made: Callable[[T], object], name: str = "") -> None:
+    """Add a row for each of `subjects`, of this kind, about what is `made` of it once it is seen."""
+
+    def key(number: int) -> str:
+        return f"{name or kind}:{number}"
+
+    to.run(range(len(subjects)), lambda number: Row(key(number), kind, made(subjects[number])), key)
 
 
 def members(row: Row) -> tuple[int, ...]:
     """The numbers of the items that a row stands for."""
     if row.kind == "item":
         return (row.subject[0],)
-    return tuple(row.subject[1]) if row.kind == "group" else ()
+    return row.subject.numbers if row.kind == "group" else ()
 
 
 def line(row: Row, plan: Plan, off: Set[int], width: int) -> Line:
@@ -72,13 +146,10 @@ def line(row: Row, plan: Plan, off: Set[int], width: int) -> Line:
     if row.kind == "kept":
         return _kept(row.subject, width)
     if row.kind == "group":
-        name, numbers = row.subject
-        items = [plan.items[number] for number in numbers]
-        frees = sum(item.frees for item in items)
-        text = f"{name}  {len(items)} items"
-        return _item(
-            text, "", frees, items[0], set(numbers) <= off, bool(set(numbers) & off), row, width, _spent(items)
-        )
+        group: Group = row.subject
+        out, many = group.out(off), len(group.numbers)
+        text, first = f"{group.name}  {many} items", plan.items[group.numbers[0]]
+        return _item(text, "", group.frees, first, out == many, out > 0, row, width, group.again)
     number, item = row.subject
     name = item.name or item.key
     return _item(name, " ".join(item.sm), item.frees, item, number in off, False, row, width, again(item))
@@ -121,19 +192,26 @@ def _disk(free: int, total: int, goes: int, width: int) -> Line:
     return pen.line()
 
 
-def result_lines(result: Result, width: int) -> list[tuple[str, str]]:
-    """(text, style word) of each line that tells what happened."""
+def told(result: Result, width: int) -> Listing:
+    """The rows that tell what happened: a text and its style word each."""
     from cachetop.base.units import clock
 
-    out = [(f"{count(len(result.deleted))} deleted", "b:ok" if result.deleted else "b:fg")]
-    out.append((f"{size(result.freed)} freed, measured ({result.freed:,} bytes)", "fg"))
+    rows = Listing()
+
+    def say(name: str, word: str, subjects: Sequence[T], text: Callable[[T], str]) -> None:
+        _numbered(rows, "told", subjects, lambda one: (head(clean(text(one)), width - 4), word), name)
+
+    gone = count(len(result.deleted))
+    say("gone", "b:ok" if result.deleted else "b:fg", [f"{gone} deleted"], str)
+    say("freed", "fg", [f"{size(result.freed)} freed, measured ({result.freed:,} bytes)"], str)
     if result.undo_until is not None:
-        out.append((f"{size(result.held)} in the trash until {clock(result.undo_until)}; undo brings it back", "fg"))
-    out += [(note, "dim") for note in result.notes]
-    out += [(f"failed   {path_name(one.path, width // 2)}: {one.error}", "err") for one in result.failed]
-    out += [(f"left     {path_name(one.path, width // 2)}: {one.reason}", "warn") for one in result.skipped]
-    out += [(f"deleted  {path_name(path, width - 14)}", "dim") for path in result.deleted]
-    return [(head(clean(text), width - 4), word) for text, word in out]
+        until = clock(result.undo_until)
+        say("held", "fg", [f"{size(result.held)} in the trash until {until}; undo brings it back"], str)
+    say("note", "dim", result.notes, str)
+    say("failed", "err", result.failed, lambda one: f"failed   {path_name(one.path, width // 2)}: {one.error}")
+    say("left", "warn", result.skipped, lambda one: f"left     {path_name(one.path, width // 2)}: {one.reason}")
+    say("deleted", "dim", result.deleted, lambda path: f"deleted  {path_name(path, width - 14)}")
+    return rows
 
 
 def again(item: Item) -> str:
@@ -151,16 +229,6 @@ def again(item: Item) -> str:
 def _spent(items: list[Item]) -> str:
     known = [item.rebuild.milliseconds for item in items if item.rebuild and item.rebuild.milliseconds is not None]
     return f"compile {duration(sum(known) / 1000)}" if len(known) == len(items) else "compile ?"
-
-
-def _groups(plan: Plan) -> dict[str, list[int]]:
-    """Kernels by the rule they go by; models each for themselves."""
-    found: dict[str, list[int]] = {}
-    for number, item in enumerate(plan.items):
-        model = item.kind in ("repo", "revision", "partial")
-        name = f"{item.kind} {item.key} {number}" if model else item.reasons[0].partition(":")[0]
-        found.setdefault(clean(name, 80), []).append(number)
-    return found
 
 
 def count(number: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from textual.app import App
 
 from cachetop import config, locations
+from cachetop.base.collecting import collecting_later
 from cachetop.base.hostile import clean
 from cachetop.base.readonly import is_read_only
 from cachetop.gpu.present import sms
@@ -23,6 +24,7 @@ from cachetop.prune.undo import undo
 from cachetop.prune.waiting import Waiting, look, stop
 from cachetop.prune.work import Draft
 from cachetop_tui.background import in_background
+from cachetop_tui.prune.lines import Group, groups
 from cachetop_tui.prune.review import ReviewScreen
 
 STALE = Selection("kernels", stale=True)
@@ -48,20 +50,24 @@ async def plan_and_review(app: App[Any], selections: Sequence[Selection]) -> Non
     """Make a plan off the event loop, then open its review. What goes wrong is said as a notification."""
     try:
         settings = config.load(locations.config_file())
-        draft = await in_background(_plan, tuple(selections), settings)
+        draft, grouped = await in_background(_plan, tuple(selections), settings)
     except (config.ConfigError, ValueError, OSError) as error:
         app.notify(clean(str(error)), severity="error", markup=False)
         return
-    open_review(app, draft, settings.undo)
+    open_review(app, draft, settings.undo, grouped)
 
 
-def _plan(selections: Sequence[Selection], settings: config.Config) -> Draft:
-    return plan(selections, keep=settings.keep, sms=sms())
+def _plan(selections: Sequence[Selection], settings: config.Config) -> tuple[Draft, list[Group]]:
+    with collecting_later():  # it may be for very many entries
+        draft = plan(selections, keep=settings.keep, sms=sms())
+        return draft, groups(draft.plan)
 
 
-def open_review(app: App[Any], draft: Draft, undo_seconds: float = 15 * 60.0) -> ReviewScreen:
-    """Show a plan for review; nothing happens before somebody confirms it there."""
-    screen = ReviewScreen(draft, undo_seconds, read_only=is_read_only())
+def open_review(
+    app: App[Any], draft: Draft, undo_seconds: float = 15 * 60.0, grouped: Sequence[Group] | None = None
+) -> ReviewScreen:
+    """Show a plan for review, `grouped` where that is known; nothing happens before somebody confirms it there."""
+    screen = ReviewScreen(draft, undo_seconds, read_only=is_read_only(), groups=grouped)
     app.push_screen(screen)
     return screen
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from typing import ClassVar
 
+import msgspec
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -26,6 +27,7 @@ from cachetop.prune.narrow import narrowed
 from cachetop.prune.records import Plan, Result
 from cachetop.prune.waiting import look_at
 from cachetop.prune.work import Draft
+from cachetop_tui import garbage
 from cachetop_tui.background import in_background
 from cachetop_tui.dialogs.fields import Press, Sentence
 from cachetop_tui.lines import LineView
@@ -39,9 +41,10 @@ _EVERY = 1.0
 class PlanView(LineView):
     """The plan as a list. Space takes an item out of it, or in again."""
 
-    def __init__(self, draft: Draft, undo: float) -> None:
+    def __init__(self, draft: Draft, undo: float, groups: Sequence[lines.Group]) -> None:
         super().__init__(id="plan")
         self._undo = undo
+        self._groups = groups
         self.draft = draft
         self.off: set[int] = set()
         self.shown: Plan = draft.plan
@@ -57,9 +60,8 @@ class PlanView(LineView):
     def rows(self, width: int, height: int) -> Sequence[Row]:
         """The plan, or what came of it."""
         if self.result is None:
-            return lines.rows(self.draft.plan, self.off, self.unfolded, width, self._undo)
-        told = lines.result_lines(self.result, width)
-        return [Row(str(number), "told", one) for number, one in enumerate(told)]
+            return lines.rows(self.draft.plan, self._groups, self.off, self.unfolded, width, self._undo)
+        return lines.told(self.result, width)
 
     def line(self, row: Row, width: int) -> Line:
         """One row of either."""
@@ -80,6 +82,11 @@ class PlanView(LineView):
         self.action_move(1)
         self.post_message(self.Marked())
 
+    def empty(self, draft: Draft) -> None:
+        """Hold only `draft` from now on."""
+        self.draft, self.shown, self.result = draft, draft.plan, None
+        self._groups, self._rows = (), ()
+
 
 class ReviewScreen(ModalScreen[Result | None]):
     """Shows a plan; returns the result when it was carried out, None when it was left."""
@@ -99,9 +106,18 @@ class ReviewScreen(ModalScreen[Result | None]):
     ReviewScreen Press { width: 17; }
     """
 
-    def __init__(self, draft: Draft, undo_seconds: float, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        draft: Draft,
+        undo_seconds: float,
+        *,
+        read_only: bool = False,
+        groups: Sequence[lines.Group] | None = None,
+    ) -> None:
+        """`groups` as by `lines.groups`, where somebody has worked them out beside the event loop."""
         super().__init__()
         self._draft = draft
+        self._groups = lines.groups(draft.plan) if groups is None else groups
         self._undo = undo_seconds
         self._read_only = read_only
         self._cancel = threading.Event()
@@ -109,12 +125,14 @@ class ReviewScreen(ModalScreen[Result | None]):
         self._thinning = 0
         self._narrow = draft
         """The draft without what was taken out."""
+        self._view: PlanView | None = None
 
     def compose(self) -> ComposeResult:
         """The list, and below it what confirms."""
         with Vertical():
             yield Sentence(f"Prune plan {self._draft.plan.id}", "b:hi", id="title")
-            yield PlanView(self._draft, self._undo)
+            self._view = PlanView(self._draft, self._undo, self._groups)
+            yield self._view
             with Vertical(id="foot"):
                 yield Sentence(id="ask")
                 with Horizontal(classes="line", id="answer"):
@@ -246,6 +264,15 @@ class ReviewScreen(ModalScreen[Result | None]):
             self._cancel.set()
         else:
             self.dismiss(self.query_one(PlanView).result)
+
+    def on_unmount(self) -> None:
+        """Let go of the plan, which may be large: a screen is part of cycles and stays until the collector comes by."""
+        nothing = msgspec.structs.replace(self._draft.plan, items=(), blocked=(), kept=())
+        self._draft = self._narrow = Draft(nothing, [], {}, False, 0)
+        self._groups = ()
+        if self._view is not None:
+            self._view.empty(self._draft)
+        threading.Thread(target=garbage.give_back, name="cachetop-free", daemon=True).start()
 
 
 def _disk(draft: Draft) -> tuple[str, int, int] | None:

@@ -164,7 +164,7 @@ def repo_document(repo: Any, picture: Picture) -> Document:
         from cachetop.hub.roots import roots
         from cachetop.hub.scan import Scanner
 
-        scanner = Scanner(roots())
+        scanner = Scanner(roots(), only=(repo.type, repo.id))
         for one in scanner.scan().repos:
             if (one.root, one.type, one.id) == (repo.root, repo.type, repo.id):
                 about = describe(one, scanner)
