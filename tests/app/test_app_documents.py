@@ -170,7 +170,7 @@ def test_the_diff_of_equal_revisions_says_so() -> None:
     repo = next(repo for repo in pictures.models().repos if "Llama" in repo.id)
     revision = repo.revisions[0]
     assert diff.changes(diff.Pair(repo.id, revision, revision)) == []
-    text = "\n".join(line.text for line in diff.lines(diff.Pair(repo.id, revision, revision), 80, 0))
+    text = "\n".join(line.text for line in diff.lines(diff.compare(diff.Pair(repo.id, revision, revision)), 80, 0))
     assert "All 1 file are the same." in text or "are the same" in text
 
 

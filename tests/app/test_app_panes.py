@@ -137,9 +137,10 @@ def test_an_empty_pane_says_where_it_looked_and_why() -> None:
 
 
 def test_a_root_that_cannot_be_read_says_so() -> None:
-    root = Root(path="/data/hub", reason="HF_HUB_CACHE", problem="Permission denied")
+    said = "The cache folder /data/hub could not be read: Permission denied."
+    root = Root(path="/data/hub", reason="HF_HUB_CACHE", problem=said)
     picture = msgspec.structs.replace(pictures.models(), roots=(root,))
-    assert "/data/hub could not be read: Permission denied" in model_lines(picture)[0]
+    assert model_lines(picture)[0].strip() == said
 
 
 # Kernels

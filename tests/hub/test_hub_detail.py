@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -278,3 +279,31 @@ def test_without_a_lock_file_nobody_downloads_and_a_link_tells_nothing(cache: Pa
     assert partial_of(scanner).live is False
     made.lock(ETAG).symlink_to("/etc/passwd")
     assert partial_of(scanner).live is None
+
+
+def test_a_list_of_very_many_files_is_read_in_parts_and_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        f'data/{n} "{n}\\ {{{n}}},.bin': {"size": n, "blob_id": "0" * 40, "lfs_sha256": f"{n:064x}", "lfs_size": n}
+        for n in range(300)
+    }
+    for name in ('odd {"a": 1}', "}", "ü\n"):
+        files[name] = {"size": 7, "blob_id": "1" * 40, "xet_hash": "x"}
+    whole = json.dumps({"format_version": 1, "files": files}, indent=1).encode()
+    monkeypatch.setattr(tree, "_PART", 700)
+    once = tree.parse(whole, etags=True)
+    monkeypatch.setattr(tree, "_LARGE", 0)
+    parts = tree.parse(whole, etags=True)
+    assert once is not None and parts is not None
+    assert (once.sizes, once.etags, len(parts.sizes)) == (parts.sizes, parts.etags, 303)
+    swapped = json.dumps({"files": files, "format_version": 1}).encode()
+    assert (found := tree.parse(swapped)) is not None and found.sizes == once.sizes
+    for broken in (
+        whole[:-30],
+        whole[: len(whole) // 2],
+        whole + b"x",
+        b"",
+        whole.replace(b'"size": 5,', b'"size": {},'),
+    ):
+        assert tree.parse(broken) is None
+    nothing = tree.parse(b'{"format_version": 1, "files": {}}')
+    assert nothing is not None and nothing.sizes == {}

@@ -4,36 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
 
-from cachetop import locations
 from cachetop.base.residency import resident_fd
-from cachetop.inventory import Inventory
 from cachetop_tui.app import CachetopApp
 from cachetop_tui.dialogs.confirm import Confirm
 from cachetop_tui.model_tasks import Task
 from cachetop_tui.workbench.here import here
 from support import hubcache
+from support.live_models import live
 from support.opening import screen, until
 
 SIZE = 4 << 20
-
-
-@asynccontextmanager
-async def live(size: tuple[int, int] = (100, 30)) -> AsyncIterator[tuple[CachetopApp, Pilot[None]]]:
-    """The app on this test's own hub cache, once the second pass is on the screen."""
-    app = CachetopApp(Inventory(hub=[locations.hub()], kernels=[], interval=0.2), host="gpubox")
-    async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: bool(app.overview.query("#filter")))
-        await until(pilot, lambda: (models := app.overview.models.models) is not None and not models.scanning)
-        await until(pilot, lambda: all(r.complete is not None or r.files for m in [app.overview.models.models]
-                                       if m for repo in m.repos for r in repo.revisions))  # fmt: skip
-        yield app, pilot
 
 
 def written(cache: Path, name: str = "org/model") -> Path:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from typing import cast, overload
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, overload
 
 from cachetop_tui.marks import Row
 
@@ -16,18 +16,19 @@ class Listing(Sequence[Row]):
 
     def __init__(self) -> None:
         self._starts: list[int] = []
-        self._runs: list[tuple[Sequence[object], Callable[[object], Row], Callable[[object], str]]] = []
+        self._runs: list[tuple[Sequence[Any], Callable[..., Row], Callable[..., str], str]] = []
         self._length = 0
 
     def add(self, *rows: Row) -> None:
         """Add rows that are made already."""
         self.run(rows, _itself, _key)
 
-    def run(self, subjects: Sequence[object], make: Callable[..., Row], key: Callable[..., str]) -> None:
-        """Add a row for each of `subjects`; `key` says which key it has without making it."""
+    def run(self, subjects: Sequence[Any], make: Callable[..., Row], key: Callable[..., str], prefix: str = "") -> None:
+        """Add a row for each of `subjects`, all equally deep; `prefix` and `key` say which key it has without making
+        it."""
         if subjects:
             self._starts.append(self._length)
-            self._runs.append((subjects, make, key))
+            self._runs.append((subjects, make, key, prefix))
             self._length += len(subjects)
 
     def __len__(self) -> int:
@@ -48,21 +49,32 @@ class Listing(Sequence[Row]):
 
     def _at(self, index: int) -> Row:
         run = bisect_right(self._starts, index) - 1
-        subjects, make, _ = self._runs[run]
+        subjects, make, _, _ = self._runs[run]
         return make(subjects[index - self._starts[run]])
 
     @property
     def made(self) -> list[Row]:
         """The rows that were added as such: of the others nobody has seen all."""
-        return [row for subjects, make, _ in self._runs if make is _itself for row in cast(Sequence[Row], subjects)]
+        return [row for subjects, make, _, _ in self._runs if make is _itself for row in subjects]
 
     def place(self, wanted: str) -> int | None:
         """Where the row with the key `wanted` is, at the price of a comparison a row."""
-        for start, (subjects, _, key) in zip(self._starts, self._runs, strict=True):
-            for index, subject in enumerate(subjects, start):
-                if key(subject) == wanted:
-                    return index
+        for start, (subjects, _, key, prefix) in zip(self._starts, self._runs, strict=True):
+            if wanted.startswith(prefix):
+                rest = wanted[len(prefix) :]
+                for index, subject in enumerate(subjects, start):
+                    if key(subject) == rest:
+                        return index
         return None
+
+    def above(self, index: int) -> Iterator[tuple[int, Row]]:
+        """The rows above `index`, the nearest first; of a run only the first, since the others are as deep."""
+        run = bisect_right(self._starts, index) - 1
+        while run >= 0:
+            start, single = self._starts[run], self._runs[run][1] is _itself
+            for at in range((index if single else min(index, start + 1)) - 1, start - 1, -1):
+                yield at, self._at(at)
+            index, run = start, run - 1
 
 
 def find(rows: Sequence[Row], key: str | None, near: int | None) -> int | None:
@@ -97,8 +109,9 @@ def nearest(rows: Sequence[Row], wanted: int) -> int | None:
 
 def parent(rows: Sequence[Row], index: int) -> int | None:
     """The row that the one at `index` belongs to: the nearest above that stands further left."""
-    above = (one for one in range(index - 1, -1, -1) if rows[one].depth < rows[index].depth and not rows[one].fixed)
-    return next(above, None)
+    above = rows.above(index) if isinstance(rows, Listing) else ((one, rows[one]) for one in range(index - 1, -1, -1))
+    depth = rows[index].depth
+    return next((one for one, row in above if row.depth < depth and not row.fixed), None)
 
 
 def _itself(row: Row) -> Row:

@@ -33,7 +33,7 @@ class ModelActions(Configured):
         chosen = self._chosen()
         if not chosen:
             return
-        known = [self.overview.models.view.totals.of(repo) for repo, _ in chosen]
+        known = [self.overview.models.view.totals.newest(repo) for repo, _ in chosen]
         warm = units.UNKNOWN if None in known else units.size(sum(one or 0 for one in known))
         whom = chosen[0][0].id if len(chosen) == 1 else f"{len(chosen)} repos"
         self.push_screen(

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from cachetop import locations
 from cachetop.base import units
 from cachetop.base.hostile import clean
@@ -36,6 +38,8 @@ class State:
     said: tuple[tuple[str, str], ...] = ()
     """Sentences on what came of it so far, each with its style word."""
     found: Verification | None = None
+    unchecked: str | None = None
+    """Why some contents could not be checked."""
     wrong: tuple[Checked, ...] = ()
     """The contents so far that are damaged or could not be read."""
 
@@ -134,7 +138,10 @@ class Task:
         if self.cancelled:  # before there was one to tell
             self._verifier.cancel()
         found = self._verifier.run(repos, progress, tell=wrong.append)
-        self._set(found=found, done=found.bytes)
+        self._verifier = None
+        why = next((one.message for one in found.files if one.state == "unchecked"), None)
+        found = msgspec.structs.replace(found, files=())  # of very many files that would be a lot to keep
+        self._set(found=found, unchecked=why, done=found.bytes)
 
     def _say(self, sentence: str, word: str) -> None:
         self._set(said=(*self.state.said, (sentence, word)))
@@ -161,12 +168,12 @@ def summary(state: State) -> Iterator[str]:
     found = state.found
     if found is None:
         return
-    before = sum(one.remembered for one in found.files)
-    parts = [f"{found.sound:,} sound" + (f" ({before:,} of them checked earlier)" if before else "")]
+    before = f" ({found.remembered:,} of them checked earlier)" if found.remembered else ""
+    parts = [f"{found.sound:,} sound{before}"]
     parts += [f"{found.damaged:,} damaged"] if found.damaged else []
     parts += [f"{found.unreadable:,} unreadable"] if found.unreadable else []
     parts += [f"{found.removed:,} removed meanwhile"] if found.removed else []
     parts += [f"{found.unchecked:,} that cannot be checked offline"] if found.unchecked else []
     yield f"{', '.join(parts)}. {units.size(found.bytes)} read in {units.duration(found.seconds)}."
-    if found.unchecked:
-        yield next(one.message or "" for one in found.files if one.state == "unchecked")
+    if state.unchecked:
+        yield state.unchecked

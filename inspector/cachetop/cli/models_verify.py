@@ -109,8 +109,8 @@ class _Narrator:
 
 def report(found: Verification, repos: int) -> str:
     """The sums, for people."""
-    before = sum(one.remembered for one in found.files)
-    parts = [f"{found.sound} sound" + (f" ({before} of them checked earlier)" if before else "")]
+    before = f" ({found.remembered} of them checked earlier)" if found.remembered else ""
+    parts = [f"{found.sound} sound{before}"]
     parts += [f"{found.damaged} damaged"] if found.damaged else []
     parts += [f"{found.unreadable} unreadable"] if found.unreadable else []
     parts += [f"{found.unchecked} that cannot be checked offline"] if found.unchecked else []

@@ -7,6 +7,8 @@ access time. What cannot be told stays None.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from itertools import repeat
 
 import msgspec
 
@@ -110,7 +112,7 @@ def _revision(
 ) -> Revision:
     contents = hold.known.contents
     files = []
-    for file in revision.files:
+    for file, before in zip(revision.files, _before(revision, hold.known), strict=False):
         if file.blob is None:
             warm = hold.kept(snapshot.commit, file.name, snapshot.kept[file.name])
         else:
@@ -119,9 +121,9 @@ def _revision(
             if announced is not None and announced != file.size:
                 name = contents.names.get(file.name, file.name)
                 complaints.add("wrong-size", f"{file.name} of {revision.commit[:12]}", (snapshot.commit, name))
-        files.append(
-            File(name=file.name, size=file.size, size_on_disk=file.size_on_disk, blob=file.blob, resident=warm)
-        )
+        if before is None or before.resident != warm or before.size != file.size or before.blob != file.blob:
+            before = File(file.name, file.size, file.size_on_disk, file.blob, warm)
+        files.append(before)
     missing = set(revision.missing)
     if tree is not None:
         missing.update({clean(name) for name in tree.sizes} - {file.name for file in files})
@@ -129,6 +131,15 @@ def _revision(
     if missing:
         complete = None if contents.complaints.blind else False
     return msgspec.structs.replace(revision, files=tuple(files), missing=tuple(sorted(missing)), complete=complete)
+
+
+def _before(revision: Revision, known: Known) -> Iterable[File | None]:
+    """What was said of the files of a revision last, so that what is the same again stays the same object."""
+    for one in known.detailed.revisions if known.detailed is not None else ():
+        same = one.commit == revision.commit and len(one.files) == len(revision.files)
+        if same and all(before.name == file.name for before, file in zip(one.files, revision.files, strict=True)):
+            return one.files
+    return repeat(None)
 
 
 def _partials(hold: Opened, scanner: Scanner, locks: Locks, probe: bool) -> tuple[Partial, ...]:

@@ -8,6 +8,7 @@ file like any other in a cache: bounded, checked, and ignored when it makes no s
 from __future__ import annotations
 
 import os
+import re
 import stat
 from sys import intern
 
@@ -39,6 +40,12 @@ class _Tree(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Tree)
+_FILES = msgspec.json.Decoder(dict[str, _Entry])
+_LARGE = 2 << 20
+"""Bytes from which on a list is read in parts, of at least so many bytes."""
+_PART = 256 << 10
+_HEAD = re.compile(rb'\s*\{\s*"format_version"\s*:\s*1\s*,\s*"files"\s*:\s*\{')
+_NEXT = re.compile(rb'\}\s*,(?=\s*")')
 
 
 class Tree:
@@ -108,7 +115,28 @@ class Trees:
 def parse(raw: bytes, etags: bool = False) -> Tree | None:
     """A file list from its JSON; None for an unknown version or anything that does not fit the format."""
     try:
-        tree = _DECODER.decode(raw)
+        tree = (_in_parts(raw) if len(raw) > _LARGE else None) or _DECODER.decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     return Tree(tree, etags) if tree.format_version == 1 else None
+
+
+def _in_parts(raw: bytes) -> _Tree | None:
+    """The same, a part at a time, so that no other thread waits long; None where that does not work out.
+
+    A cut in the middle of a name leaves two parts that make no sense, and so does whatever is no list.
+    """
+    head = _HEAD.match(raw)
+    if head is None:
+        return None
+    files: dict[str, _Entry] = {}
+    start = head.end()
+    try:
+        while cut := _NEXT.search(raw, start + _PART):
+            files |= _FILES.decode(b"{" + raw[start : cut.start() + 1] + b"}")
+            start = cut.end()
+        rest = raw[start:].rstrip()
+        files |= _FILES.decode(b"{" + rest[:-1])
+    except msgspec.MsgspecError:
+        return None
+    return _Tree(1, files) if rest.endswith(b"}") else None

@@ -47,6 +47,8 @@ class Verification(Record, frozen=True):
     unchecked: int = 0
     unreadable: int = 0
     removed: int = 0
+    remembered: int = 0
+    """Of the sound ones those that an earlier check found so."""
     bytes: int = 0
     """Bytes read by this run."""
     seconds: float = 0.0
@@ -132,6 +134,7 @@ class Verifier:
             unchecked=states["unchecked"],
             unreadable=states["unreadable"],
             removed=states["removed"],
+            remembered=sum(one.remembered for one in found),
             bytes=self._bytes,
             seconds=time.perf_counter() - began,
             files=tuple(found),

@@ -11,8 +11,14 @@ from cachetop_tui import words
 from cachetop_tui.cut import middle
 from cachetop_tui.documents.layout import fact, heading, paragraph
 from cachetop_tui.marks import Line, Pen
+from cachetop_tui.panes.model_files import largest_first
 
 _SIGNS = {"only in the new": ("+", "ok"), "only in the old": ("–", "err"), "changed": ("~", "warn")}
+
+
+_MOST = 1000
+"""Files that are listed."""
+Change = tuple[str, File, File | None]
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,26 @@ class Pair:
     old: Revision | None
 
 
-def changes(pair: Pair) -> list[tuple[str, File, File | None]]:
+@dataclass(frozen=True)
+class Compared:
+    """A pair with what makes the difference; with very many files that takes longer than an event loop may be held."""
+
+    pair: Pair
+    changed: tuple[Change, ...]
+    """Of a revision alone each of its files, the largest first."""
+    same: int
+    """How many files are the same in both."""
+
+
+def compare(pair: Pair) -> Compared:
+    """Work out what differs."""
+    if pair.old is None:
+        return Compared(pair, tuple([("", file, None) for file in largest_first(pair.new.files)]), 0)
+    changed = tuple(changes(pair))
+    return Compared(pair, changed, len(pair.new.files) - sum(kind != "only in the old" for kind, _, _ in changed))
+
+
+def changes(pair: Pair) -> list[Change]:
     """(what happened, the file, the old file of a changed one) of every file that is not the same in both.
 
     Two files are the same when they are one blob; real files, which have none, when their sizes agree.
@@ -32,7 +57,7 @@ def changes(pair: Pair) -> list[tuple[str, File, File | None]]:
     before = {file.name: file for file in pair.old.files} if pair.old else {}
     now = {file.name: file for file in pair.new.files}
     out: list[tuple[str, File, File | None]] = []
-    for name in sorted(before.keys() | now.keys()):
+    for name in sorted(dict.fromkeys((*before, *now))):  # nearly in order, which makes it quick
         new, old = now.get(name), before.get(name)
         if new is None and old is not None:
             out.append(("only in the old", old, None))
@@ -52,9 +77,9 @@ def named(revision: Revision) -> str:
     return ", ".join(clean(ref, 60) for ref in revision.refs) or clean(revision.commit, 64)[:7]
 
 
-def lines(pair: Pair, width: int, now: float) -> list[Line]:
+def lines(found: Compared, width: int, now: float) -> list[Line]:
     """The document."""
-    new, old = pair.new, pair.old
+    new, old, changed = found.pair.new, found.pair.old, found.changed
     out = heading(named(new), width)
     out += fact("commit", clean(new.commit, 64), width)
     out += fact("size", units.size(new.size), width, note=f"{words.count(len(new.files), 'file')}")
@@ -63,28 +88,27 @@ def lines(pair: Pair, width: int, now: float) -> list[Line]:
     out += fact("complete", complete[0], width, complete[1])
     for name in new.missing[:20]:
         out += fact("missing", clean(name), width, "warn")
+    if len(new.missing) > 20:
+        out += fact("missing", f"and {len(new.missing) - 20:,} more", width, "warn")
     if old is None:
         out += heading("Files", width)
-        return out + [_file("", "dim", file.name, units.size(file.size), "", width) for file in _by_size(new)]
-    changed = changes(pair)
-    same = len({file.name for file in new.files}) - sum(kind != "only in the old" for kind, _, _ in changed)
-    out += heading(f"Against {named(old)}", width, f"{clean(old.commit, 64)[:7]}, {units.size(old.size)}")
-    out += paragraph(
-        f"{words.count(len(changed), 'file')} differ, {same} stay the same."
-        if changed
-        else f"All {words.count(same, 'file')} are the same.",
-        width,
-    )
-    out.append(Line())
-    for kind, file, before in changed:
-        sign, token = _SIGNS[kind]
+    else:
+        out += heading(f"Against {named(old)}", width, f"{clean(old.commit, 64)[:7]}, {units.size(old.size)}")
+        out += paragraph(
+            f"{words.count(len(changed), 'file')} {'differs' if len(changed) == 1 else 'differ'}, "
+            f"{found.same:,} {'stays' if found.same == 1 else 'stay'} the same."
+            if changed
+            else f"All {words.count(found.same, 'file')} are the same.",
+            width,
+        )
+        out.append(Line())
+    for kind, file, before in changed[:_MOST]:
+        sign, token = _SIGNS.get(kind, ("", "dim"))
         note = f"was {units.size(before.size)}" if before else kind
         out.append(_file(sign, token, file.name, units.size(file.size), note, width))
+    if len(changed) > _MOST:
+        out += paragraph(f"… and {len(changed) - _MOST:,} more", width)
     return out
-
-
-def _by_size(revision: Revision) -> list[File]:
-    return sorted(revision.files, key=lambda file: (-file.size, file.name))
 
 
 def _file(sign: str, token: str, name: str, size: str, note: str, width: int) -> Line:

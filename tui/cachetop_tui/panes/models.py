@@ -3,56 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cachetop.base import units
-from cachetop.base.hostile import clean, show
+from cachetop.base.hostile import clean
 from cachetop.gpu.records import Gpus
-from cachetop.hub import choose
 from cachetop.hub.rates import Rates
-from cachetop.hub.records import Beside, File, Models, Partial, Repo, Revision
+from cachetop.hub.records import Beside, File, Models, Partial, Repo
 from cachetop_tui import words
 from cachetop_tui.cut import file_name, head, path_name
 from cachetop_tui.lines import LineView
-from cachetop_tui.listing import Listing
-from cachetop_tui.marks import Line, Pen, Row, Thin, sentences, title
+from cachetop_tui.marks import Line, Pen, Row, Thin, title
 from cachetop_tui.paint import width_of
+from cachetop_tui.panes import model_files, names
 from cachetop_tui.panes import models_data as data
-from cachetop_tui.panes import names
+from cachetop_tui.panes.model_rows import View, order, rows
 from cachetop_tui.panes.order import settle
 
-
-@dataclass(slots=True)
-class View:
-    """What the pane shows besides the snapshot: folds, filter, order, and what other snapshots say."""
-
-    unfolded: Mapping[str, bool] = field(default_factory=dict)
-    filter: str = ""
-    order: Sequence[str] = ()
-    held: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    totals: data.Totals = field(default_factory=data.Totals)
-    rates: Rates = field(default_factory=Rates)
-    now: float | None = None
-    others: frozenset[str] = frozenset()
-    """The cache roots besides the first, whose repos say where they are."""
-    chosen: Chosen | None = None
-    """What `_choose` worked out last."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """The repos to show for a snapshot, and what was asked for: a filter, a moment, an order."""
-
-    models: Models
-    asked: object
-    repos: Sequence[tuple[str, Repo]]
-    """With their keys, in order."""
-    places: Mapping[str, int]
-    """Where each key is in `repos`."""
-    partly: frozenset[int]
-    """The places of those with downloads."""
+__all__ = ["ModelsPane", "View", "headers", "line", "rows"]
 
 
 class _Columns:
@@ -97,117 +66,6 @@ def headers(models: Models | None, width: int, view: View, focused: bool) -> lis
     return [title(width, "1", "MODELS", focused, *parts), pen.line()]
 
 
-def rows(models: Models | None, width: int, view: View) -> Sequence[Row]:
-    """All rows: notes first, then each repo with what is unfolded below it."""
-    out = Listing()
-    if models is None:
-        return out
-    for root in models.roots:
-        if root.problem:
-            path = names.home(root.path, str(Path.home()))
-            out.add(*_notes(f"{path} could not be read: {root.problem}", width, "err"))
-    chosen = _choose(models, view)
-    done = 0
-    for place in sorted({*chosen.partly, *_open(chosen, view)}):
-        out.run(chosen.repos[done:place], _folded, _key)
-        out.add(*_with_rows_below(*chosen.repos[place], view))
-        done = place + 1
-    out.run(chosen.repos[done:], _folded, _key)
-    if not models.repos and not models.scanning:
-        out.add(*_empty(models, width))
-    elif models.repos and not chosen.repos:
-        nothing = f"No repo has {view.filter!r}, by name or as a filter. Esc in the filter line clears it."
-        out.add(*_notes(nothing, width, "dim"))
-    if not view.filter:
-        out.add(*[Row(f"beside\0{row.path}", "beside", row) for row in models.beside if row.size or row.problem])
-    return out
-
-
-def _choose(models: Models, view: View) -> Chosen:
-    """The repos to show, worked out once for a snapshot, a filter and an order."""
-    asked = (view.filter, view.now, view.order)
-    if view.chosen is None or view.chosen.models is not models or view.chosen.asked != asked:
-        by_key = dict(view.totals.summary(models).ranked)
-        repos = [(key, repo) for key in view.order or _order(models, view) if (repo := by_key.get(key))]
-        if view.filter:
-            keep = _search(view).keep
-            repos = [(key, repo) for key, repo in repos if keep(repo)]
-        places = {key: place for place, (key, _) in enumerate(repos)}
-        partly = frozenset(place for place, (_, repo) in enumerate(repos) if repo.partials)
-        view.chosen = Chosen(models, asked, repos, places, partly)
-    return view.chosen
-
-
-def _open(chosen: Chosen, view: View) -> list[int]:
-    """The places of the repos that are unfolded."""
-    return [chosen.places[key] for key, is_open in view.unfolded.items() if is_open and key in chosen.places]
-
-
-def _key(one: tuple[str, Repo]) -> str:
-    return one[0]
-
-
-def _folded(one: tuple[str, Repo]) -> Row:
-    key, repo = one
-    return Row(key, "repo", repo, 0, False if repo.revisions else None)
-
-
-def _with_rows_below(key: str, repo: Repo, view: View) -> list[Row]:
-    """A repo that is unfolded, or is being downloaded, and what stands below it."""
-    is_open = view.unfolded.get(key, False)
-    out = [Row(key, "repo", repo, 0, is_open if repo.revisions else None)]
-    out += [
-        Row(f"{key}\0partial\0{partial.blob}", "partial", (repo, partial), 1, fixed=not is_open)
-        for partial in repo.partials
-        if partial.live or is_open
-    ]
-    return out + (_below(repo, key, view) if is_open else [])
-
-
-def _search(view: View) -> choose.Search:
-    return choose.search(view.filter, view.now, view.totals.part)
-
-
-def _order(models: Models, view: View) -> list[str]:
-    """The keys of all repos in the order the filter line asks for, else what is in use and then the biggest first."""
-    arrange = _search(view).arrange if view.filter else None
-    if arrange:
-        return [data.key_of(repo) for repo in arrange(models.repos)]
-    return data.in_order(view.totals.summary(models).ranked, view.held)
-
-
-def _below(repo: Repo, key: str, view: View) -> list[Row]:
-    out: list[Row] = []
-    for revision in repo.revisions:
-        mark = f"{key}\0{revision.commit}"
-        is_open = view.unfolded.get(mark, len(repo.revisions) == 1)
-        out.append(Row(mark, "revision", (repo, revision), 1, is_open))
-        if is_open:
-            out += [Row(f"{mark}\0{file.name}", "file", file, 2) for file in _by_size(revision)]
-    return out
-
-
-def _by_size(revision: Revision) -> list[File]:
-    return sorted(revision.files, key=lambda file: (-file.size, file.name))
-
-
-def _notes(text: str, width: int, word: str) -> list[Row]:
-    return [
-        Row(f"note\0{text}\0{i}", "note", (line, word), fixed=True)
-        for i, line in enumerate(sentences(show(text), width - 6))
-    ]
-
-
-def _empty(models: Models, width: int) -> list[Row]:
-    out = _notes("No models here yet.", width, "fg")
-    for root in models.roots:
-        state = "is empty" if root.exists else "does not exist"
-        out += _notes(f"{names.home(root.path, str(Path.home()))} {state} ({root.reason}).", width, "dim")
-    if not models.roots:
-        out += _notes("No cache folder is known to look in.", width, "dim")
-    return out + _notes("It fills when a program downloads a model, for example: hf download REPO", width, "dim")
-
-
 def line(row: Row, width: int, view: View, now: float) -> Line:
     """How one row looks."""
     pen = Pen(width)
@@ -217,12 +75,16 @@ def line(row: Row, width: int, view: View, now: float) -> Line:
     elif row.kind == "repo":
         _repo(pen, at, row, view, now)
     elif row.kind == "revision":
-        _revision(pen, at, row)
+        _revision(pen, at, row, view)
     elif row.kind == "beside":
         _beside(pen, at, row.subject)
+    elif row.kind == "folder":
+        _folder(pen, at, row)
     elif row.kind == "file":
         file: File = row.subject
-        pen.put(7, file_name(file.name, at.name - 8) if "/" not in file.name else _path(file.name, at.name - 8), "dim")
+        x = 3 + 2 * row.depth
+        name = file.name if row.depth == 2 else file.name.rpartition("/")[2]
+        pen.put(x, file_name(name, at.name - x - 1) if "/" not in name else _path(name, at.name - x - 1), "dim")
         _numbers(pen, at, file.size, file.resident)
     else:
         _partial(pen, at, row.subject[0], row.subject[1], view.rates)
@@ -265,8 +127,19 @@ def _repo(pen: Pen, at: _Columns, row: Row, view: View, now: float) -> None:
     pen.right(at.used, used, "fg" if used == "now" else "dim")
 
 
-def _revision(pen: Pen, at: _Columns, row: Row) -> None:
-    revision: Revision = row.subject[1]
+def _folder(pen: Pen, at: _Columns, row: Row) -> None:
+    folder: model_files.Folder = row.subject
+    x = 1 + 2 * row.depth
+    pen.put(x, "▾" if row.open else "▸", "dim")
+    count = words.count(folder.count, "file")
+    end = pen.put(x + 2, path_name(clean(folder.name), at.name - x - 3), "fg")
+    if end + 2 + len(count) < at.name:
+        pen.put(end + 2, count, "dim")
+    _numbers(pen, at, folder.size, folder.warm)
+
+
+def _revision(pen: Pen, at: _Columns, row: Row, view: View) -> None:
+    repo, revision = row.subject
     state = data.revision_state(revision)
     pen.put(3, "▾" if row.open else "▸", "dim")
     commit = clean(revision.commit, 64)
@@ -277,7 +150,7 @@ def _revision(pen: Pen, at: _Columns, row: Row) -> None:
     end = pen.put(end, head(commit, at.name - end - 1), "dim")
     if state.word and end + 2 + width_of(state.word) < at.name:
         pen.put(end + 2, state.word, state.token)
-    _numbers(pen, at, revision.size, data.resident(revision.files))
+    _numbers(pen, at, revision.size, model_files.warm(view.files, data.key_of(repo), revision))
 
 
 def _numbers(pen: Pen, at: _Columns, size: int, warm: int | None) -> None:
@@ -370,7 +243,7 @@ class ModelsPane(LineView):
     def _arrange(self) -> None:
         """Sort, but never under a cursor that somebody moved."""
         if self.models is not None:
-            fresh = _order(self.models, self.view)
+            fresh = order(self.models, self.view)
             self.view.order = settle(self.view.order, fresh) if self.touched else fresh
 
     def sort(self) -> None:

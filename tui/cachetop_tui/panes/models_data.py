@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from cachetop.base.hostile import clean
 from cachetop.gpu.records import Gpus
 from cachetop.hub import choose
-from cachetop.hub.records import File, Models, Repo, Revision
+from cachetop.hub.records import Models, Repo, Revision
+from cachetop_tui.panes import model_files
 
 _AHEAD = 3
 
@@ -16,21 +17,6 @@ _AHEAD = 3
 def key_of(repo: Repo) -> str:
     """What tells this repo from every other one."""
     return f"{repo.root}\0{repo.type}\0{repo.id}"
-
-
-def resident(files: tuple[File, ...]) -> int | None:
-    """Bytes of `files` in RAM, each blob once; None where one of them was not measured."""
-    total = 0
-    seen: set[str] = set()
-    for file in files:
-        if file.blob is not None:
-            if file.blob in seen:
-                continue
-            seen.add(file.blob)
-        if file.resident is None:
-            return None
-        total += file.resident
-    return total
 
 
 def on_disk(repo: Repo) -> int:
@@ -112,6 +98,8 @@ class Summary:
     """Bytes on disk."""
     warm: int | None
     """Bytes in RAM of all repos that were measured; None while none was."""
+    files: model_files.Known
+    """What lies in the large revisions."""
 
 
 @dataclass(slots=True)
@@ -121,17 +109,27 @@ class Totals:
     The feed's thread asks for each `summary` first, so that the event loop finds it made.
     """
 
-    _known: dict[str, tuple[Repo, tuple[int, int] | None]] = field(default_factory=dict)
+    _known: dict[str, tuple[tuple[Repo, tuple[int, int] | None], ...]] = field(default_factory=dict)
+    """By key the newest records of a repo, each with what `part` says of it."""
     _made: list[Summary] = field(default_factory=list)
     """The newest summaries: the feed may be some snapshots ahead."""
 
     def part(self, repo: Repo) -> tuple[int, int] | None:
         """Bytes of `repo` in RAM and all its bytes, None where not known."""
         key = key_of(repo)
-        found = self._known.get(key)
-        if found is None or found[0] is not repo:
-            found = self._known[key] = (repo, choose.resident(repo))
-        return found[1]
+        known = self._known.get(key, ())
+        for one, part in known:
+            if one is repo:
+                return part
+        part = choose.resident(repo)
+        self._known[key] = (*known[1 - _AHEAD :], (repo, part))
+        return part
+
+    def newest(self, repo: Repo) -> int | None:
+        """Bytes of `repo` in RAM as last measured, whichever record of it this is; None where not known."""
+        known = self._known.get(key_of(repo))
+        part = known[-1][1] if known else None
+        return None if part is None else part[0]
 
     def of(self, repo: Repo) -> int | None:
         """Bytes of `repo` in RAM, None where not known."""
@@ -158,10 +156,12 @@ class Totals:
             kinds.setdefault(repo.type, []).append(repo)
             sums[repo.type] = sums.get(repo.type, 0) - size
         values = [value for repo in models.repos if (value := self.of(repo)) is not None]
+        ranked = tuple((key, repo) for _, _, key, repo in sizes)
         return Summary(
             models,
-            tuple((key, repo) for _, _, key, repo in sizes),
+            ranked,
             tuple((kind, sums[kind], tuple(kinds[kind])) for kind in sorted(kinds)),
             sum(sums.values()),
             sum(values) if values else None,
+            model_files.prepared(ranked, self._made[-1].files if self._made else {}),
         )

@@ -147,7 +147,7 @@ def revision_document(repo: Any, revision: Any) -> Document:
         f"revision\0{repo.root}\0{repo.type}\0{repo.id}\0{revision.commit}",
         f"{name.rpartition('/')[2]}@{diff.named(revision)}",
         ("models", name, diff.named(revision)),
-        lambda: pair,
+        lambda: diff.compare(pair),
         diff.lines,
     )
 

@@ -1,0 +1,132 @@
+"""The files of a revision as rows, the largest first; very many by folder, worked out once for each revision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+
+from cachetop.hub.records import File, Repo, Revision
+from cachetop_tui.listing import Listing
+from cachetop_tui.marks import Row
+
+_MANY = 200
+"""Files of a revision from which on folders are shown as such."""
+_LONG = 2000
+"""Files from which on sorting takes longer than an event loop may be held: the feed's thread does it first."""
+_name = attrgetter("name")
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of a revision with all that lies below it."""
+
+    name: str
+    """Its path in the revision from the folder above that is shown."""
+    path: str
+    """Its whole path with a slash behind it; empty for the revision itself."""
+    folders: tuple[Folder, ...]
+    files: tuple[File, ...]
+    """Those directly in it, the largest first."""
+    count: int
+    """Of files at any depth."""
+    size: int
+    """Bytes, each blob once."""
+    warm: int | None
+    """Bytes in RAM, None where one of the files was not measured."""
+
+
+Known = Mapping[tuple[str, str], tuple[Revision, Folder]]
+"""The folders of large revisions, by the key of the repo and the commit."""
+
+
+def prepared(repos: Iterable[tuple[str, Repo]], before: Known) -> Known:
+    """Work out those of every large revision, but for what is the same as before."""
+    found = {}
+    for key, repo in repos:
+        for revision in repo.revisions:
+            if len(revision.files) > _LONG:
+                found[key, revision.commit] = (revision, folder(before, key, revision))
+    return found
+
+
+def folder(known: Known, key: str, revision: Revision) -> Folder:
+    """What lies in a revision of the repo `key`."""
+    found = known.get((key, revision.commit))
+    return found[1] if found is not None and found[0] is revision else _tree(revision.files)
+
+
+def warm(known: Known, key: str, revision: Revision) -> int | None:
+    """Bytes of a revision of the repo `key` in RAM, None where one of its files was not measured."""
+    found = known.get((key, revision.commit))
+    return found[1].warm if found is not None and found[0] is revision else resident(revision.files)
+
+
+def resident(files: Iterable[File]) -> int | None:
+    """Bytes of `files` in RAM, each blob once; None where one of them was not measured."""
+    total = 0
+    seen: set[str] = set()
+    for file in files:
+        if file.blob is not None:
+            if file.blob in seen:
+                continue
+            seen.add(file.blob)
+        if file.resident is None:
+            return None
+        total += file.resident
+    return total
+
+
+def largest_first(files: Iterable[File]) -> list[File]:
+    """The files of a revision, which come by name, by size: comparing pairs of both holds everybody up much longer."""
+    return sorted(files, key=attrgetter("size"), reverse=True)
+
+
+def _tree(files: tuple[File, ...]) -> Folder:
+    """The folders of a revision; of few files none."""
+    ordered = largest_first(files)
+    if len(files) <= _MANY:
+        return _folder("", "", (), ordered, ordered)
+    inside: dict[str, list[File]] = {}
+    for file in ordered:
+        inside.setdefault(file.name[: file.name.rfind("/") + 1], []).append(file)
+    below: dict[str, set[str]] = {}
+    for path in inside:
+        while path:
+            above = path[: path.rfind("/", 0, -1) + 1]
+            below.setdefault(above, set()).add(path)
+            path = above
+    return _made("", "", inside, below)[0]
+
+
+def _made(
+    path: str, above: str, inside: Mapping[str, list[File]], below: Mapping[str, set[str]]
+) -> tuple[Folder, list[File]]:
+    """A folder, and all files below it. One that holds only another folder is shown with it, as `a/b`."""
+    files, folders = inside.get(path, []), below.get(path, ())
+    if path and not files and len(folders) == 1:
+        return _made(next(iter(folders)), above, inside, below)
+    made = [_made(one, path, inside, below) for one in folders]
+    every = [*files, *(file for _, some in made for file in some)]
+    ordered = sorted((folder for folder, _ in made), key=lambda folder: (-folder.size, folder.name))
+    return _folder(path[len(above) : -1], path, tuple(ordered), files, every), every
+
+
+def _folder(name: str, path: str, folders: tuple[Folder, ...], files: list[File], every: list[File]) -> Folder:
+    each = {file.blob or f"/{file.name}": file.size for file in every}
+    return Folder(name, path, folders, tuple(files), len(every), sum(each.values()), resident(every))
+
+
+def add(out: Listing, folder: Folder, mark: str, depth: int, unfolded: Mapping[str, bool]) -> None:
+    """Add the rows of what lies in `folder`; `mark` is the key of its revision."""
+    for one in folder.folders:
+        key = f"{mark}\0{one.path}"
+        is_open = unfolded.get(key, False)
+        out.add(Row(key, "folder", one, depth, is_open))
+        if is_open:
+            add(out, one, mark, depth + 1, unfolded)
+    out.run(folder.files, _row(mark, depth), _name, f"{mark}\0")
+
+
+def _row(mark: str, depth: int) -> Callable[[File], Row]:
+    return lambda file: Row(f"{mark}\0{file.name}", "file", file, depth)
