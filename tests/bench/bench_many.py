@@ -181,6 +181,7 @@ async def drive() -> None:
         async with watched(heart, "the plan: leave it"):
             await keys("escape")
             await until(lambda: app.screen is app.overview)
+            await asyncio.sleep(3)
         memory("memory after that")
         beating.cancel()
         with suppress(asyncio.CancelledError):

@@ -304,3 +304,14 @@ def test_without_access_times_the_last_use_is_unknown(
     models = scanner.scan()
     assert models.repos[0].last_used is None
     assert with_detail(models, scanner).repos[0].last_used is None
+
+
+def test_one_repo_alone_is_read_as_among_all_of_them(cache: Path, scanner: Scanner) -> None:
+    for name, kind in (("org/model", "model"), ("org/model", "dataset"), ("org/other", "model")):
+        hubcache.healthy(cache, name, kind)
+    every = {(repo.type, repo.id): repo for repo in scanner.scan().repos}
+    assert len(every) == 3
+    roots = [Location("hub", str(cache), "the test says so")]
+    (alone,) = Scanner(roots, only=("model", "org/model")).scan().repos
+    assert alone == every["model", "org/model"]
+    assert Scanner(roots, only=("model", "org/none")).scan().repos == ()

@@ -82,6 +82,7 @@ class CachetopApp(keyboard.TypedAhead, Actions):
         await in_background(self.overview.load)
         with self.batch_update():  # one repaint for all that comes after the first frame
             await self.overview.complete()
+        garbage.loaded()
         self.app_resume_signal.subscribe(self, lambda _: self._say_title())
         opening.use_look(self.feed.process)
         self.feed.start()

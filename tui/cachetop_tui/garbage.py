@@ -13,6 +13,7 @@ import gc
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from typing import Final
 
 from cachetop.base import collecting
@@ -20,6 +21,8 @@ from cachetop.base import collecting
 _MANY: Final = 5000
 """Repos and entries from which on it matters."""
 _GROWN: Final = 1.2
+_LITTLE: Final = 500
+"""Objects that are given up in one go."""
 _SWITCH: Final = 0.002
 """Seconds a thread may compute before another one gets its turn: the screen does not wait long for a scan."""
 
@@ -57,8 +60,34 @@ def give_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+def let_go(*piles: Iterable[object]) -> None:
+    """Hold what is in `piles` until it can be given up, a little at a time and in a thread: of very many objects that
+    takes a tenth of a second in which nothing else runs. Whoever calls this lets go of them afterwards."""
+    held = [list(pile) for pile in piles]
+
+    def work() -> None:
+        for pile in held:
+            while pile:
+                del pile[-_LITTLE:]
+                time.sleep(0)  # let the others go on
+        give_back()
+
+    threading.Thread(target=work, name="cachetop-free", daemon=True).start()
+
+
+_prepared = False
+
+
 def prepare() -> None:
     """Set up a process that shows the app."""
+    global _prepared
+    _prepared = True
     sys.setswitchinterval(_SWITCH)
     collecting.settle()  # what was imported stays
-    gc.set_threshold(5000, 20, 50)
+    gc.set_threshold(2000, 10, 100)  # what is gone over at once is gone over in a few milliseconds
+
+
+def loaded() -> None:
+    """The rest of the app was imported, which stays, too. Nothing where the process is not the app's alone."""
+    if _prepared:
+        collecting.settle()

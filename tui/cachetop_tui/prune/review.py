@@ -267,12 +267,12 @@ class ReviewScreen(ModalScreen[Result | None]):
 
     def on_unmount(self) -> None:
         """Let go of the plan, which may be large: a screen is part of cycles and stays until the collector comes by."""
+        garbage.let_go(*(pile for draft in (self._draft, self._narrow) for pile in (draft.work, draft.plan.items)))
         nothing = msgspec.structs.replace(self._draft.plan, items=(), blocked=(), kept=())
         self._draft = self._narrow = Draft(nothing, [], {}, False, 0)
         self._groups = ()
         if self._view is not None:
             self._view.empty(self._draft)
-        threading.Thread(target=garbage.give_back, name="cachetop-free", daemon=True).start()
 
 
 def _disk(draft: Draft) -> tuple[str, int, int] | None:
