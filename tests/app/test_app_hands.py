@@ -156,6 +156,18 @@ async def test_the_menu_stays_within_the_terminal(size: tuple[int, int]) -> None
             await until(pilot, lambda: app.screen is app.overview)
 
 
+async def test_a_click_on_the_menus_edge_picks_nothing() -> None:
+    async with opened((120, 40)) as (app, pilot):
+        await pilot.press("m")
+        await until(pilot, lambda: isinstance(app.screen, ContextMenu))
+        menu = app.screen.query_one(MenuList)
+        for edge in (0, menu.region.height - 1):
+            await pilot.click(MenuList, offset=(4, edge))
+            assert isinstance(app.screen, ContextMenu)
+        await pilot.click(MenuList, offset=(4, 2))  # the second: mark
+        await until(pilot, lambda: len(app.overview.models.marked) == 1)
+
+
 async def test_a_commands_own_key_picks_it_and_a_click_beside_leaves() -> None:
     async with opened((120, 40)) as (app, pilot):
         await pilot.press("m")

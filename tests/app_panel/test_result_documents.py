@@ -72,6 +72,18 @@ def test_markdown_is_rendered_and_nothing_in_it_is_obeyed() -> None:
     assert markdown.render("", 40) == []
 
 
+def test_an_empty_item_keeps_its_mark_to_itself() -> None:
+    shown = [line.text.strip() for line in markdown.render("- one\n-\n\nA paragraph.", 60)]
+    assert [line for line in shown if line] == ["• one", "•", "A paragraph."]
+
+
+def test_columns_for_which_there_is_no_room_are_said() -> None:
+    columns = 26
+    table = "|" + "a|" * columns + "\n|" + "-|" * columns + "\n|" + "1|" * columns
+    text = "\n".join(line.text for line in markdown.render(table, 200))
+    assert "and 2 more columns" in text
+
+
 def test_a_tree_lays_out_only_what_is_unfolded() -> None:
     value = {"a": {"deep": [1, 2, {"x": None}]}, "many": list(range(2000)), "text": "\x1b[31mred", "empty": []}
     rows = tree.rows(value, {}, 80)
@@ -90,6 +102,12 @@ def test_what_is_read_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert result.folder_of(both.id) == str(both.outputs)
     only = written(tmp_path, html="<p>&amp;</p>")
     assert "<p>&amp;</p>" in "".join(line.text for line in result.lines(result.load_text(only.id), 80, 0.0))
+    fenced = written(tmp_path, txt="before\n````\n# no heading\n````\nafter")
+    shown = [line.text.strip() for line in result.lines(result.load_text(fenced.id), 80, 0.0)]
+    assert "# no heading" in shown and shown.count("````") == 2, "text is shown as it is"
+    deep = written(tmp_path, json="[" * 200_000)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        result.load_tree(deep.id)
     with pytest.raises(LookupError, match="--to json"):
         result.load_tree(only.id)
     with pytest.raises(LookupError, match="wrote nothing"):

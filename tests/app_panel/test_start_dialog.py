@@ -192,6 +192,14 @@ async def test_an_absurd_time_to_keep_warm_is_refused(shelf: Path) -> None:
         dialog.query_one("#start", Press).focus()
         await pilot.press("enter")
         assert answers == [] and "from 0 to 604,800" in dialog.query_one("#problem", Sentence).text
+        dialog.query_one("#keep", Input).value = "--5"
+        await pilot.press("enter")
+        assert answers == [] and "from 0 to 604,800" in dialog.query_one("#problem", Sentence).text
+        dialog.query_one("#keep", Input).value = "1_000"
+        dialog.query_one("#start", Press).focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(answers))
+        assert answers[0] is not None and answers[0].keep_warm == 1000.0, "what is taken is what was typed"
 
 
 async def test_folders_by_keyboard(shelf: Path) -> None:

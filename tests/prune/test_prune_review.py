@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
+from cachetop.base.disks import Disk
 from cachetop.prune import confirm
+from cachetop.prune.records import Item, Plan
 from cachetop.prune.undo import undo
 from cachetop_tui.dialogs.fields import Press
+from cachetop_tui.prune.disk import Disks, share
 from cachetop_tui.prune.opening import marked, told
 from cachetop_tui.prune.review import PlanView, ReviewScreen
 from support.hubcache import OTHER, repo, settle
@@ -88,7 +91,8 @@ async def test_a_group_unfolds_into_rows_that_can_be_taken_out_one_by_one(tmp_pa
 async def test_it_says_how_long_undo_works_and_what_the_disk_gets(root: Path) -> None:
     app = StageApp()
     async with app.run_test(size=(120, 36)) as pilot:
-        await app.push_screen(ReviewScreen(plan_kernels(root, all=True), 900))
+        draft = plan_kernels(root, all=True)
+        await app.push_screen(ReviewScreen(draft, 900, disks=Disks(draft.roots)))
         await pilot.pause()
         text = "\n".join(screen_lines(app))
         assert "You can undo for 15 min, or until less than 10 %" in text and "free " in text and "→" in text
@@ -97,6 +101,23 @@ async def test_it_says_how_long_undo_works_and_what_the_disk_gets(root: Path) ->
         await pilot.pause()
         text = "\n".join(screen_lines(app))
         assert "freed at once" in text and "Delete for good" in text and "undo for" not in text
+
+
+def test_the_disk_is_the_one_with_most_of_the_plan_and_gets_no_more_than_lies_there() -> None:
+    def item(path: str, frees: int) -> Item:
+        return Item(kind="triton", key=path, path=path, size_on_disk=frees, reasons=("all",), rebuild=None, frees=frees)
+
+    small = Disk("/", "ext4", 1000, 400, 500, ("/root/.triton/cache",))
+    large = Disk("/tmp", "tmpfs", 1000, 100, 900, ("/tmp/inductor", "/tmp/inductor2"))
+    items = (item("/root/.triton/cache/a", 10), item("/tmp/inductor/b", 200), item("/tmp/inductor2/c", 50))
+    plan = Plan(items=items, frees=255)
+    found = share(plan, [small, large])
+    assert found is not None and (found.where, found.goes, found.left) == ("/tmp/inductor", 250, 650)
+    assert f"{found.full(found.used):.2f} {found.full(found.left):.2f}" == "0.90 0.65"
+    alone = share(Plan(items=items[:1], frees=8), [large, small])
+    assert alone is not None and (alone.where, alone.goes) == ("/root/.triton/cache", 8), "each inode once"
+    assert alone.full(alone.used) == 500 / 900, "what is reserved for root is not free, as in df"
+    assert share(Plan(items=()), [small, large]) is None
 
 
 async def test_confirming_moves_it_and_the_result_is_said(root: Path) -> None:

@@ -8,12 +8,15 @@ forbid it: there inotify says that a file was opened, but not by whom. Nothing i
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import select
 import struct
 import threading
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+
+from cachetop.base.hostile import clean
 
 MOST_FOLDERS = 4000
 """Folders watched at most: each is a watch of the system's, of which a user has a limited number."""
@@ -121,6 +124,7 @@ class Opens:
                 self._folders[handle] = folder
                 return True
             if self._watched:
+                self._say_unwatched(folder)
                 return False
             # this file system has no handles: start again with what needs none
             os.close(self._fd)
@@ -130,11 +134,18 @@ class Opens:
                 return False
         number = int(self._libc.inotify_add_watch(self._fd, path, _OPEN))
         if number < 0:
-            if ctypes.get_errno() == 28:  # ENOSPC
+            if ctypes.get_errno() == errno.ENOSPC:
                 self.reason = "the user's inotify watches are used up (fs.inotify.max_user_watches)"
+            else:
+                self._say_unwatched(folder)
             return False
         self._folders[number] = folder
         return True
+
+    def _say_unwatched(self, folder: str) -> None:
+        """Say that reads in a folder that is there will be missed."""
+        if os.path.isdir(folder):
+            self.reason = f"{clean(folder)} cannot be watched"
 
     def _handle(self, path: bytes) -> bytes | None:
         """The folder's file handle, type and bytes, as fanotify reports it."""

@@ -130,5 +130,5 @@ class ContextMenu(ModalScreen[Command | None]):
         view = self.query_one(MenuList)
         if event.widget is not view:
             self.dismiss(None)
-        elif view.cursor is not None:
+        elif view.cursor is not None and any(line == event.y for line, _ in view.in_sight()):  # not on its edges
             self.dismiss(view.cursor.subject)

@@ -243,8 +243,8 @@ class StartDialog(ModalScreen[StartRequest | None]):
             self.query_one(FilePicker).focus()
             return
         typed = self.query_one("#keep", Input).value.strip()
-        keep = int(typed) if typed.lstrip("-").isdigit() else 0
-        if not 0 <= keep <= _LONGEST_WARM:
+        keep = _seconds(typed)
+        if keep is None or not 0 <= keep <= _LONGEST_WARM:
             self._say(f"Keep warm is a number of seconds from 0 to {_LONGEST_WARM:,}.")
             self.query_one("#keep", Input).focus()
             return
@@ -294,6 +294,14 @@ class StartDialog(ModalScreen[StartRequest | None]):
 
     def _say(self, text: str) -> None:
         self.query_one("#problem", Sentence).say(text, "err")
+
+
+def _seconds(typed: str) -> int | None:
+    """A whole number as Python writes them, nothing for 0; None for anything else."""
+    try:
+        return int(typed) if typed else 0
+    except ValueError:
+        return None
 
 
 def _here() -> str:

@@ -77,6 +77,9 @@ class _Renderer:
             self._bullets[-1] = kind, number + 1
             self._depth += _INDENT
         elif token.type == "list_item_close":
+            if self._mark:  # nothing is in it: the mark is not for what comes next
+                yield self._line(self._mark.rstrip(), "link")
+                self._mark = ""
             self._depth -= _INDENT
         elif token.type == "blockquote_open":
             self._quoted += 1
@@ -115,7 +118,8 @@ class _Renderer:
                 rows.append([])
             elif token.type == "inline":
                 rows[-1].append(_words(token))
-        wide = [max(width_of(cell) for cell in column) for column in zip(*rows, strict=False)][:_MOST_COLUMNS]
+        wide = [max(width_of(cell) for cell in column) for column in zip(*rows, strict=False)]
+        left_out, wide = len(wide[_MOST_COLUMNS:]), wide[:_MOST_COLUMNS]
         room = self._width - 2 * MARGIN - self._depth - 3 * (len(wide) - 1)
         while wide and sum(wide) > room and max(wide) > 3:
             wide[wide.index(max(wide))] -= 1
@@ -130,6 +134,8 @@ class _Renderer:
             yield pen.line()
             if not number:
                 yield self._line("─" * min(sum(wide) + 3 * (len(wide) - 1), self._width - 2 * MARGIN), "rule")
+        if left_out:
+            yield self._line(f"… and {left_out} more {'column' if left_out == 1 else 'columns'}", "faint")
         yield Line()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -101,11 +102,10 @@ def _history(detail: ProcessDetail, width: int, now: float) -> list[Line]:
     out = heading("VRAM over time", width, f"last {units.duration(span)}, peak {units.memory(high)}")
     room = width - 2 * MARGIN
     if low != high and room > 10:
-        levels = []
+        times, levels = [at for at, _ in samples], []
         for i in range(room * 2):
-            moment = first + (i + 1) / (room * 2) * span
-            used = next((used for at, used in reversed(samples) if at <= moment), samples[0][1])
-            levels.append((used - low) / (high - low))
+            place = bisect_right(times, first + (i + 1) / (room * 2) * span)
+            levels.append((samples[max(0, place - 1)][1] - low) / (high - low))
         for row in range(2):
             pen = Pen(width)
             pen.add(Trace(MARGIN, room, tuple(levels), row, 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from typing import Any
@@ -17,6 +18,7 @@ from cachetop_tui.marks import Line
 
 MOST = 8 << 20
 """Bytes of a result that are read."""
+_FENCES = re.compile("`+")
 _TEXTS = (".md", ".txt", ".html", ".doctags")
 
 
@@ -41,7 +43,10 @@ def load_tree(job: str) -> Any:
     path = next((path for path in outputs(job) if _kind(path) == ".json"), None)
     if path is None:
         raise LookupError("This run wrote no JSON; `--to json`, or the tick in the dialog, makes it.")
-    return json.loads(_read(path))
+    try:
+        return json.loads(_read(path))
+    except RecursionError:
+        raise ValueError(f"{clean(path)} is nested too deeply to be read; open it in another program.") from None
 
 
 def _read(path: str) -> bytes:
@@ -58,7 +63,10 @@ def _kind(path: str) -> str:
 def lines(record: tuple[str, str], width: int, now: float) -> list[Line]:
     """The text rendered; what is no Markdown as it is."""
     path, text = record
-    return markdown.render(text if _kind(path) == ".md" else f"```\n{text}\n```", width)
+    if _kind(path) == ".md":
+        return markdown.render(text, width)
+    fence = "`" * (max(map(len, _FENCES.findall(text)), default=0) + 3)  # longer than any of its own
+    return markdown.render(f"{fence}\n{text}\n{fence}", width)
 
 
 def folder_of(job: str) -> str:

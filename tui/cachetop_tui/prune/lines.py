@@ -13,6 +13,7 @@ from cachetop.prune.records import Blocked, Item, Keeping, Plan, Result
 from cachetop_tui.cut import head, middle, path_name
 from cachetop_tui.listing import Listing
 from cachetop_tui.marks import Bar, Line, Pen, Row, sentences
+from cachetop_tui.prune.disk import Share
 
 _GROUPED = 3
 T = TypeVar("T")
@@ -155,8 +156,8 @@ def line(row: Row, plan: Plan, off: Set[int], width: int) -> Line:
     return _item(name, " ".join(item.sm), item.frees, item, number in off, False, row, width, again(item))
 
 
-def headers(plan: Plan, disk: tuple[str, int, int] | None, width: int, state: str, word: str) -> list[Line]:
-    """The top: bytes first, rounded and exact, then the disk before and after. `disk`: (where, free, in all)."""
+def headers(plan: Plan, disk: Share | None, width: int, state: str, word: str) -> list[Line]:
+    """The top: bytes first, rounded and exact, then the disk with most of it before and after."""
     pen = Pen(width)
     x = pen.run(2, "Frees ", "fg", size(plan.frees), "b:hi")
     if width >= 100:
@@ -166,27 +167,26 @@ def headers(plan: Plan, disk: tuple[str, int, int] | None, width: int, state: st
     back = f"To get it back: {plan.cost.sentence}" if plan.cost is not None else ""
     pen, x = Pen(width), 2
     if disk is not None:
-        where, free, total = disk
-        before, after = 100 * (1 - free / total), 100 * (1 - min(total, free + plan.frees) / total)
-        x = pen.put(2, f"Disk of {path_name(where, 24)}  {before:.1f} % full → {after:.1f} %", "fg") + 3
+        before, after = 100 * disk.full(disk.used), 100 * disk.full(disk.left)
+        x = pen.put(2, f"Disk of {path_name(disk.where, 24)}  {before:.1f} % full → {after:.1f} %", "fg") + 3
         if width < 100:  # no room for both
             lines.append(pen.line())
             pen, x = Pen(width), 2
     pen.put(x, head(back, width - x - 2), "dim")
     lines.append(pen.line())
     if disk is not None:
-        lines.append(_disk(disk[1], disk[2], plan.frees, width))
+        lines.append(_disk(disk, width))
     return lines
 
 
-def _disk(free: int, total: int, goes: int, width: int) -> Line:
+def _disk(disk: Share, width: int) -> Line:
     """The disk as a bar: what stays, what goes, what is free."""
     pen = Pen(width)
-    text = f"free {size(free)} → {size(min(total, free + goes))}"
+    text = f"free {size(disk.free)} → {size(disk.free + disk.used - disk.left)}"
     if (across := width - 6 - len(text)) < 20:
         return pen.line()
-    used = across * (1 - free / total)
-    left = max(0.0, used - max(across * goes / total, 0.25 if goes else 0.0))
+    used = across * disk.full(disk.used)
+    left = max(0.0, min(across * disk.full(disk.left), used - 0.25 if disk.goes else used))
     pen.add(Bar(2, across, ((0.0, left, "dim"), (left, used, "warn"))))
     pen.right(width - 2, text, "dim")
     return pen.line()

@@ -24,6 +24,7 @@ from cachetop.prune.undo import undo
 from cachetop.prune.waiting import Waiting, look, stop
 from cachetop.prune.work import Draft
 from cachetop_tui.background import in_background
+from cachetop_tui.prune.disk import Disks
 from cachetop_tui.prune.lines import Group, groups
 from cachetop_tui.prune.review import ReviewScreen
 
@@ -50,26 +51,19 @@ async def plan_and_review(app: App[Any], selections: Sequence[Selection]) -> Non
     """Make a plan off the event loop, then open its review. What goes wrong is said as a notification."""
     try:
         settings = config.load(locations.config_file())
-        draft, grouped = await in_background(_plan, tuple(selections), settings)
+        draft, grouped, disks = await in_background(_plan, tuple(selections), settings)
     except (config.ConfigError, ValueError, OSError) as error:
         app.notify(clean(str(error)), severity="error", markup=False)
         return
-    open_review(app, draft, settings.undo, grouped)
+    app.push_screen(ReviewScreen(draft, settings.undo, read_only=is_read_only(), groups=grouped, disks=disks))
 
 
-def _plan(selections: Sequence[Selection], settings: config.Config) -> tuple[Draft, list[Group]]:
+def _plan(selections: Sequence[Selection], settings: config.Config) -> tuple[Draft, list[Group], Disks]:
     with collecting_later():  # it may be for very many entries
         draft = plan(selections, keep=settings.keep, sms=sms())
-        return draft, groups(draft.plan)
-
-
-def open_review(
-    app: App[Any], draft: Draft, undo_seconds: float = 15 * 60.0, grouped: Sequence[Group] | None = None
-) -> ReviewScreen:
-    """Show a plan for review, `grouped` where that is known; nothing happens before somebody confirms it there."""
-    screen = ReviewScreen(draft, undo_seconds, read_only=is_read_only(), groups=grouped)
-    app.push_screen(screen)
-    return screen
+        found = Disks(draft.roots)
+        found.share(draft.plan)
+        return draft, groups(draft.plan), found
 
 
 async def undo_last(app: App[Any]) -> None:

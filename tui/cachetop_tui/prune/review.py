@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import os
 import threading
 from collections.abc import Sequence
 from typing import ClassVar
@@ -33,6 +32,7 @@ from cachetop_tui.dialogs.fields import Press, Sentence
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen, Row
 from cachetop_tui.prune import lines
+from cachetop_tui.prune.disk import Disks
 
 _EVERY = 1.0
 """Seconds between two looks at the trash."""
@@ -41,7 +41,7 @@ _EVERY = 1.0
 class PlanView(LineView):
     """The plan as a list. Space takes an item out of it, or in again."""
 
-    def __init__(self, draft: Draft, undo: float, groups: Sequence[lines.Group]) -> None:
+    def __init__(self, draft: Draft, undo: float, groups: Sequence[lines.Group], disks: Disks) -> None:
         super().__init__(id="plan")
         self._undo = undo
         self._groups = groups
@@ -51,11 +51,11 @@ class PlanView(LineView):
         """The plan without what was taken out."""
         self.result: Result | None = None
         self.state = ("nothing is deleted yet", "ok")
-        self._disk = _disk(draft)
+        self._disks = disks
 
     def headers(self, width: int) -> list[Line]:
         """Bytes and the disk."""
-        return [*lines.headers(self.shown, self._disk, width, *self.state), Line()]
+        return [*lines.headers(self.shown, self._disks.share(self.shown), width, *self.state), Line()]
 
     def rows(self, width: int, height: int) -> Sequence[Row]:
         """The plan, or what came of it."""
@@ -85,7 +85,7 @@ class PlanView(LineView):
     def empty(self, draft: Draft) -> None:
         """Hold only `draft` from now on."""
         self.draft, self.shown, self.result = draft, draft.plan, None
-        self._groups, self._rows = (), ()
+        self._groups, self._rows, self._disks = (), (), Disks()
 
 
 class ReviewScreen(ModalScreen[Result | None]):
@@ -113,11 +113,13 @@ class ReviewScreen(ModalScreen[Result | None]):
         *,
         read_only: bool = False,
         groups: Sequence[lines.Group] | None = None,
+        disks: Disks | None = None,
     ) -> None:
-        """`groups` as by `lines.groups`, where somebody has worked them out beside the event loop."""
+        """`groups` as by `lines.groups`, and the `disks` of its roots, where somebody has asked for them before."""
         super().__init__()
         self._draft = draft
         self._groups = lines.groups(draft.plan) if groups is None else groups
+        self._disks = disks or Disks()
         self._undo = undo_seconds
         self._read_only = read_only
         self._cancel = threading.Event()
@@ -131,7 +133,7 @@ class ReviewScreen(ModalScreen[Result | None]):
         """The list, and below it what confirms."""
         with Vertical():
             yield Sentence(f"Prune plan {self._draft.plan.id}", "b:hi", id="title")
-            self._view = PlanView(self._draft, self._undo, self._groups)
+            self._view = PlanView(self._draft, self._undo, self._groups, self._disks)
             yield self._view
             with Vertical(id="foot"):
                 yield Sentence(id="ask")
@@ -177,7 +179,7 @@ class ReviewScreen(ModalScreen[Result | None]):
         view = self.query_one(PlanView)
         keep = set(range(len(self._draft.work))) - view.off
         try:
-            thinner = await in_background(narrowed, self._draft, keep)
+            thinner = await in_background(self._narrowed, keep)
         except OSError as error:
             self.query_one("#ask", Sentence).say(f"It cannot be thinned out: {error.strerror}.", "err")
             return
@@ -186,6 +188,12 @@ class ReviewScreen(ModalScreen[Result | None]):
             self._narrow = thinner
             view.update_lines()
             self._ask()
+
+    def _narrowed(self, keep: set[int]) -> Draft:
+        """The draft with only these items, and what of it lies on which disk. Blocks."""
+        thinner = narrowed(self._draft, keep)
+        self._disks.share(thinner.plan)
+        return thinner
 
     @on(Input.Changed, "#size")
     def _typed(self) -> None:
@@ -270,18 +278,6 @@ class ReviewScreen(ModalScreen[Result | None]):
         garbage.let_go(*(pile for draft in (self._draft, self._narrow) for pile in (draft.work, draft.plan.items)))
         nothing = msgspec.structs.replace(self._draft.plan, items=(), blocked=(), kept=())
         self._draft = self._narrow = Draft(nothing, [], {}, False, 0)
-        self._groups = ()
+        self._groups, self._disks = (), Disks()
         if self._view is not None:
             self._view.empty(self._draft)
-
-
-def _disk(draft: Draft) -> tuple[str, int, int] | None:
-    """(where, free, in all) of the disk that most of the plan lies on; None where that cannot be told."""
-    for root in draft.roots:
-        try:
-            found = os.statvfs(root)
-        except OSError:
-            continue
-        if found.f_blocks:
-            return root, found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-    return None
