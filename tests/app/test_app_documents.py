@@ -78,13 +78,20 @@ async def test_a_revision_opens_pins_and_closes(size: tuple[int, int]) -> None:
         assert "Overview" not in screen(app), "without documents there is no line for tabs"
 
 
-async def test_what_cannot_be_read_says_so_in_its_tab() -> None:
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (LookupError("it is not in the cache any more."), "it is not in the cache any more."),
+        (RuntimeError("nobody thought of this"), "This cannot be shown: RuntimeError: nobody thought of this"),
+    ],
+)
+async def test_what_cannot_be_read_says_so_in_its_tab(error: Exception, said: str) -> None:
     def fail() -> None:
-        raise LookupError("it is not in the cache any more.")
+        raise error
 
     async with opened((120, 30)) as (app, pilot):
         app.overview.open_document(Document("x", "x", ("x",), fail, lambda record, width, now: []))
-        await until(pilot, lambda: "it is not in the cache any more." in screen(app))
+        await until(pilot, lambda: said in screen(app))
 
 
 async def test_the_side_bar_shows_the_tree_of_the_activity() -> None:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from textual import events
-from textual.command import CommandPalette
+from textual.command import CommandList, CommandPalette
 
 from cachetop.inventory.updates import GpusChanged, KernelsChanged, ModelsChanged, RunsChanged, WatchChanged
 from cachetop_tui.app import CachetopApp
@@ -175,7 +175,8 @@ async def test_the_palette_runs_a_command(key: str) -> None:
         await pilot.press(key)
         await until(pilot, lambda: isinstance(app.screen, CommandPalette))
         await pilot.press(*"kernels: focus")
-        await pilot.pause(0.5)
+        found = app.screen.query_one(CommandList)
+        await until(pilot, lambda: found.option_count == 1 and found.highlighted == 0)
         await pilot.press("enter")
         await until(pilot, lambda: app.overview.pane == "kernels")
 

@@ -12,12 +12,12 @@ import triton
 
 from cachetop.cli import main
 from cachetop.inventory import KernelsChanged
-from cachetop.kernelcache.compare import counterparts, difference
+from cachetop.kernelcache.compare import Change, counterparts, difference
 from cachetop.kernelcache.describe import Described
 from cachetop.kernelcache.formats import UNKNOWN_PRODUCER
 from cachetop.kernelcache.records import Entry, Kernels
 from cachetop.kernelcache.scan import Scanner
-from cachetop.kernelcache.stages import stage_text
+from cachetop.kernelcache.stages import Text, stage_text
 from cachetop.locations import Location
 from cachetop_tui.documents import kernel_page
 from cachetop_tui.documents.kernel_page import Page
@@ -104,6 +104,23 @@ def test_the_differences_follow_each_other_and_end_with_the_code(page: Page) -> 
         page.fetch_next_difference()
         seen.append(page.against.sm[0] if page.against is not None else None)
     assert seen == ["sm_75", "sm_80", "sm_86", "sm_89", "sm_100", "sm_120", None]
+
+
+def test_what_is_shown_while_a_difference_is_worked_out_is_what_was_shown_before(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile: list[str] = []
+
+    def slow(old: Text, new: Text) -> tuple[Change, ...]:
+        meanwhile.append(words(page))
+        return difference(old, new)
+
+    monkeypatch.setattr(kernel_page, "difference", slow)
+    page.fetch_next_difference()
+    page.fetch_next_difference()
+    page.fetch_stage("ttgir")
+    assert len(meanwhile) == 3 and not any("The two are the same" in text for text in meanwhile)
+    assert "SM_75 TO SM_90" in meanwhile[1].upper() and "PTX: SM_80 TO SM_90" in meanwhile[2].upper()
 
 
 def test_a_difference_puts_each_line_back(page: Page) -> None:

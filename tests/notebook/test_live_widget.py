@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import cachetop
+from cachetop.notebook import live
 from cachetop.notebook import widget as module
 from cachetop.notebook.widget import LiveWidget
 from support import hubcache
@@ -22,6 +23,11 @@ def hub(world: Path) -> Path:
     cache = world / ".cache" / "huggingface" / "hub"
     hubcache.healthy(cache, "org/model")
     return cache
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "INTERVAL", 0.1)
 
 
 @pytest.fixture
@@ -43,8 +49,19 @@ def tell(widget: LiveWidget, view: str, seen: bool) -> None:
     widget._handle_custom_msg({"view": view, "seen": seen}, [])
 
 
-def test_it_looks_only_while_it_is_seen(widget: LiveWidget) -> None:
-    time.sleep(0.3)
+def stands_still(widget: LiveWidget) -> None:
+    """It looks no more: not for six times as long as it takes from one look to the next."""
+    last, since = widget.looks, time.monotonic()
+    deadline = since + 20
+    while time.monotonic() - since < 6 * live.INTERVAL:
+        assert time.monotonic() < deadline, "it goes on looking"
+        time.sleep(0.02)
+        if widget.looks != last:
+            last, since = widget.looks, time.monotonic()
+
+
+def test_it_looks_only_while_it_is_seen(often: None, widget: LiveWidget) -> None:
+    stands_still(widget)
     assert widget.looks == 0
     tell(widget, "a", True)
     tell(widget, "b", True)
@@ -53,10 +70,7 @@ def test_it_looks_only_while_it_is_seen(widget: LiveWidget) -> None:
     looks = widget.looks
     until(lambda: widget.looks > looks)  # b still sees it
     tell(widget, "b", False)
-    time.sleep(1.2)  # the look that was on its way
-    looks = widget.looks
-    time.sleep(1.2)
-    assert widget.looks == looks
+    stands_still(widget)
 
 
 def test_at_most_one_look_a_second(widget: LiveWidget) -> None:
@@ -84,15 +98,12 @@ def test_nonsense_from_a_page_is_passed_over(widget: LiveWidget) -> None:
 
 
 def test_a_view_that_says_nothing_any_more_counts_as_closed(
-    widget: LiveWidget, monkeypatch: pytest.MonkeyPatch
+    often: None, widget: LiveWidget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ALIVE", 2.0)
+    monkeypatch.setattr(module, "ALIVE", 1.0)
     tell(widget, "a", True)
     until(lambda: widget.looks > 0)
-    time.sleep(2.1)  # the page went away without a word
-    looks = widget.looks
-    time.sleep(1.6)
-    assert widget.looks <= looks + 1
+    stands_still(widget)  # the page went away without a word
     looks = widget.looks
     tell(widget, "a", True)  # it was only slow
     until(lambda: widget.looks > looks)

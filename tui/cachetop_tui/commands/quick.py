@@ -60,10 +60,17 @@ def files(typed: str, most: int = _MOST) -> list[str]:
         with os.scandir(folder or "/") as entries:
             for entry in entries:
                 if entry.name.startswith(begin) and (begin or not entry.name.startswith(".")):
-                    out.append(f"{folder}/{entry.name}" + ("/" if entry.is_dir() else ""))
+                    out.append(f"{folder}/{entry.name}" + ("/" if _is_folder(entry) else ""))
     except OSError:
         return []
     return sorted(out, key=lambda path: (path.endswith("/"), path))[:most]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link into a folder that this user may not read
+        return False
 
 
 class Things(Provider):

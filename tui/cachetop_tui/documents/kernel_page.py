@@ -66,27 +66,29 @@ class Page:
 
     def fetch_stage(self, stage: str) -> None:
         """Show the code of a stage, and the difference of that stage where one is shown."""
-        self.stage, self.problem = stage, ""
         try:
-            self.text = self._text(self.entry, stage)
+            text = self._text(self.entry, stage)
         except (OSError, ValueError, KeyError) as error:
-            self.text, self.changes, self.problem = None, (), _sentence(error)
+            self.stage, self.text, self.changes, self.problem = stage, None, (), _sentence(error)
             return
-        if self.against is not None:
-            self.fetch_difference(self.against.path)
+        changes, problem = self._compared(self.against, stage, text) if self.against is not None else ((), "")
+        self.stage, self.text, self.changes, self.problem = stage, text, changes, problem
 
     def fetch_difference(self, path: str) -> None:
         """Show how the stage differs from that of the counterpart at `path`."""
         other = next((one for one in self.others if one.path == path), None)
-        self.problem = ""
         if other is None or self.stage is None or self.text is None:
-            self.against = None
+            self.against, self.problem = None, ""
             return
-        self.against, self.changes = other, ()
+        changes, problem = self._compared(other, self.stage, self.text)
+        self.against, self.changes, self.problem = other, changes, problem
+
+    def _compared(self, other: Described, stage: str, text: Text) -> tuple[tuple[Change, ...], str]:
+        """The difference to a counterpart, or why there is none; the page shows the old one until it is known."""
         try:
-            self.changes = difference(self._text(self._entries[path], self.stage), self.text)
+            return difference(self._text(self._entries[other.path], stage), text), ""
         except (OSError, ValueError, KeyError) as error:
-            self.problem = _sentence(error)
+            return (), _sentence(error)
 
     def fetch_next_stage(self) -> None:
         """Show the next stage."""

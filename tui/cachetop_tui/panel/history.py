@@ -12,6 +12,7 @@ from cachetop_tui.cut import file_name, head
 from cachetop_tui.paint import Canvas
 from cachetop_tui.panel import words
 from cachetop_tui.panel.axis import whole
+from cachetop_tui.words import count as counted
 
 
 def draw(
@@ -70,7 +71,7 @@ def _worker(canvas: Canvas, y: int, worker: Worker) -> None:
     idle = "no answer" if worker.idle_seconds is None else f"idle {whole(worker.idle_seconds)}"
     idle = "busy" if worker.busy else idle
     text = f"resident worker, pid {worker.pid}, {clean(worker.pipeline, 12)} on {clean(worker.device, 10)}, {idle}"
-    models = f", {len(worker.models)} models built" if worker.models else ""
+    models = f", {counted(len(worker.models), 'model')} built" if worker.models else ""
     held = f", {memory(worker.memory)} of RAM" if worker.memory is not None else ""
     canvas.run(2, y, "●", "v.b", f" {head(text + models + held, canvas.width - 18)}", "dim")
     canvas.right(canvas.width - 1, y, named("runs.unload").key, "b:fg", " unload", "dim")

@@ -19,6 +19,7 @@ from cachetop_tui.panel.axis import Axis, length_for, whole
 from cachetop_tui.panel.figures import Figures, StageFigures
 from cachetop_tui.panel.stages import draw_stage
 from cachetop_tui.panel.words import Note
+from cachetop_tui.words import count as counted
 
 LABELS = {
     "import": "import",
@@ -183,7 +184,7 @@ class _Painter:
         if canvas.palette.ascii_only or taken is None or not drawn:
             return
         own = next((part for part in drawn if part[2] == "p.pages"), None)
-        text = duration(taken) if figures.running("convert") else f"{figures.done:,} pages"
+        text = duration(taken) if figures.running("convert") else counted(figures.done, "page")
         if own and figures.done and own[1] - own[0] >= len(text) + 2:
             canvas.right(self.start + int(own[1]) - 1, y, text, "ink@p.pages")
         if ahead and figures.left is not None:

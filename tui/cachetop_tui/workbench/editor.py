@@ -102,6 +102,8 @@ class Editor(Screen[None], inherit_bindings=False):
                 tab.problem = f"This cannot be read: {why(error)}."
             except (ValueError, LookupError) as error:
                 tab.problem = show(str(error.args[0] if error.args else error), 400)
+            except Exception as error:  # else it would say for ever that it is being read
+                tab.problem = show(f"This cannot be shown: {type(error).__name__}: {error}", 400)
             if self.tabs.current is tab:
                 self._show()
 
