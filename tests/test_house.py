@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,17 @@ def test_no_module_bears_the_name_of_a_public_function() -> None:
 
     modules = {path.stem for path in (ROOT / "inspector" / "cachetop").iterdir()}
     assert not modules & set(cachetop.__all__), "importing it would put the module in the function's place"
+
+
+def test_the_map_of_the_rooms_is_that_of_the_contracts() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    drawn, app = (
+        [re.findall(r"`(\w+)`", line.split("|")[1]) for line in page.split(head)[1].split("\n## ")[0].splitlines()
+         if line.startswith("| `")]
+        for head in ("## The rooms of the library", "## The rooms of the app")
+    )  # fmt: skip
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(one["layers"] for one in contracts if one["type"] == "layers")
+    assert [sorted(row) for row in drawn] == [sorted(re.findall(r"cachetop\.(\w+)", layer)) for layer in layers]
+    rooms = {folder.parent.name for folder in (ROOT / "tui" / "cachetop_tui").glob("*/__init__.py")}
+    assert {name for row in app for name in row} == rooms

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import errno
 import itertools
 import mmap
 import os
@@ -117,6 +119,23 @@ def test_one_blob_with_two_names_is_not_given_one_of_them(hub: Path) -> None:
     with cachetop.track() as report:
         snapshot(repo, "b.bin").read_bytes()
     assert report.models[0].names == ("a.bin or b.bin",)
+
+
+def test_a_folder_that_cannot_be_watched_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Refusing:
+        @staticmethod
+        def inotify_add_watch(fd: int, path: bytes, mask: int) -> int:
+            ctypes.set_errno(errno.EACCES if os.path.isdir(path) else errno.ENOENT)
+            return -1
+
+    monkeypatch.setattr(opens.Opens, "_fanotify", lambda self: -1)
+    seen = opens.Opens()
+    monkeypatch.setattr(seen, "_libc", Refusing)
+    seen.watch([str(tmp_path / "gone")])
+    assert seen.reason is None, "what is not there has nothing to read"
+    seen.watch([str(tmp_path)])
+    assert seen.reason == f"{tmp_path} cannot be watched"
+    seen.close()
 
 
 def test_without_fanotify_reads_are_seen_and_not_called_ours(

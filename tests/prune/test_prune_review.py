@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import os
 import sys
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from cachetop.prune import confirm
 from cachetop.prune.records import Item, Plan
 from cachetop.prune.undo import undo
 from cachetop_tui.dialogs.fields import Press
+from cachetop_tui.prune import opening
 from cachetop_tui.prune.disk import Disks, share
 from cachetop_tui.prune.opening import marked, told
 from cachetop_tui.prune.review import PlanView, ReviewScreen
@@ -118,6 +121,19 @@ def test_the_disk_is_the_one_with_most_of_the_plan_and_gets_no_more_than_lies_th
     assert alone is not None and (alone.where, alone.goes) == ("/root/.triton/cache", 8), "each inode once"
     assert alone.full(alone.used) == 500 / 900, "what is reserved for root is not free, as in df"
     assert share(Plan(items=()), [small, large]) is None
+
+
+async def test_an_error_of_the_system_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(state: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(state / "journals"))
+
+    monkeypatch.setattr(opening, "undo", refused)
+    app = StageApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opening.undo_last(app)
+        await until(pilot, lambda: bool(app._notifications))
+        said = next(iter(app._notifications)).message
+        assert said.endswith("/journals: Permission denied.") and "Errno" not in said
 
 
 async def test_confirming_moves_it_and_the_result_is_said(root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from cachetop import config, locations
 from cachetop.base.collecting import collecting_later
 from cachetop.base.hostile import clean
 from cachetop.base.readonly import is_read_only
+from cachetop.base.record import why
 from cachetop.gpu.present import sms
 from cachetop.hub.records import Repo, Revision
 from cachetop.hub.roots import roots as hub_roots
@@ -53,7 +55,7 @@ async def plan_and_review(app: App[Any], selections: Sequence[Selection]) -> Non
         settings = config.load(locations.config_file())
         draft, grouped, disks = await in_background(_plan, tuple(selections), settings)
     except (config.ConfigError, ValueError, OSError) as error:
-        app.notify(clean(str(error)), severity="error", markup=False)
+        app.notify(_sentence(error), severity="error", markup=False)
         return
     app.push_screen(ReviewScreen(draft, settings.undo, read_only=is_read_only(), groups=grouped, disks=disks))
 
@@ -66,6 +68,14 @@ def _plan(selections: Sequence[Selection], settings: config.Config) -> tuple[Dra
         return draft, groups(draft.plan), found
 
 
+def _sentence(error: Exception) -> str:
+    """What went wrong, for the person: of the system's errors its own words, and where."""
+    if isinstance(error, OSError):
+        where = f"{clean(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
+        return f"{where}{why(error)}."
+    return clean(str(error))
+
+
 async def undo_last(app: App[Any]) -> None:
     """Bring back what the newest plan deleted, and say what came of it."""
     if is_read_only():
@@ -74,7 +84,7 @@ async def undo_last(app: App[Any]) -> None:
     try:
         done = await in_background(undo, locations.state_dir())
     except Exception as error:  # NothingToUndo and OSError alike are sentences for the person
-        app.notify(clean(str(error)), severity="warning", markup=False)
+        app.notify(_sentence(error), severity="warning", markup=False)
         return
     app.notify(told(done), severity="error" if done.failed else "information", markup=False)
 
