@@ -79,8 +79,9 @@ def live(roots: tuple[Path, Path]) -> Iterator[tuple[Inventory, Log]]:
     )
     inventory.subscribe(log.updates.put)
     inventory.start()
-    log.until(lambda u: isinstance(u, KernelsChanged))
-    log.until(lambda u: isinstance(u, WatchChanged))
+    for first in (KernelsChanged, WatchChanged):  # in whichever order they come
+        if not any(isinstance(update, first) for update in log.seen):
+            log.until(lambda update, first=first: isinstance(update, first))  # type: ignore[misc]
     yield inventory, log
     inventory.stop()
 

@@ -384,7 +384,7 @@ async def test_models_that_are_missing_are_named_with_their_size_before_they_are
         monkeypatch.delenv("HF_HUB_OFFLINE")
         async with StageApp().run_test(size=(120, 30)) as pilot:
             dialog, answers = await opened(pilot, shelf)
-            assert "fetches first: docling-layout-heron" in "\n".join(screen_lines(pilot.app)), "no size unasked"
+            await until(pilot, lambda: "fetches first: docling-layout-heron" in "\n".join(screen_lines(pilot.app)))
             dialog.query_one(FilePicker).take(str(shelf / "b.pdf"))
             dialog.query_one("#pipeline").focus()
             await pilot.press("right", "right")

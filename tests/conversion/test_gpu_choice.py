@@ -51,14 +51,15 @@ def gpu_of(handle: JobHandle) -> int | None:
 
 
 def test_the_second_job_takes_the_other_gpu_and_the_third_waits_for_one() -> None:
-    with at_work() as one, at_work() as two:
+    with at_work() as one:
         assert gpu_of(one) == 0, "the GPU with most memory free"
-        assert gpu_of(two) == 1
-        third = api.convert(["good.pdf"], pipeline="standard")
-        until(lambda: third.run().waiting)
-        assert third.job().state == "queued"
-        one.cancel()
-        run = third.wait(20)
+        with at_work() as two:
+            assert gpu_of(two) == 1
+            third = api.convert(["good.pdf"], pipeline="standard")
+            until(lambda: third.run().waiting)
+            assert third.job().state == "queued"
+            one.cancel()
+            run = third.wait(20)
     assert run.status == "success" and run.gpu is not None
     assert (run.gpu.index, run.gpu.uuid) == (0, A)
     assert run.gpu.waited > 0

@@ -27,15 +27,16 @@ Cell = tuple[str, str, str]
 
 
 def title(kernel: Described, width: int) -> Line:
-    """Name, SM and state."""
+    """Name, SM, and what it is worth: its state, or the first rule that calls it stale."""
     pen = Pen(width)
     sm = kernel.target or ", ".join(kernel.sm) or "no SM named"
     glyph, word = ("✗", "err") if kernel.state == "orphan" else ("▲", "warn") if kernel.stale else ("●", "ok")
     if kernel.state == "compiling":
         glyph, word = "○", "live"
-    name = middle(clean(kernel.name or kernel.key, 400), max(8, width - 2 * MARGIN - width_of(sm) - 20))
+    state = f"stale, {clean(kernel.stale[0].rule, 24)}" if word == "warn" else kernel.state
+    name = middle(clean(kernel.name or kernel.key, 400), max(8, width - 2 * MARGIN - width_of(sm) - len(state) - 8))
     x = pen.run(MARGIN, name, "b:hi", "   ", "fg", clean(sm, 40), "b:link", "   ", "fg", glyph, word)
-    pen.put(x + 1, kernel.state, "fg")
+    pen.put(x + 1, state, "fg")
     return pen.line()
 
 

@@ -154,10 +154,11 @@ def lines(page: Page, width: int, now: float) -> list[Line]:
     changed for."""
     kernel = page.kernel
     out = document.place(kernel, width, now)
-    out += document.grid(document.cells(kernel), width)
     room = width - _SIDE - 1 if width >= _WIDE else width
     if room == width:
         out += kernel_side.verdicts(kernel, page.checks, width)
+    out += document.grid(document.cells(kernel), width)
+    if room == width:
         out += document.functions(kernel, width)
     shown: list[Line] = []
     if page.problem:
