@@ -9,13 +9,22 @@ from pathlib import Path
 import pytest
 
 from cachetop import cli
-from cachetop.cli import keys as probe
+from cachetop.cli import keyprobe
 from cachetop_tui import settings
+from cachetop_tui.app import CachetopApp
 from cachetop_tui.commands import registry, table
 from cachetop_tui.commands.keymaps import KEYMAPS, ROUTES, clashes, merged
 from cachetop_tui.commands.keynames import canonical, shown
 from cachetop_tui.commands.registry import COMMANDS
+from cachetop_tui.lines import LineView
+from cachetop_tui.panel.conversion import ConversionPanel
 from cachetop_tui.settings import clashes_of
+from cachetop_tui.workbench.document import DocumentView
+from cachetop_tui.workbench.glance import Glance
+from cachetop_tui.workbench.overview import Overview
+from cachetop_tui.workbench.side import SideBar
+from support.opening import opened
+from support.terminals import TERMINALS
 
 DOCS = Path(__file__).parents[2] / "docs"
 ESC = "\x1b["
@@ -26,6 +35,30 @@ def test_every_command_has_three_routes() -> None:
         routes = ROUTES[command.id]
         assert routes.plain and routes.safe and routes.chords, command.id
     assert set(ROUTES) <= {command.id for command in COMMANDS}
+
+
+def test_there_is_no_action_that_no_command_runs() -> None:
+    """Every `action_` of the app, its screen and the widgets on it; what dialogs do with their fields is their own."""
+    named = {command.action.partition("(")[0].rpartition(".")[2] for command in COMMANDS}
+    parts = (CachetopApp, Overview, LineView, DocumentView, ConversionPanel, SideBar, Glance)
+    ours = {
+        name.removeprefix("action_")
+        for part in parts
+        for one in part.__mro__
+        if one.__module__.startswith("cachetop_tui")
+        for name in vars(one)
+        if name.startswith("action_")
+    }
+    assert ours - named == {"flip"}, "`flip` is what Enter and Space do where a row neither opens nor is marked"
+
+
+async def test_no_key_runs_what_is_no_command() -> None:
+    async with opened((120, 40)) as (app, pilot):
+        for keys in ("4", "5", "b", "comma", "1"):
+            await pilot.press(keys)
+            await pilot.pause()
+            bound = {one.binding.id for one in app.screen.active_bindings.values()}
+            assert bound <= {command.id for command in COMMANDS}, app.overview.pane
 
 
 @pytest.mark.parametrize("name", KEYMAPS)
@@ -82,13 +115,33 @@ def test_the_page_in_the_docs_is_what_the_registry_says() -> None:
 
 
 def test_the_probe_names_what_arrives() -> None:
-    assert probe.describe("\x10") == "Ctrl+P"
-    assert probe.describe(ESC + "27;6;80~") == "Ctrl+Shift+P"
-    assert probe.describe(ESC + "112;6u") == "Ctrl+Shift+P"
-    assert probe.describe("\x1bm") == "Alt+m"
-    assert probe.describe(ESC + "24~") == "F12"
-    assert probe.describe("q") == "q"
-    assert probe.describe("\x1b[?9999z").startswith("not a key")
+    said = {
+        "\x10": "Ctrl+P", ESC + "27;6;80~": "Ctrl+Shift+P", ESC + "112;6u": "Ctrl+Shift+P", "\x1bm": "Alt+M",
+        "\x1bM": "Alt+Shift+M", ESC + "24~": "F12", ESC + "R": "F3", ESC + "13~": "F3", "\x1bOR": "F3",
+        ESC + "1;2Q": "Shift+F2", ESC + "1;5D": "Ctrl+Left", ESC + "5;5~": "Ctrl+PgUp", ESC + "21;2~": "Shift+F10",
+        ESC + "Z": "Shift+Tab", ESC + "27u": "Esc", ESC + "113;;113u": "q", ESC + "97;2;65u": "A",
+        ESC + "47;2;63u": "?", ESC + "44;5u": "Ctrl+,", ESC + "9;5u": "Ctrl+Tab",
+        ESC + "57363u": "Menu", ESC + "29~": "Menu",
+        "q": "q", "\xeb": "\xeb, or Alt+K", ESC + "57441u": "", ESC + "27;2;65~": "A",
+        ESC + "99;5u": "Ctrl+C", "\x03": "Ctrl+C",
+    }  # fmt: skip
+    assert {raw: keyprobe.describe(raw) for raw in said} == said
+    for odd in (ESC + "?9999z", ESC + "200~", ESC + "<0;1;1M", "\x1b]52;c;aaa\x07", ESC + "9999999999;5u"):
+        assert keyprobe.tokens(odd) == [odd]
+        assert "not a key" in keyprobe.describe(odd) or "code" in keyprobe.describe(odd)
+
+
+@pytest.mark.parametrize("terminal", TERMINALS)
+def test_the_probe_names_every_key_that_a_terminal_sends(terminal: str) -> None:
+    """Between the keys of a whole list in one read, too: what the app calls a key is what the probe writes."""
+    wrong = {}
+    for key in {key for keys in KEYMAPS["vscode"].values() for key in keys}:
+        raw = TERMINALS[terminal](key)
+        if raw is not None:
+            said = [name for part in keyprobe.tokens(raw) if (name := keyprobe.describe(part))]
+            if [canonical(name) for name in said] != [key]:
+                wrong[key] = said
+    assert wrong == {}
 
 
 def test_without_a_terminal_keys_prints_snippets() -> None:

@@ -106,8 +106,11 @@ def test_copying_goes_through_the_terminal(world: Path) -> None:
         one.until(b"\x1b]52;c;" + base64.b64encode(b"Qwen/Qwen2.5-VL-7B-Instruct"))
 
 
-def test_the_probe_says_which_command_each_key_runs(world: Path) -> None:
+@pytest.mark.parametrize("flags", [b"", b"\x1b[?0u"], ids=["without kitty's protocol", "with it"])
+def test_the_probe_says_which_command_each_key_runs(world: Path, flags: bytes) -> None:
     with app(world, "-m", "cachetop_tui", "keys") as one:
+        one.until(b"\x1b[c", step=0.01)
+        one.send(flags + b"\x1b[?62c")
         one.until(b"Press keys")
         for sent, said in (
             (b"\x1bk", b"Kernels: Focus"),
@@ -116,8 +119,9 @@ def test_the_probe_says_which_command_each_key_runs(world: Path) -> None:
         ):
             one.send(sent)
             one.until(said)
-        one.send(b"q")
-        assert one.end() == 0
+        assert (b"\x1b[>25u" in one.seen, b"\x1b[>4;2m" in one.seen) == (bool(flags), not flags), "as the app asks"
+        one.send(b"\x1b[113;;113u" if flags else b"q")
+        assert one.end() == 0 and one.clean()
 
 
 @pytest.mark.parametrize("keys", [b"q", b"\x1bq"])

@@ -138,6 +138,12 @@ async def _keys(at: Stage) -> None:
     await at.shows(KeysScreen)
 
 
+@case("quit.how")
+async def _how_to_quit(at: Stage) -> None:
+    await at.go()
+    await at.until(lambda: any("q leaves" in one.message for one in at.app._notifications))
+
+
 @case("menu.show")
 async def _menu(at: Stage) -> None:
     await at.go()

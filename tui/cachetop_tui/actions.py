@@ -10,7 +10,7 @@ from textual.command import CommandPalette
 from cachetop.base.readonly import is_read_only
 from cachetop_tui import themes
 from cachetop_tui.background import in_background
-from cachetop_tui.commands.registry import COMMANDS
+from cachetop_tui.commands.registry import COMMANDS, named
 from cachetop_tui.model_actions import ModelActions
 
 if TYPE_CHECKING:
@@ -200,6 +200,12 @@ class Actions(ModelActions):
         from cachetop_tui.dialogs.keys import KeysScreen
 
         self.push_screen(KeysScreen([command for command in COMMANDS if command.available]))
+
+    def action_how_to_quit(self) -> None:
+        """For hands that expect Ctrl+C to end a program, or to copy."""
+        leave, name = named("app.quit").key, named("copy").key
+        said = [f"{leave} leaves" if leave else "", f"{name} copies the name under the cursor" if name else ""]
+        self.notify(f"{', '.join(filter(None, said)) or 'Leaving has no key'}.", markup=False, timeout=3)
 
     def action_new_conversion(self) -> None:
         """Ask what to convert, and start it."""

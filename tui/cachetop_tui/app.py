@@ -37,7 +37,7 @@ SWITCH = 0.001
 wait for the event loop: with Python's 5 ms a hundred entries take half a second while something is painted."""
 
 
-class CachetopApp(keyboard.TypedAhead, Actions):
+class CachetopApp(keyboard.TypedAhead, Actions, inherit_bindings=False):
     """Models, kernels and VRAM live, and the conversions that use them."""
 
     TITLE = "cachetop"

@@ -109,6 +109,7 @@ ROUTES: Final[dict[str, Routes]] = {
     "settings.reset": Routes(("delete", "backspace"), ("alt+d",), ("ctrl+d",)),
     "settings.edit": Routes(("E",), ("alt+t",), ("ctrl+shift+e",)),
     "keys.show": Routes(("question_mark",), ("f4",), ("ctrl+k",)),
+    "quit.how": Routes(("ctrl+c",), ("ctrl+c",), ("ctrl+c",)),
     "app.quit": Routes(("q",), ("alt+q",), ("ctrl+q",)),
 }
 

@@ -280,6 +280,7 @@ COMMANDS: Final = (
     Command("runs.pageup", "Conversion: Page Up", "Ten lines up", "move(-10)", panes=_RUNS, home="runs", motion=True),
     Command("runs.pagedown", "Conversion: Page Down", "Ten lines down", "move(10)", panes=_RUNS, home="runs",
             motion=True),
+    Command("quit.how", "Help: How to Leave", "Say which key leaves", "how_to_quit"),
     Command("app.quit", "cachetop: Quit", "Leave at once; conversions go on", "quit", "quit"),
 )  # fmt: skip
 """All commands, in the order the palette and the help list them; not all are `available`."""

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
-from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from cachetop.base.hostile import clean, show
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
 class Editor(Screen[None], inherit_bindings=False):
     """A screen that has tabs. What stands around them is the business of `Overview`."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c,super+c", "screen.copy_text", show=False)]
-    """Of Textual's own this alone: its Tab goes to whatever can have the focus, not to the next pane."""
+    ALLOW_SELECT: ClassVar[bool] = False
+    """Lines that are painted have no text that the mouse could select; terminals do that with Shift held."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         super().__init__()
