@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cachetop.config import SETTINGS, ConfigError, load
+from cachetop.config import SETTINGS, ConfigError, load, writing
 from cachetop.config.describing import json_schema
 from cachetop.config.places import find, line_of
 from cachetop.config.writing import edited, put, reset, toml, without
@@ -206,3 +206,40 @@ def test_the_verb_shows_checks_and_prints_the_schema(tmp_path: Path) -> None:
     file.write_text("[app]\nthem = 1\n")
     done = run()
     assert done.returncode == 2 and "line 2" in done.stderr
+
+
+def test_the_mark_and_the_line_ends_of_a_file_from_windows_stay(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes(b"\xef\xbb\xbf# mine\r\n[app]\r\nbell = true  # please\r\n")
+    writing.put(file, "app", "theme", "dark")
+    writing.put(file, "prune", "undo", "1h")
+    assert file.read_bytes() == (
+        b'\xef\xbb\xbf# mine\r\n[app]\r\nbell = true  # please\r\ntheme = "dark"\r\n\r\n[prune]\r\nundo = "1h"\r\n'
+    )
+    assert load(file).app["theme"] == "dark"
+
+
+def test_what_another_program_writes_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[app]\nbell = true\n")
+    usual, seen = writing.edited, list[str]()
+
+    def late(text: str, section: str, key: str, value: object) -> str:
+        new = usual(text, section, key, value)
+        if not seen:
+            file.write_text("[app]\nbell = true\n# theirs\ntitle = false\n")
+        seen.append(text)
+        return new
+
+    monkeypatch.setattr(writing, "edited", late)
+    writing.put(file, "app", "theme", "dark")
+    assert file.read_text() == '[app]\nbell = true\n# theirs\ntitle = false\ntheme = "dark"\n' and len(seen) == 2
+
+
+def test_a_file_that_is_read_only_is_not_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[app]\nbell = true\n")
+    file.chmod(0o444)
+    with pytest.raises(PermissionError, match="Permission denied"):
+        writing.put(file, "app", "bell", False)
+    assert file.read_text() == "[app]\nbell = true\n" and list(tmp_path.iterdir()) == [file]

@@ -9,14 +9,19 @@ import pytest
 from textual import events
 from textual.command import CommandPalette
 from textual.events import Key
+from textual.geometry import Size
+from textual.widgets import Input
 
 from cachetop_tui.app import CachetopApp
 from cachetop_tui.commands.registry import COMMANDS, Here, named
+from cachetop_tui.dialogs.confirm import Confirm
+from cachetop_tui.dialogs.fields import Press
 from cachetop_tui.dialogs.menu import ContextMenu, MenuList, wanted
 from cachetop_tui.dialogs.start import StartDialog
 from cachetop_tui.keyboard import Parser
 from cachetop_tui.marks import Line, Pen
 from cachetop_tui.workbench.here import focused, here
+from cachetop_tui.workbench.overview import Overview
 from cachetop_tui.workbench.tabs import Document
 from support import pictures, runs
 from support.opening import opened, screen, until
@@ -269,6 +274,53 @@ async def test_a_command_and_its_text_in_one_read_end_up_in_the_line_that_it_ope
         await at_once(app, "fgranite\r2")
         await until(pilot, lambda: app.overview.pane == "kernels")
         assert app.overview.models.view.filter == "granite"
+
+
+async def test_a_key_is_sent_once_however_often_the_one_before_it_is_said_to_be_done() -> None:
+    """The one before it is done with when it has been seen, and at the latest after a while: both may come at once."""
+    async with opened((120, 40)) as (app, pilot):
+        await pilot.press("f")
+        line = app.query_one("#filter", Input)
+        await until(pilot, lambda: line.has_focus)
+        before, held = Key("x", "x"), Key("a", "a")
+        app._under_way, app._sent_from = before, app.screen
+        await app.on_event(held)
+        for _ in range(2):
+            app._dealt_with(before)
+        await until(pilot, lambda: line.value == "a" and app._under_way is None)
+
+
+async def test_a_dialog_is_left_once() -> None:
+    """A double click would answer twice, and start two conversions."""
+    said: list[bool | None] = []
+    async with opened((80, 24)) as (app, pilot):
+        app.push_screen(Confirm("Really?", (), "Yes"), said.append)
+        await until(pilot, lambda: bool(app.screen.query("#yes")))
+        await pilot.pause()
+        for _ in range(2):
+            app.screen.query_one("#yes", Press).action_press()
+        await until(pilot, lambda: app.screen is app.overview)
+        await pilot.pause()
+        assert said == [True]
+
+
+async def test_two_sizes_at_once_do_not_call_each_other_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    laid: list[Size] = []
+    usual = Overview.on_resize
+
+    def note(self: Overview, event: events.Resize) -> None:
+        laid.append(event.size)
+        usual(self, event)
+
+    monkeypatch.setattr(Overview, "on_resize", note)
+    async with opened((120, 40)) as (app, pilot):
+        for size in ((120, 40), (100, 30)):
+            await pilot.resize_terminal(*size)
+            app.overview.post_message(events.Resize(Size(60, 20), Size(60, 20)))
+        await pilot.pause(0.3)
+        laid.clear()
+        await pilot.pause(0.3)
+        assert laid == [] and app.overview.size == (100, 30)
 
 
 async def test_many_letters_at_once_arrive_in_order_and_without_waiting() -> None:

@@ -98,12 +98,14 @@ def without_titles(seen: bytes) -> bytes:
     return re.sub(rb"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)", b"", seen)
 
 
-def test_copying_goes_through_the_terminal(world: Path) -> None:
-    with app(world, str(TESTS / "support" / "wire_app.py"), "idle") as one:
+def test_copying_goes_through_the_terminal_and_past_tmux(world: Path) -> None:
+    with app(world, str(TESTS / "support" / "wire_app.py"), "idle", TMUX="/tmp/tmux,1,0") as one:
         one.until(b"inotify")
         one.read(0.3)
         one.send(b"y")
-        one.until(b"\x1b]52;c;" + base64.b64encode(b"Qwen/Qwen2.5-VL-7B-Instruct"))
+        copied = b"]52;c;" + base64.b64encode(b"Qwen/Qwen2.5-VL-7B-Instruct") + b"\x07"
+        one.until(b"\x1bPtmux;\x1b\x1b" + copied + b"\x1b\\")
+        assert one.seen.count(copied) == 2
 
 
 @pytest.mark.parametrize("flags", [b"", b"\x1b[?0u"], ids=["without kitty's protocol", "with it"])

@@ -116,14 +116,14 @@ async def test_from_n_to_the_result_in_the_whole_app(
         monkeypatch.setattr(app, "_begin", lambda: None)
     async with app.run_test(size=(120, 30)) as pilot:
         await pilot.press("n")
+        if early:
+            assert app.screen is app.overview, "a key waits until what it could be meant for is there"
+            await rest()
         await until(pilot, lambda: isinstance(app.screen, StartDialog))
         picker = app.screen.query_one(FilePicker)
         await until(pilot, lambda: picker.row is not None and picker.row.name == "report.pdf")
         app.screen.query_one("#pipeline", Choice).choose("native")
         await pilot.press("enter", "enter")
-        if early:
-            await until(pilot, lambda: app.screen is app.overview)
-            await rest()
         panel = app.overview.panel
         await until(pilot, lambda: any("✓ done" in line for line in panel.texts), 60)
         text = "\n".join(panel.texts)

@@ -250,6 +250,5 @@ class Actions(ModelActions):
             self.run_worker(self._convert(request))
 
     async def _convert(self, request: StartRequest) -> None:
-        await self.overview.whole.wait()  # a dialog opened at the very start is done before the rest has come
         self.overview.focus_pane("conversion")
         self.overview.panel.begin(request)

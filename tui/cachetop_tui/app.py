@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -83,12 +84,23 @@ class CachetopApp(keyboard.TypedAhead, Actions, inherit_bindings=False):
         with self.batch_update():  # one repaint for all that comes after the first frame
             await self.overview.complete()
         garbage.loaded()
+        await self.ready()
         self.app_resume_signal.subscribe(self, lambda _: self._say_title())
         opening.use_look(self.feed.process)
         self.feed.start()
         self.set_interval(REFRESH, self._refresh)
         self.watch_configuration()
         self.run_worker(self._take_up(), exit_on_error=False)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """By OSC 52, in tmux also past it: one of the two is let through, as tmux is set up."""
+        super().copy_to_clipboard(text)
+        if "TMUX" in os.environ:
+            self.write_terminal(terminal.past_tmux(text))
+
+    def leaves(self, key: str) -> bool:
+        """See `TypedAhead`."""
+        return key in registry.named("app.quit").keys
 
     def write_terminal(self, sequence: str) -> None:
         """Send a control sequence that Textual has no word for; nothing where there is no terminal."""

@@ -37,6 +37,8 @@ _MODIFIED: Final = re.compile(r"\x1b\[(?:27;(?P<held>\d+);(?P<code>\d+)~|(?P<cod
 _SHIFT: Final = 1
 _MENU: Final = "\x1b[29~"
 """The menu key of xterm and what follows it."""
+_NEXT: Final = events.Event()
+"""Stands for the key that is about to be sent."""
 _PATIENCE: Final = 0.3
 """Seconds after which a key is taken to have been dealt with, whatever became of it."""
 
@@ -137,7 +139,10 @@ def apart(event: events.Key) -> tuple[events.Key, events.Key] | None:
 
 
 class TypedAhead(App[None]):
-    """An app that looks at a key only when the one before it has been dealt with, in the right screen."""
+    """An app that looks at a key only when the one before it has been dealt with, in the right screen.
+
+    Until the app says `ready`, keys wait and clicks mean nothing.
+    """
 
     def get_driver_class(self) -> type[Driver]:
         """The terminal's driver, where Textual would take its own for a terminal."""
@@ -147,11 +152,24 @@ class TypedAhead(App[None]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._held: deque[events.Key] = deque()
-        self._under_way: events.Key | None = None
+        self._under_way: events.Event | None = None
         self._sent_from: Screen[object] | None = None
+        self._waiting = True
+
+    def leaves(self, key: str) -> bool:
+        """Whether a key need not wait, since it ends the app."""
+        return False
+
+    async def ready(self) -> None:
+        """Everything that a key could be meant for is there."""
+        self._waiting = False
+        if self._held and self._under_way is None:
+            await self._send()
 
     async def on_event(self, event: events.Event) -> None:
         """Hold keys back while one is under way; everything else takes its usual course."""
+        if isinstance(event, events.MouseEvent) and self._waiting:
+            return
         if not isinstance(event, events.Key):
             await super().on_event(event)
         elif event.is_forwarded:  # nobody wanted it; now the bindings have their turn
@@ -159,7 +177,7 @@ class TypedAhead(App[None]):
             self._dealt_with(event)
         else:
             self._held.append(event)
-            if self._under_way is None:
+            if self._under_way is None and not (self._waiting and (len(self._held) > 1 or not self.leaves(event.key))):
                 await self._send()
 
     async def _send(self) -> None:
@@ -190,6 +208,7 @@ class TypedAhead(App[None]):
             self._sent_from = self.screen
             self.screen.call_after_refresh(partial(self._dealt_with, event))  # until it can take keys
         elif self._held and self.is_running:
+            self._under_way = _NEXT  # so that nobody sends it a second time
             self.call_next(self._send)
         else:
             self._under_way = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 
 _SAVE_TITLE, _RESTORE_TITLE = "\x1b[22;0t", "\x1b[23;0t"
@@ -33,6 +34,12 @@ def opening(env: Mapping[str, str]) -> str:
 def closing(env: Mapping[str, str]) -> str:
     """What takes `opening` back."""
     return (_USUAL_KEYS if wants_more_keys(env) else "") + _RESTORE_TITLE
+
+
+def past_tmux(text: str) -> str:
+    """What puts `text` on the clipboard of the terminal that tmux runs in, where tmux has `allow-passthrough on`."""
+    copy = f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07"
+    return "\x1bPtmux;" + copy.replace("\x1b", "\x1b\x1b") + "\x1b\\"
 
 
 def title(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import re
 import tomllib
@@ -62,7 +63,7 @@ def load(path: Path) -> Config:
 
 
 def read_text(path: Path) -> str | None:
-    """The text of the file, None without one. Raises ConfigError."""
+    """The text of the file without the mark that some editors put in front, None without a file. Raises ConfigError."""
     try:
         with open(path, "rb") as file:
             raw = file.read(_MOST + 1)
@@ -73,7 +74,7 @@ def read_text(path: Path) -> str | None:
     if len(raw) > _MOST:
         raise ConfigError(f"The configuration {clean(path)} is larger than 1 MB; that cannot be meant.")
     try:
-        return raw.decode()
+        return raw.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"{clean(path)} is not TOML: {clean(str(error))}.") from None
 

@@ -6,7 +6,9 @@ nothing else. Where that cannot be done, ConfigError says what to write by hand.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -17,6 +19,9 @@ from typing import Any
 from cachetop.base.hostile import clean
 from cachetop.config.places import Place, find, places
 from cachetop.config.reading import ConfigError, parsed, read_text
+
+_TRIES = 5
+"""How often a change is made anew because another program wrote the file meanwhile."""
 
 
 def put(path: Path, section: str, key: str, value: Any) -> None:
@@ -39,14 +44,15 @@ def edited(text: str, section: str, key: str, value: Any) -> str:
     table[names[-1]] = value
     written = f"{_quoted(key)} = {toml(value)}"
     place = find(text, names)
+    end = "\r\n" if "\r\n" in text else "\n"
     if place is not None:
         new = text[: place.value] + toml(value) + text[place.end :]
     elif (header := find(text, (section,))) is not None and header.header:
         at = _end_of_table(text, header)
-        new = f"{text[:at]}{'' if text[at - 1] == chr(10) else chr(10)}{written}\n{text[at:]}"
+        new = f"{text[:at]}{'' if text[at - 1] == chr(10) else end}{written}{end}{text[at:]}"
     else:
-        gap = "" if not text else "\n" if text.endswith("\n") else "\n\n"
-        new = f"{text}{gap}[{section}]\n{written}\n"
+        gap = "" if not text else end if text.endswith("\n") else end * 2
+        new = f"{text}{gap}[{section}]{end}{written}{end}"
     return _checked(new, wanted)
 
 
@@ -78,25 +84,39 @@ def toml(value: Any) -> str:
 
 
 def _change(path: Path, section: str, key: str, value: Any, *, remove: bool) -> None:
-    text = read_text(path) or ""
+    for _ in range(_TRIES):
+        text = read_text(path)
+        new = _changed(path, text or "", section, key, value, remove=remove)
+        if new == (text or ""):
+            return
+        if read_text(path) == text:  # nobody has written meanwhile
+            _write(Path(os.path.realpath(path)), new)
+            return
+    raise ConfigError(f"{clean(path)} is being written by another program; try it again.")
+
+
+def _changed(path: Path, text: str, section: str, key: str, value: Any, *, remove: bool) -> str:
     parsed(path, text)
     try:
-        new = without(text, section, key) if remove else edited(text, section, key, value)
+        return without(text, section, key) if remove else edited(text, section, key, value)
     except ValueError:
         line = f"without the line of {section}.{key}" if remove else f"[{section}] {_quoted(key)} = {toml(value)}"
         raise ConfigError(
             f"{clean(path)} is written in a way that is not changed by itself; write by hand: {line}."
         ) from None
-    if new != text:
-        _write(Path(os.path.realpath(path)), new)
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace the file in one step, its mode kept; a link to it stays a link."""
+    """Replace the file in one step, its mode and the mark in front of it kept; a link to it stays a link."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    marked = False
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as old:
+        marked = old.read(3) == codecs.BOM_UTF8
+        if not os.fstat(old.fileno()).st_mode & 0o222 or not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     number, name = tempfile.mkstemp(dir=path.parent, prefix=".config-", suffix=".toml")
     try:
-        with os.fdopen(number, "w", encoding="utf-8", newline="") as file:
+        with os.fdopen(number, "w", encoding="utf-8-sig" if marked else "utf-8", newline="") as file:
             file.write(text)
         with contextlib.suppress(FileNotFoundError):
             os.chmod(name, path.stat().st_mode & 0o777)

@@ -10,6 +10,7 @@ from textual.command import CommandPalette, DiscoveryHit, Hit, Provider, SearchI
 from textual.content import Content
 
 from cachetop_tui.commands.registry import COMMANDS, Command
+from cachetop_tui.steady import Steady
 from cachetop_tui.workbench.here import here
 
 
@@ -47,7 +48,7 @@ def _display(title: Content | Text, command: Command) -> Content:
     return content.append(Content(" " * gap + command.key)) if command.key else content
 
 
-class Palette(CommandPalette):
+class Palette(CommandPalette, Steady[None]):
     """The palette in the app's own look: a `>` instead of an emoji, which some terminals draw over the text."""
 
     DEFAULT_CSS = """

@@ -9,13 +9,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 
 from cachetop.base.hostile import clean
+from cachetop_tui.dialogs.dialog import Dialog
 from cachetop_tui.dialogs.fields import Press, Sentence
 
 
-class Confirm(ModalScreen[bool]):
+class Confirm(Dialog[bool]):
     """Returns whether the person confirmed it. Cancel has the focus: Enter alone does nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "answer(False)", "cancel", show=False)]

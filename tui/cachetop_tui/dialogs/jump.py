@@ -9,8 +9,8 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
-from textual.screen import ModalScreen
 
+from cachetop_tui.dialogs.dialog import Dialog
 from cachetop_tui.paint import Canvas
 from cachetop_tui.workbench.chrome import Painted
 from cachetop_tui.workbench.jumping import Target, labels
@@ -34,7 +34,7 @@ class Label(Painted):
         canvas.put(0, 0, self.text, "b:onaccent")
 
 
-class JumpScreen(ModalScreen[Target | None]):
+class JumpScreen(Dialog[Target | None]):
     """Returns the target whose label was typed; None for Esc, a click or a letter that begins no label."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "leave", show=False)]

@@ -8,16 +8,16 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 
 from cachetop_tui.commands.keynames import shown
 from cachetop_tui.commands.registry import COMMANDS, HOMES, Command
+from cachetop_tui.dialogs.dialog import Dialog
 from cachetop_tui.dialogs.fields import Sentence
 
 _KEYS_WIDTH = 28
 
 
-class KeysScreen(ModalScreen[None]):
+class KeysScreen(Dialog[None]):
     """Lists keys and what they do; Esc, q or ? leaves."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

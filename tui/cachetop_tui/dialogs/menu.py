@@ -8,10 +8,10 @@ from typing import ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen
 
 from cachetop_tui.commands.registry import COMMANDS, Command, Here
 from cachetop_tui.cut import head
+from cachetop_tui.dialogs.dialog import Dialog
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen, Row
 from cachetop_tui.paint import width_of
@@ -74,7 +74,7 @@ def _edge(width: int) -> Line:
     return pen.line()
 
 
-class ContextMenu(ModalScreen[Command | None]):
+class ContextMenu(Dialog[Command | None]):
     """Returns the command that was picked, None when it was left. A command's own key picks it, too."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,left", "dismiss(None)", "close", show=False)]

@@ -9,7 +9,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
 from textual.widgets import Input
 
@@ -18,6 +17,7 @@ from cachetop.config.reading import split_keys
 from cachetop.config.schema import KEYS_HELP
 from cachetop_tui.commands.keynames import canonical
 from cachetop_tui.commands.registry import COMMANDS
+from cachetop_tui.dialogs.dialog import Dialog
 from cachetop_tui.dialogs.fields import Press, Sentence
 from cachetop_tui.settings import no_key
 
@@ -25,7 +25,7 @@ Answer = tuple[str, str, Any]
 """Section, key and value; None as the value for the default."""
 
 
-class _Asking(ModalScreen[Answer | None]):
+class _Asking(Dialog[Answer | None]):
     """One or two lines to type in, a sentence about what is wrong, and two buttons."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "cancel", show=False)]

@@ -8,17 +8,17 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 
 from cachetop.base import units
 from cachetop.base.hostile import clean, show
 from cachetop.gpu import signals
 from cachetop.gpu.records import Gpu, Process
 from cachetop_tui.background import in_background
+from cachetop_tui.dialogs.dialog import Dialog
 from cachetop_tui.dialogs.fields import Choice, Option, Press, Sentence
 
 
-class SignalDialog(ModalScreen[str | None]):
+class SignalDialog(Dialog[str | None]):
     """Returns the signal that was sent, None when none was. Cancel has the focus: Enter alone sends nothing.
 
     Ask `signals.refusal` first: where it gives a reason, there is nothing to open this for.

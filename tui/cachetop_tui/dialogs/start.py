@@ -9,7 +9,6 @@ from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Input
 
@@ -23,6 +22,7 @@ from cachetop.locations import state_dir
 from cachetop_tui.background import in_background
 from cachetop_tui.cut import path_name
 from cachetop_tui.dialogs import folders, models, options
+from cachetop_tui.dialogs.dialog import Dialog
 from cachetop_tui.dialogs.fields import Choice, Field, Option, Press, Sentence, Ticks
 from cachetop_tui.dialogs.launching import StartRequest
 from cachetop_tui.dialogs.picker import FilePicker, chosen
@@ -45,7 +45,7 @@ class PathSuggester(Suggester):
         return await in_background(folders.complete, value, self._base)
 
 
-class StartDialog(ModalScreen[StartRequest | None]):
+class StartDialog(Dialog[StartRequest | None]):
     """Returns what to start, or None when it was left with Esc.
 
     `jobs` gives the recent files, `gpus` the devices, `folder` where to look first (default: the current one).

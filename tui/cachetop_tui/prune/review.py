@@ -14,7 +14,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from cachetop import locations
@@ -28,6 +27,7 @@ from cachetop.prune.waiting import look_at
 from cachetop.prune.work import Draft
 from cachetop_tui import garbage
 from cachetop_tui.background import in_background
+from cachetop_tui.dialogs.dialog import Dialog
 from cachetop_tui.dialogs.fields import Press, Sentence
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen, Row
@@ -88,7 +88,7 @@ class PlanView(LineView):
         self._groups, self._rows, self._disks = (), (), Disks()
 
 
-class ReviewScreen(ModalScreen[Result | None]):
+class ReviewScreen(Dialog[Result | None]):
     """Shows a plan; returns the result when it was carried out, None when it was left."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
-from textual.screen import Screen
 
 from cachetop.base.hostile import clean, show
 from cachetop.base.record import why
 from cachetop_tui.background import in_background
 from cachetop_tui.lines import LineView
+from cachetop_tui.steady import Steady
 from cachetop_tui.workbench.picture import Picture
 from cachetop_tui.workbench.tabs import Document, Tab, Tabs, TabStrip
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cachetop.summary import StatusProblem
 
 
-class Editor(Screen[None], inherit_bindings=False):
+class Editor(Steady[None], inherit_bindings=False):
     """A screen that has tabs. What stands around them is the business of `Overview`."""
 
     ALLOW_SELECT: ClassVar[bool] = False
