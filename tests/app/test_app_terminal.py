@@ -19,7 +19,7 @@ import pytest
 
 from cachetop.conversion import folder
 from cachetop_tui import app as app_module
-from support import pictures
+from support import pictures, vt
 from support.wire import TESTS, Wire
 
 BELL = re.compile(rb"(?<!\x1b\]0;)\x07")
@@ -154,3 +154,40 @@ def test_what_goes_wrong_before_there_is_a_screen_is_reported_too(
     (report,) = (world / "state" / "crashes").iterdir()
     assert "cachetop crashed: RuntimeError" in said and str(report) in said
     assert "AAAA" not in report.read_text() and "Traceback" in report.read_text()
+
+
+def test_suspended_it_gives_the_terminal_back_and_takes_it_again(world: Path) -> None:
+    with app(world, str(TESTS / "support" / "wire_app.py"), "idle") as one:
+        one.until(b"inotify")
+        one.read(0.3)
+        os.kill(one.pid, signal.SIGTSTP)
+        one.until(b"\x1b[?1004l")
+        one.read(0.2)
+        assert one.clean()
+        mark = len(one.seen)
+        os.kill(one.pid, signal.SIGCONT)
+        one.read(1.0)
+        shown = vt.Terminal(120, 40).feed(one.seen[mark:].decode()).text
+        assert "MODELS" in shown and b"\x1b[>4;2m" in one.seen[mark:] and b"\x1b]0;cachetop" in one.seen[mark:]
+        one.send(b"q")
+        assert one.end() == 0 and one.clean()
+
+
+def test_no_mouse_asks_for_no_mouse(world: Path) -> None:
+    with app(world, "-m", "cachetop_tui", "--no-mouse") as one:
+        one.until(b"commands")
+        one.send(b"q")
+        assert one.end() == 0 and one.clean()
+        assert re.findall(rb"\x1b\[\?10(?:00|02|03|06|15)h", one.seen) == []
+
+
+def test_the_lite_profile_sends_less_by_itself_over_ssh(world: Path) -> None:
+    """It moves the clocks of a run every other second, and shows one row of VRAM history instead of two."""
+    sent = {}
+    for name, more in {"full": {}, "lite": {"SSH_CONNECTION": "10.0.0.1 5 10.0.0.2 22"}}.items():
+        with app(world, str(TESTS / "support" / "wire_app.py"), "busy", **more) as one:
+            one.until(b"inotify")
+            one.send(b"4z")  # the run alone
+            one.read(1.5)
+            sent[name] = len(one.read(4.0))
+    assert 0 < sent["lite"] < 0.8 * sent["full"], sent

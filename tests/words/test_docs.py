@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cachetop.cli import VERBS, parser
+from cachetop.cli import VERBS, exits, parser
 
 REPO = Path(__file__).parents[2]
 README = (REPO / "README.md").read_text(encoding="utf-8")
@@ -100,3 +100,32 @@ def _constants(node: ast.expr) -> Iterator[str]:
     elif isinstance(node, ast.IfExp):
         yield from _constants(node.body)
         yield from _constants(node.orelse)
+
+
+def test_the_readme_names_every_exit_code() -> None:
+    said = re.search(r"Exit codes: ([^.]*)\.", README)
+    codes = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
+    assert said is not None and {int(code) for code in re.findall(r"(?:^|, )(\d+) ", said[1])} == codes
+
+
+def _verbs(within: argparse.ArgumentParser, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], set[str]]]:
+    yield path, {option for action in within._actions for option in action.option_strings}
+    for action in within._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, verb in action.choices.items():
+                yield from _verbs(verb, (*path, name))
+
+
+def test_every_flag_in_a_command_of_the_pages_is_one_of_its_verb() -> None:
+    verbs = dict(_verbs(parser(whole=True)))
+    wrong = []
+    for page in (REPO / "README.md", *(REPO / "docs").glob("*.md")):
+        for match in re.finditer(r"`(cachetop [^`\n]*)`|^(?:\$ )?(cachetop [^#\n]*)", page.read_text("utf-8"), re.M):
+            words = (match[1] or match[2]).split()
+            path: tuple[str, ...] = ()
+            while len(words) > len(path) + 1 and (*path, words[len(path) + 1]) in verbs:
+                path = (*path, words[len(path) + 1])
+            flags = {flag for word in words for flag in re.findall(r"^\[?(--[a-z-]+)", word)}
+            if flags - verbs[path] - verbs[()]:
+                wrong.append((page.name, match[0], path))
+    assert wrong == []

@@ -33,6 +33,8 @@ REFRESH: Final = 2.0
 """Seconds between two looks at the process whose document is in front."""
 KERNELS_EVERY = 0.05
 """Seconds between two pictures of the kernel caches on the screen, so that a burst leaves time for what reads it."""
+RUNS_EVERY = 1.0
+"""Seconds between two pictures of the runs where the line is slow."""
 SWITCH = 0.001
 """Seconds after which a busy thread lets another one go on. The feeds make very many system calls, and after each they
 wait for the event loop: with Python's 5 ms a hundred entries take half a second while something is painted."""
@@ -57,7 +59,8 @@ class CachetopApp(keyboard.TypedAhead, Actions, inherit_bindings=False):
         self._title = ""
         self._aside = garbage.Aside()
         self._announcer: Announcer | None = None
-        self._kernels_next = 0.0
+        self._kernels_next = self._runs_next = 0.0
+        self._runs: RunsArrived | None = None
         self.feed = Feed(self, source, clock)
         self.overview.note = note
 
@@ -152,6 +155,14 @@ class CachetopApp(keyboard.TypedAhead, Actions, inherit_bindings=False):
                 self.set_timer(early, lambda: self._arrived(message))
                 return
             self._kernels_next = time.monotonic() + KERNELS_EVERY
+        if isinstance(message, RunsArrived) and self.overview.lite:
+            early = self._runs_next - time.monotonic()
+            if early > 0:
+                if self._runs is None:
+                    self.set_timer(early, self._take_runs)
+                self._runs = message
+                return
+            self._runs_next = time.monotonic() + RUNS_EVERY
         self.overview.take(message)
         if isinstance(message, ModelsArrived | KernelsArrived):
             self._aside.note(self.overview.picture.size)
@@ -159,6 +170,11 @@ class CachetopApp(keyboard.TypedAhead, Actions, inherit_bindings=False):
             self._announce(message.jobs)
         if isinstance(message, GpusArrived):
             self.feed.measure_pcie(self.overview.gpus.shows_pcie)
+
+    def _take_runs(self) -> None:
+        message, self._runs = self._runs, None
+        if message is not None:
+            self._arrived(message)
 
     def _announce(self, jobs: Jobs) -> None:
         """Say in the window's title what runs, and ring when it ends."""
