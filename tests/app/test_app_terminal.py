@@ -156,6 +156,16 @@ def test_what_goes_wrong_before_there_is_a_screen_is_reported_too(
     assert "AAAA" not in report.read_text() and "Traceback" in report.read_text()
 
 
+@pytest.mark.parametrize("kind", ["idle", "busy"])
+def test_a_terminal_that_closes_ends_the_app(world: Path, kind: str) -> None:
+    """The kernel sends SIGHUP and SIGCONT then, and everything written fails."""
+    with app(world, str(TESTS / "support" / "wire_app.py"), kind) as one:
+        one.until(b"inotify")
+        one.read(0.5)
+        assert one.hang_up() == 128 + signal.SIGHUP
+        assert not (world / "state" / "crashes").exists()
+
+
 def test_suspended_it_gives_the_terminal_back_and_takes_it_again(world: Path) -> None:
     with app(world, str(TESTS / "support" / "wire_app.py"), "idle") as one:
         one.until(b"inotify")

@@ -59,6 +59,12 @@ class Wire:
         """Type."""
         os.write(self._terminal, keys)
 
+    def hang_up(self) -> int:
+        """Close the terminal, as a dropped line does; returns the exit code."""
+        os.close(self._terminal)
+        self._terminal = os.open(os.devnull, os.O_RDWR)
+        return self.end()
+
     def end(self) -> int:
         """Wait for its end; returns the exit code."""
         until = time.monotonic() + 20

@@ -224,4 +224,6 @@ def run_source(source: Source, *, note: str = "", mouse: bool = True, clock: Cal
 
         crash.last_words(error)
         return 1
+    finally:
+        terminal.let_go()
     return app.return_code or 0

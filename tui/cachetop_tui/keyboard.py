@@ -100,6 +100,18 @@ class TerminalDriver(linux_driver.LinuxDriver):
     """Asks the terminal for what the app wants beyond Textual whenever the app has it, and takes that back with it."""
 
     _asked = False
+    _suspended = False
+
+    def suspend_application_mode(self) -> None:
+        """See `Driver`."""
+        self._suspended = True
+        super().suspend_application_mode()
+
+    def resume_application_mode(self) -> None:
+        """See `Driver`. A terminal that closes sends SIGCONT with its SIGHUP: then there is nothing to resume."""
+        if self._suspended:
+            super().resume_application_mode()
+            self._suspended = not self._in_front()
 
     def start_application_mode(self) -> None:
         """See `Driver`; where it must wait for the foreground, nothing is asked for yet."""

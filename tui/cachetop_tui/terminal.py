@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+import sys
 from collections.abc import Mapping
 
 _SAVE_TITLE, _RESTORE_TITLE = "\x1b[22;0t", "\x1b[23;0t"
@@ -34,6 +36,15 @@ def opening(env: Mapping[str, str]) -> str:
 def closing(env: Mapping[str, str]) -> str:
     """What takes `opening` back."""
     return (_USUAL_KEYS if wants_more_keys(env) else "") + _RESTORE_TITLE
+
+
+def let_go() -> None:
+    """Throw away what a terminal that has closed can take no more: Python would end with a code of its own for it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def past_tmux(text: str) -> str:
