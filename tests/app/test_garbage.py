@@ -23,3 +23,28 @@ print((before - held()) // 1_000_000)
 def test_what_was_freed_goes_back_to_the_system() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 80, "2,000 blocks of 60 KB were freed"
+
+
+LET_GO = """
+import threading
+from cachetop_tui import garbage
+
+def held():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+garbage.prepare()
+things = [tuple(object() for _ in range(n % 20)) for n in range(200_000)]
+full = held()
+garbage.let_go(things)
+del things
+for thread in threading.enumerate():
+    if thread.name == "cachetop-free":
+        thread.join()
+print((full - held()) // 1_000_000)
+"""
+
+
+def test_a_large_pile_that_was_let_go_goes_back_to_the_system() -> None:
+    done = subprocess.run([sys.executable, "-c", LET_GO], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 40, "200,000 tuples with 19 objects at most took 60 MB"

@@ -72,6 +72,7 @@ async def drive() -> None:
     from cachetop.inventory import Inventory
     from cachetop_tui import garbage
     from cachetop_tui.app import CachetopApp
+    from cachetop_tui.prune.review import PlanView
 
     garbage.prepare()
     app, heart = CachetopApp(Inventory()), Heart()
@@ -173,6 +174,7 @@ async def drive() -> None:
         async with watched(heart, "a plan for every stale kernel"):
             await keys("P")
             await until(lambda: bool(app.screen.query("#plan")))
+        print(f"{'':<34}{len(app.screen.query_one(PlanView).draft.plan.items):,} items in it")
         async with watched(heart, "the plan: look through it"):
             await keys(
                 "right", *["pagedown"] * 20, *["end", "home"] * 3, "down", *["space"] * 3, "home", "left", "space"

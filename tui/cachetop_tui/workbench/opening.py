@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cachetop.base.hostile import clean
 from cachetop_tui.background import in_background
-from cachetop_tui.marks import Row
+from cachetop_tui.marks import Line, Row
 from cachetop_tui.panes import gpu_data
 from cachetop_tui.workbench.picture import Picture
 from cachetop_tui.workbench.tabs import Document
@@ -154,8 +154,6 @@ def revision_document(repo: Any, revision: Any) -> Document:
 
 def repo_document(repo: Any, picture: Picture) -> Document:
     """A repo in depth, held against the VRAM that is free now."""
-    from cachetop_tui.documents import markdown
-    from cachetop_tui.documents import repo as document
 
     def load() -> Any:
         import msgspec
@@ -163,6 +161,8 @@ def repo_document(repo: Any, picture: Picture) -> Document:
         from cachetop.hub.about import GpuFree, describe
         from cachetop.hub.roots import roots
         from cachetop.hub.scan import Scanner
+        from cachetop_tui.documents import markdown
+        from cachetop_tui.documents import repo as document
 
         scanner = Scanner(roots(), only=(repo.type, repo.id))
         for one in scanner.scan().repos:
@@ -176,7 +176,13 @@ def repo_document(repo: Any, picture: Picture) -> Document:
 
     name = clean(repo.id)
     key = f"repo\0{repo.root}\0{repo.type}\0{repo.id}"
-    return Document(key, name.rpartition("/")[2], ("models", name), load, document.lines)
+    return Document(key, name.rpartition("/")[2], ("models", name), load, _repo_lines)
+
+
+def _repo_lines(about: Any, width: int, now: float) -> list[Line]:
+    from cachetop_tui.documents import repo as document  # `load` has imported it, off the event loop
+
+    return document.lines(about, width, now)
 
 
 def task_document(task: Task) -> Document:
