@@ -73,7 +73,7 @@ def sick(rule: str, name: str = "org/sick model") -> Repo:
 @pytest.mark.parametrize(
     "rule",
     ["missing-blob", "wrong-size", "corrupt", "no-snapshots", "orphan-blob", "stray-file", "foreign-link", "unreadable",
-     "missing-commit", "bad-ref", "repo-link", "not-a-folder", "too-deep"],
+     "io-error", "missing-commit", "bad-ref", "repo-link", "not-a-folder", "too-deep"],
 )  # fmt: skip
 def test_each_problem_of_a_repo_has_a_command_that_can_be_run(rule: str) -> None:
     (found,) = problems(Models(repos=(sick(rule),)), Kernels(), Gpus(available=True))
@@ -81,7 +81,7 @@ def test_each_problem_of_a_repo_has_a_command_that_can_be_run(rule: str) -> None
     words = shlex.split(found.fix)
     if words[0].startswith("CACHETOP_HUB_ROOTS="):  # /cache is none of those that are looked at
         assert words.pop(0) == "CACHETOP_HUB_ROOTS=/cache"
-    assert words[0] in ("hf", "cachetop", "chmod", "sudo", "find", "ls", "mv", "du")
+    assert words[0] in ("hf", "cachetop", "chmod", "sudo", "find", "findmnt", "ls", "mv", "du")
     assert "sick model" in found.fix or rule == "repo-link"
     if words[0] == "cachetop":
         parser(words[1]).parse_args(words[1:])

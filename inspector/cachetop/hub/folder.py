@@ -21,11 +21,13 @@ from cachetop.base import files
 from cachetop.base.hostile import clean
 from cachetop.base.record import why
 from cachetop.hub import layout
-from cachetop.hub.contents import Blob, Contents, Snapshot, inode, mark, open_folder
+from cachetop.hub.contents import Blob, Contents, Snapshot, inode, mark, moved, open_folder
 from cachetop.hub.names import Names, harmless
-from cachetop.hub.problems import Complaints
+from cachetop.hub.problems import Complaints, unreadable
 from cachetop.hub.records import File
 
+_TIMES = 3
+"""How often a repo is read that does not hold still."""
 _DEPTH = 32
 _REF_BYTES = 256
 _KIND = 0o170000
@@ -51,11 +53,20 @@ class Unwieldy(Exception):
 
 
 def read(place: Place, name: str) -> Contents:
-    """Read the repo folder `name` in `place`.
+    """Read the repo folder `name` in `place`; where things do not fit because they changed meanwhile, again.
 
     Raises FileNotFoundError when the folder vanished, Unwieldy as `place` has it; whatever else goes wrong becomes
     a complaint.
     """
+    for _ in range(_TIMES - 1):
+        contents, doubtful = _read_once(place, name)
+        if not doubtful or not moved(place.root, contents.marks):
+            return contents
+    return _read_once(place, name)[0]
+
+
+def _read_once(place: Place, name: str) -> tuple[Contents, bool]:
+    """What lies in a repo folder, and whether that may be half of a change."""
     contents = Contents([], {}, [], {}, {}, [], set(), {}, {}, Complaints())
     try:
         descriptor = open_folder(name, place.root)
@@ -63,14 +74,15 @@ def read(place: Place, name: str) -> Contents:
         raise
     except OSError as error:
         _complain_about_repo(place.root, name, error, contents)
-        return contents
+        return contents, False
     try:
-        _Reader(place, name, descriptor, contents).read()
+        reader = _Reader(place, name, descriptor, contents)
+        reader.read()
         if contents.unnamed or not contents.blobs:  # else the files of its revisions tell
             contents.modified = os.fstat(descriptor).st_mtime
     finally:
         os.close(descriptor)
-    return contents
+    return contents, reader.vanished or bool(contents.complaints) or not contents.snapshots
 
 
 def _complain_about_repo(root: int, name: str, error: OSError, contents: Contents) -> None:
@@ -83,7 +95,7 @@ def _complain_about_repo(root: int, name: str, error: OSError, contents: Content
     elif not stat.S_ISDIR(status.st_mode):
         contents.complaints.add("not-a-folder", name)
     else:
-        contents.complaints.add("unreadable", f"{name} ({why(error)})")
+        contents.complaints.add(unreadable(error), f"{name} ({why(error)})")
 
 
 def _clean(name: str, spelled: dict[str, str]) -> str:
@@ -108,6 +120,8 @@ class _Reader:
         """When that changed last, by its mark."""
         self.nested = False
         """The revision being read has folders."""
+        self.vanished = False
+        """Something that had been listed was gone when it was looked at."""
         self.sized = True
         """The blobs can be read, or there are none: one that is not found is really missing."""
 
@@ -135,6 +149,7 @@ class _Reader:
             self.contents.marks.append((f"{self.name}/{path}", 0, 0.0))
             if path == "snapshots":
                 self.complain("no-snapshots")
+            self.vanished = True
             return None
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
@@ -171,7 +186,7 @@ class _Reader:
             if not self.sized:
                 return  # said already
             self.sized = False
-        self.complain("unreadable", f"{path} ({why(error)})")
+        self.complain(unreadable(error), f"{path} ({why(error)})")
 
     # Refs
 
@@ -183,9 +198,12 @@ class _Reader:
             try:
                 self._ref(below, name, descriptor)
             except FileNotFoundError:
-                pass
+                self.vanished = True
             except OSError as error:
-                self.complain("foreign-link" if error.errno == errno.ELOOP else "unreadable", below)
+                if error.errno == errno.ELOOP:
+                    self.complain("foreign-link", below)
+                else:
+                    self._unreadable(below, error)
 
     def _ref(self, path: str, name: str, at: int) -> None:
         descriptor = files.open_quietly(name, at)
@@ -313,6 +331,7 @@ class _Reader:
         """One folder of a revision. Nearly always each name in it is a link to a blob of the repo."""
         readlink, new = os.readlink, File
         names, plain = self.place.names.ordered(os.listdir(descriptor))
+        self.vanished |= not names  # a folder that was removed meanwhile is read as an empty one
         keys: list[str] | None = None
         known: list[Blob] | None = None
         try:
@@ -360,9 +379,10 @@ class _Reader:
         try:
             status = os.stat(name, dir_fd=at, follow_symlinks=False)
         except FileNotFoundError:
+            self.vanished = True
             return
         except OSError as error:
-            self.complain("unreadable", f"{prefix}{name} ({why(error)})")
+            self._unreadable(f"{prefix}{name}", error)
             return
         if stat.S_ISDIR(status.st_mode):
             if path.count("/") < _DEPTH:

@@ -53,6 +53,8 @@ def command(rule: str, sick: Subject, what: Sequence[What] = ()) -> str | None:
             return _prune(sick)
         case "unreadable":
             return f"{'' if _own(sick.path) else 'sudo '}chmod -R u+rX {path}"
+        case "io-error":
+            return f"findmnt -T {path}"
         case "not-a-folder":
             return f"mv -i {path} ~/"
         case "repo-link":

@@ -13,6 +13,8 @@ _SENTENCES = {
     "followed: {names}. Delete the links, or download the repo again.",
     "unreadable": "{n:folder or file|folders or files} could not be read: {names}. Sizes count only what could be "
     "read. Give yourself the right to read them (chmod u+rX).",
+    "io-error": "{n:folder or file|folders or files} could not be read: {names}. Sizes count only what could be "
+    "read. Look whether the disk or the network file system is well.",
     "bad-ref": "{n:ref is|refs are} not one plain commit: {names}. Delete the ref file, or download the repo again.",
     "missing-commit": "{n:ref names|refs name} a commit that is not in the cache: {names}. Download the repo again.",
     "no-snapshots": "It has no snapshots yet: a download is starting, was cut off, or only a ref was looked up. "
@@ -27,6 +29,14 @@ _SENTENCES = {
     "Download them again.",
     "wrong-size": "{n:file differs|files differ} in size from what the Hub announced: {names}. Download them again.",
 }
+
+
+_BLIND = ("unreadable", "io-error", "repo-link", "not-a-folder")
+
+
+def unreadable(error: OSError) -> str:
+    """The rule for what could not be read: rights, or something worse."""
+    return "unreadable" if isinstance(error, PermissionError) else "io-error"
 
 
 class _Count(int):
@@ -54,7 +64,7 @@ class Complaints:
     @property
     def blind(self) -> bool:
         """Whether something could not be read: a change of rights moves no mtime, so one has to look again."""
-        return bool(self._found) and not self._found.keys().isdisjoint(("unreadable", "repo-link", "not-a-folder"))
+        return bool(self._found) and not self._found.keys().isdisjoint(_BLIND)
 
     def problems(self, sick: Subject) -> tuple[Problem, ...]:
         """One problem per rule, with the first three names and the command that mends it or looks closer."""

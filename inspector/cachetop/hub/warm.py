@@ -82,6 +82,8 @@ class Opened:
             if status.st_atime > status.st_mtime:
                 self.used.append(status.st_atime)
             return resident_fd(descriptor)
+        except OSError:
+            return None
         finally:
             os.close(descriptor)
 
@@ -93,10 +95,13 @@ def _open(at: int | None, name: str, blob: Blob) -> int | None:
         descriptor = open_quietly(name, at)
     except OSError:
         return None
-    status = os.fstat(descriptor)
-    if (status.st_dev, status.st_ino, status.st_size) == (blob.device, blob.inode, blob.size):
-        return descriptor
-    os.close(descriptor)  # replaced since the scan
+    try:
+        status = os.fstat(descriptor)
+        if (status.st_dev, status.st_ino, status.st_size) == (blob.device, blob.inode, blob.size):
+            return descriptor
+    except OSError:
+        pass  # a file system that went away
+    os.close(descriptor)  # or it was replaced since the scan
     return None
 
 

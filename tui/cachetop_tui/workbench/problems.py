@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FULL = 0.02
 """A file system with less than this share free is a problem."""
-_ERRORS = {"unreadable", "corrupt", "disk-full", "gpu", "xid"}
+_ERRORS = {"unreadable", "io-error", "corrupt", "disk-full", "gpu", "xid"}
 
 
 def fix_of(problem: StatusProblem) -> str:
