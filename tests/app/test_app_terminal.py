@@ -126,6 +126,15 @@ def test_the_probe_says_which_command_each_key_runs(world: Path, flags: bytes) -
         assert one.end() == 0 and one.clean()
 
 
+def test_the_probe_gives_the_terminal_back_when_it_is_ended(world: Path) -> None:
+    with app(world, "-m", "cachetop_tui", "keys") as one:
+        one.until(b"\x1b[c", step=0.01)
+        one.send(b"\x1b[?62c")
+        one.until(b"\x1b[>4;2m")
+        os.kill(one.pid, signal.SIGTERM)
+        assert one.end() == 128 + signal.SIGTERM and one.clean()
+
+
 @pytest.mark.parametrize("keys", [b"q", b"\x1bq"])
 def test_it_leaves_at_once_also_before_the_first_frame(world: Path, keys: bytes) -> None:
     with app(world) as one:

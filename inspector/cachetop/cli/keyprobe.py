@@ -7,9 +7,11 @@ Sequences: xterm's ctlseqs (CSI 1;M X, CSI N;M ~, SS3 X, modifyOtherKeys CSI 27;
 from __future__ import annotations
 
 import codecs
+import contextlib
 import os
 import re
 import select
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -99,6 +101,7 @@ def probe(meaning: Callable[[str], str]) -> None:
     handle = sys.stdin.fileno()
     before = termios.tcgetattr(handle)
     off = ""
+    usual = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         tty.setraw(handle)
         kitty = _KITTY.search(_answer(handle)) is not None
@@ -115,8 +118,15 @@ def probe(meaning: Callable[[str], str]) -> None:
             if name in ("q", "Ctrl+C"):
                 return
     finally:
-        _write(off)
-        termios.tcsetattr(handle, termios.TCSADRAIN, before)
+        with contextlib.suppress(OSError, termios.error):  # the terminal has closed
+            _write(off)
+            termios.tcsetattr(handle, termios.TCSADRAIN, before)
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def _answer(handle: int) -> bytes:
