@@ -18,6 +18,8 @@ from cachetop_tui.commands.keynames import canonical, shown
 from cachetop_tui.commands.registry import COMMANDS
 from cachetop_tui.lines import LineView
 from cachetop_tui.panel.conversion import ConversionPanel
+from cachetop_tui.panes import gpu, kernels, models
+from cachetop_tui.panes.kernel_rows import View as KernelsView
 from cachetop_tui.settings import clashes_of
 from cachetop_tui.workbench.document import DocumentView
 from cachetop_tui.workbench.glance import Glance
@@ -156,6 +158,23 @@ def test_what_is_shown_follows_the_keymap_in_use() -> None:
     try:
         registry.use(merged(before, {"runs.new": ["N"]}))
         assert ("N", "convert") in registry.hints("models")
+    finally:
+        registry.use(before)
+
+
+def test_the_panes_are_titled_with_the_keys_that_lead_there() -> None:
+    def titles() -> list[str]:
+        made = (
+            models.headers(None, 80, models.View(), False), kernels.headers(None, 80, 10, KernelsView(), False),
+            gpu.headers(None, 80, False),
+        )  # fmt: skip
+        return [" ".join(lines[0].text.split()[:2]) for lines in made]
+
+    before = registry.in_use()
+    assert titles() == ["1 MODELS", "2 KERNELS", "3 GPU"]
+    try:
+        registry.use(merged(before, {"models.focus": ["f4"], "kernels.focus": []}))
+        assert titles() == ["F4 MODELS", "KERNELS scanning", "3 GPU"]
     finally:
         registry.use(before)
 

@@ -201,12 +201,12 @@ class Pen:
 
 
 def title(width: int, key: str, name: str, focused: bool, *parts: str) -> Line:
-    """The header of a pane: its key, its name, and at the right what fits of `parts`, the last ones dropped first."""
+    """The header of a pane: key, if any, name, and at the right what fits of `parts`, the last ones dropped first."""
     pen = Pen(width, "head")
     if focused:
         pen.put(0, "▎", "accent")
-    pen.put(1, key, "fg" if focused else "faint")
-    x = pen.put(3, name, "b:hi" if focused else "b:fg")
+    x = pen.put(1, key, "fg" if focused else "faint") + 1 if key else 1
+    x = pen.put(x, name, "b:hi" if focused else "b:fg")
     shown = list(parts)
     while shown and sum(width_of(text) for text in shown[::2]) > width - x - 3:
         shown = shown[:-2]

@@ -6,6 +6,7 @@ from textual.strip import Strip
 
 from cachetop.base.units import duration, memory
 from cachetop.conversion.records import PHASES, Run
+from cachetop_tui.commands.registry import named
 from cachetop_tui.paint import Canvas, width_of
 from cachetop_tui.panel import result, words
 from cachetop_tui.panel.axis import Axis, length_for
@@ -39,8 +40,8 @@ def compact_lines(run: Run, width: int, now: float, palette: Palette) -> list[St
 
 
 def _title(canvas: Canvas, y: int, figures: Figures) -> None:
-    canvas.run(1, y, "4", "faint", f" {words.run_name(figures.run.job.id).upper()}", "b:fg")
-    name_end = 3 + width_of(words.run_name(figures.run.job.id)) + 2
+    name = words.run_name(figures.run.job.id).upper()
+    name_end = canvas.run(1, y, named("runs.focus").key, "faint", f" {name}", "b:fg") + 2
     text, word = result.headline(figures)
     more = result.left(figures) or result.clock(figures)
     if name_end + 12 + len(text) + len(more) + 6 > canvas.width:

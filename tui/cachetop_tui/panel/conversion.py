@@ -176,7 +176,7 @@ class ConversionPanel(Acting, can_focus=True):
                 draw_compact(canvas, 0, figures)
             else:
                 canvas.fill(0, canvas.width, 0, "head")
-                canvas.run(1, 0, "4", "faint", " RUNS", "b:fg")
+                canvas.run(1, 0, registry.named("runs.focus").key, "faint", " RUNS", "b:fg")
                 text = _empty(canvas.width - 2)
                 canvas.put(1, 1, head(text, canvas.width - 2), "dim")
             if self.has_focus:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cachetop.base.hostile import clean
 from cachetop_tui import words
+from cachetop_tui.commands.registry import named
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Row, title
 from cachetop_tui.panes import gpu_data as data
@@ -36,7 +37,7 @@ def headers(gpus: Gpus | None, width: int, focused: bool) -> list[Line]:
             parts += ["   every 1 s", "dim"]
         if gpus.waiting is not None:
             parts = [f"no answer for {gpus.waiting:.0f} s", "warn"]
-    return [title(width, "3", "GPU VRAM", focused, *parts)]
+    return [title(width, named("gpus.focus").key, "GPU VRAM", focused, *parts)]
 
 
 def lines(gpus: Gpus | None, width: int, height: int, view: View, now: float) -> list[Keyed]:

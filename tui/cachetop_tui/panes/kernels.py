@@ -11,6 +11,7 @@ from cachetop.base.hostile import clean
 from cachetop.gpu.records import Gpus
 from cachetop.kernelcache.records import Entry
 from cachetop_tui import words
+from cachetop_tui.commands.registry import named
 from cachetop_tui.cut import middle, path_name
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen, Row, title
@@ -54,7 +55,7 @@ def headers(tree: Tree | None, width: int, height: int, view: View, focused: boo
         parts = [f"● {middle(name, 24)} new" if name else "● new entry", "b:live", "   ", "dim", *parts]
     if view.filter:
         parts = [f"filter: {clean(view.filter, 40)}", "warn", "   ", "dim", *parts]
-    out = [title(width, "2", "KERNELS", focused, *parts)]
+    out = [title(width, named("kernels.focus").key, "KERNELS", focused, *parts)]
     if height > 5:
         pen = Pen(width)
         at = _Columns(width)

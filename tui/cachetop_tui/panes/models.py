@@ -12,6 +12,7 @@ from cachetop.gpu.records import Gpus
 from cachetop.hub.rates import Rates
 from cachetop.hub.records import Beside, File, Models, Partial, Repo
 from cachetop_tui import words
+from cachetop_tui.commands.registry import named
 from cachetop_tui.cut import file_name, head, path_name
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen, Row, Thin, title
@@ -63,7 +64,7 @@ def headers(models: Models | None, width: int, view: View, focused: bool) -> lis
     if not at.narrow:
         pen.right(at.vram, "VRAM", "faint")
     pen.right(at.used, "USED", "faint")
-    return [title(width, "1", "MODELS", focused, *parts), pen.line()]
+    return [title(width, named("models.focus").key, "MODELS", focused, *parts), pen.line()]
 
 
 def line(row: Row, width: int, view: View, now: float) -> Line:

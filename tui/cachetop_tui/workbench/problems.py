@@ -129,7 +129,9 @@ class ProblemsPane(LineView):
         if self.has_focus:
             pen.put(0, "▎", "accent")
         count = len(self._picture.problems)
-        x = pen.run(1, "5", "fg" if self.has_focus else "faint", " PROBLEMS", "b:hi" if self.has_focus else "b:fg")
+        key = named("problems.focus").key
+        x = pen.put(1, key, "fg" if self.has_focus else "faint") + 1 if key else 1
+        x = pen.put(x, "PROBLEMS", "b:hi" if self.has_focus else "b:fg")
         pen.put(x + 2, f"{count:,}" if count else "none", "warn" if count else "dim")
         fix, copy = named("list.open").key, named("copy").key
         pen.right(width - 1, fix, "b:fg", " fix  ", "dim", copy, "b:fg", " copies the fix", "dim")
