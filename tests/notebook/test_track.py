@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 import cachetop
-from cachetop.notebook import opens, vram
+from cachetop.notebook import listeners, opens, reads, vram
 from cachetop.notebook.records import Report
 from support import fake_nvml, hubcache, triton_cache
 
@@ -119,6 +119,22 @@ def test_one_blob_with_two_names_is_not_given_one_of_them(hub: Path) -> None:
     with cachetop.track() as report:
         snapshot(repo, "b.bin").read_bytes()
     assert report.models[0].names == ("a.bin or b.bin",)
+
+
+def test_a_block_that_cannot_be_watched_leaves_nothing_behind(
+    repo: hubcache.RepoFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(flags: int) -> tuple[int, int]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pipe2", full)
+        with pytest.raises(OSError, match="Too many open files"), cachetop.track():
+            raise AssertionError("the block does not begin")
+    assert not reads._active and vram._users == 0 and not listeners._triton._members
+    with cachetop.track() as report:
+        snapshot(repo, "config.json").read_bytes()
+    assert report.models
 
 
 def test_a_folder_that_cannot_be_watched_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
@@ -89,10 +90,15 @@ class Track:
         began = time.perf_counter()
         wanted = self.only or PARTS
         self._report = None
-        self._vram = Vram() if "vram" in wanted else None
-        self._kernels = KernelWatch() if "kernels" in wanted else None
-        self._reads = Reads() if "models" in wanted else None
-        self._ending, self._bell = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        with ExitStack() as begun:  # what has begun ends again if the rest cannot begin
+            self._vram = Vram() if "vram" in wanted else None
+            begun.callback(_end, self._vram)
+            self._kernels = KernelWatch() if "kernels" in wanted else None
+            begun.callback(_end, self._kernels)
+            self._reads = Reads() if "models" in wanted else None
+            begun.callback(_end, self._reads)
+            self._ending, self._bell = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            begun.pop_all()
         self._thread = threading.Thread(target=self._watch, name="cachetop-track", daemon=True)
         self._thread.start()
         self._began = time.perf_counter()
@@ -192,6 +198,11 @@ class Track:
                     return
             except BlockingIOError:
                 continue
+
+
+def _end(watch: Vram | KernelWatch | Reads | None) -> None:
+    if watch is not None:
+        watch.finish()
 
 
 @overload
