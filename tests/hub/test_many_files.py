@@ -18,6 +18,7 @@ from cachetop_tui.marks import Row
 from cachetop_tui.panes import model_files
 from cachetop_tui.panes import models as pane
 from cachetop_tui.panes.models_data import key_of
+from cachetop_tui.workbench.opening import revision_document
 from support import hubcache
 from support.live_models import live
 from support.opening import screen, until
@@ -134,6 +135,17 @@ def test_a_comparison_of_very_many_files_ends(large: hubcache.RepoFolder, scanne
     assert len(text) < 1100 and "and 250 more" in text[-1]
     alone = diff.compare(diff.Pair(repo.id, new, None))
     assert len(diff.lines(alone, 100, 0.0)) < 1100 and alone.changed[0][1].name == "README.md"
+
+
+def test_a_revision_is_compared_with_the_one_of_main(cache: Path, scanner: Scanner) -> None:
+    made = hubcache.repo(cache)
+    for commit, ref in (("1" * 40, None), ("2" * 40, "v1"), ("3" * 40, "main"), ("4" * 40, None)):
+        made.file("a.bin", commit.encode(), commit)
+        if ref:
+            made.ref(ref, commit)
+    (repo,) = scanner.scan().repos
+    against = [revision_document(repo, one).load().pair.old.commit[0] for one in repo.revisions]
+    assert against == ["3", "3", "2", "3"]
 
 
 async def test_folders_unfold_and_fold_in_the_app(large: hubcache.RepoFolder) -> None:

@@ -137,10 +137,11 @@ def label_of(row: Row) -> str:
 
 
 def revision_document(repo: Any, revision: Any) -> Document:
-    """A revision, against the one that was on disk before it."""
+    """A revision against the one that main names; main's own against one that another ref names, else any other."""
     from cachetop_tui.documents import diff
 
     others = [one for one in repo.revisions if one.commit != revision.commit]
+    others.sort(key=lambda one: ("main" not in one.refs, not one.refs))
     pair = diff.Pair(repo.id, revision, others[0] if others else None)
     name = clean(repo.id)
     return Document(
