@@ -95,6 +95,8 @@ class Helper:
             while self._alive and (raw := os.read(self.output, _PIPE)):
                 self._raw += raw
                 yield from self._whole()
+                if self._raw and not self.asked:
+                    break  # nobody asked
             self._alive = False
         except BlockingIOError:
             return
