@@ -240,17 +240,16 @@ class _Reader:
         blobs, pool, look, new = self.contents.blobs, self.pool, os.lstat, Blob
         if pool is None:
             return None
-        before = len(blobs)
-        fresh = keys if blobs.keys().isdisjoint(keys) else [key for key in keys if key not in blobs]
-        made = []
+        fresh, keep, made = keys, blobs.setdefault, []
+        if blobs and keys and (keys[0] in blobs or keys[-1] in blobs):  # a guess: to ask for each costs more
+            fresh = [key for key in keys if key not in blobs]
         for key, found in zip(fresh, [look(key, dir_fd=pool) for key in fresh], strict=True):
             if found[3] == 1 and found[0] & _KIND == _REGULAR:  # by number: cheaper than by name
                 blob = new(found[2], found[1], found[6], found.st_blocks * 512, 1, found.st_atime, found.st_mtime)
-                made.append(blob)
-                blobs[key] = blob
+                made.append(keep(key, blob))  # one that is known stays the same object
             elif self._blob(key) is None:
                 return None
-        return made if len(made) == len(keys) == len(blobs) - before else [blobs[key] for key in keys]
+        return made if len(made) == len(keys) else [blobs[key] for key in keys]
 
     def _blob(self, key: str) -> Blob | None:
         """The blob called `key`, looked at now unless it is known; None when there is none."""

@@ -44,7 +44,8 @@ def summarise(folder: str, root: str, contents: Contents, frozen: bool) -> Summa
     kind, name = layout.identity(folder) or ("model", clean(folder))
     snapshots = contents.snapshots
     snapshots.sort(key=attrgetter("commit"))
-    sets = [set(snapshot.blobs) for snapshot in snapshots]
+    once = snapshots[0].blobs if _each_once(contents) else None
+    sets = [set(snapshot.blobs) if once is None else set[Blob]() for snapshot in snapshots]
     several: set[Blob] = set()
     named: set[Blob] = sets[0] if len(sets) == 1 else set()
     if len(sets) > 1:
@@ -52,7 +53,7 @@ def summarise(folder: str, root: str, contents: Contents, frozen: bool) -> Summa
             several |= named & unique
             named |= unique
     shared: set[Blob] = set()
-    size, disk, used, modified = _totals(named)
+    size, disk, used, modified = _totals(named if once is None else once)
     sums = (size, disk) if len(sets) == 1 else None
     everything_disk = disk
     if not contents.plain or contents.partials or contents.unnamed:
@@ -78,7 +79,7 @@ def summarise(folder: str, root: str, contents: Contents, frozen: bool) -> Summa
         reclaimable=everything_disk - sum([blob.disk for blob in shared]) if shared else everything_disk,
         last_used=used or None,
         last_used_reason=unused(frozen, used),
-        last_modified=modified if named else contents.modified,
+        last_modified=modified if modified > -inf else contents.modified,
         problems=complaints.problems(Subject(kind, name, root, folder, contents.refs)) if complaints else (),
         revisions=tuple(
             [
@@ -101,6 +102,13 @@ def unused(frozen: bool, used: float) -> str | None:
     if frozen:
         return "its file system keeps no access times (noatime or read-only)"
     return None if used else "nothing was read since it was downloaded"
+
+
+def _each_once(contents: Contents) -> bool:
+    """Whether each blob is one file of the one revision, as in most repos: then no set is needed to count it once."""
+    if len(contents.snapshots) != 1 or not contents.plain or contents.partials or contents.unnamed:
+        return False
+    return len(contents.snapshots[0].blobs) == len(contents.blobs)
 
 
 def _totals(blobs: Collection[Blob]) -> tuple[int, int, float, float]:
