@@ -30,6 +30,18 @@ FIXES = {
     "disk-full": "cachetop prune models --detached --dry-run",
 }
 """Rule -> what to run. Every other rule is looked at with `cachetop doctor`."""
+MEANINGS = {
+    "foreign-sm": "for an SM that no GPU here has",
+    "sm-alias": "for another SM, known to go wrong on the GPU here",
+    "toolchain-gone": "whose compiler or environment is gone",
+    "relocated": "that point to another folder",
+    "orphan": "whose compile stopped before the end",
+    "truncated": "with a file missing or cut off",
+    "superseded": "that a newer release compiled again",
+    "unused": "not read for long",
+    "autotune-loser": "that autotuning did not choose",
+}
+"""Rule of a stale entry -> what it says of entries, after their number."""
 WATCH_FIX = "sudo sysctl fs.inotify.max_user_watches=1048576"
 """What lets inotify watch more folders, until the next start of the machine."""
 
@@ -116,7 +128,7 @@ def _problems(models: Models, kernels: Kernels, gpus: Gpus) -> Iterator[StatusPr
             yield StatusProblem(rule=problem.rule, subject=repo.id, message=problem.message, fix=problem.fix)
         for partial in repo.partials:
             if partial.live is False:
-                name = partial.file or partial.blob
+                name = partial.file or f"a file ({partial.blob[:12]}…)"
                 yield StatusProblem(
                     rule="dead-partial",
                     subject=repo.id,
@@ -151,7 +163,7 @@ def stale_problems(totals: Iterable[tuple[str, str, int, int]]) -> Iterator[Stat
     """One line per (cache, rule, entries, bytes on disk): a thousand stale kernels are one problem."""
     for cache, rule, count, size in totals:
         noun = "entry" if count == 1 else "entries"
-        message = f"{count} {rule} {noun}, {units.size(size)} on disk"
+        message = f"{count:,} {noun} {MEANINGS.get(rule, rule)}: {units.size(size)}"
         yield StatusProblem(rule=rule, subject=cache, message=message, fix=FIXES.get(rule, "cachetop doctor"))
 
 

@@ -143,7 +143,7 @@ async def test_the_right_button_opens_the_menu_of_what_it_points_at() -> None:
         chosen = app.overview.models.cursor
         assert chosen is not None and "Mistral" in chosen.subject.id, "the download belongs to the repo above it"
         menu = app.screen.query_one(MenuList)
-        assert menu.region.x == 16 and menu.region.right <= 120 and menu.region.bottom <= 40
+        assert menu.region.x == 18 and menu.region.right <= 120 and menu.region.bottom <= 40
         await pilot.press(*["down"] * 2, "up", "enter")  # the second: mark
         await until(pilot, lambda: len(app.overview.models.marked) == 1)
 

@@ -47,7 +47,14 @@ async def test_a_row_of_another_pane_is_reached_by_its_label(size: tuple[int, in
 
 async def test_tabs_are_reached_and_escape_or_another_letter_leaves_all_as_it_was() -> None:
     async with opened((120, 30)) as (app, pilot):
-        await pilot.press("enter")
+        panel = app.overview.panel
+        found = await shown(pilot, app)
+        await pilot.press(*found[panel.region.x + panel.tab_places[2][0], panel.region.y + 1])
+        await until(pilot, lambda: app.overview.pane == "conversion" and panel.tab == 2)
+        found = await shown(pilot, app)
+        await pilot.press(*found[panel.region.x + panel.tab_places[4][0], panel.region.y + 1])
+        await until(pilot, lambda: app.overview.pane == "problems")
+        await pilot.press("4", "1", "enter")
         await until(pilot, lambda: app.overview.tabs.current is not None and app.overview.pane == "document")
         for key in ("escape", "1"):
             await shown(pilot, app)

@@ -18,7 +18,7 @@ from cachetop.gpu.xid import describe
 from cachetop.inventory import Inventory
 from cachetop_tui.paint import Canvas
 from cachetop_tui.panes import gpu, gpu_data, gpu_marks
-from cachetop_tui.workbench.chrome import _gpu
+from cachetop_tui.workbench.status import _gpu
 from support import fake_nvml, pictures
 from support.opening import opened, screen, until
 from support.stage_app import StageApp

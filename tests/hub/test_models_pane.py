@@ -51,7 +51,7 @@ def test_other_places_come_last_and_not_under_a_filter(models: Models, width: in
 
 def test_an_empty_pane_does_not_claim_to_be_done_while_scanning() -> None:
     assert texts(Models(scanning=True)) == []
-    header = pane.headers(Models(scanning=True), 90, pane.View(), True)[0].text
+    header = pane.headers(Models(scanning=True), 90, 20, pane.View(), True)[0].text
     assert "scanning" in header
     assert "No models here yet." in texts(Models())[0]
 

@@ -24,10 +24,12 @@ async def _tab(at: Stage) -> None:
     await at.press("4")
     before = at.app.overview.panel.tab
     await at.go()
-    await at.until(lambda: at.app.overview.panel.tab != before)
-    if at.command.id == "runs.tab.back":
-        await at.press("v")
-        await at.until(lambda: at.app.overview.panel.tab == before)
+    if at.command.id == "runs.tab":
+        await at.until(lambda: at.app.overview.panel.tab != before)
+        return
+    await at.until(lambda: at.app.overview.pane == "problems")
+    await at.press("v")
+    await at.until(lambda: at.app.overview.pane == "conversion" and at.app.overview.panel.tab == before)
 
 
 @case("runs.open")

@@ -15,8 +15,8 @@ from cachetop_tui.commands import registry
 from cachetop_tui.commands.keymaps import KEYMAPS
 from cachetop_tui.commands.registry import named
 from cachetop_tui.wire import Sparing
-from cachetop_tui.workbench.chrome import Status
 from cachetop_tui.workbench.overview import Overview
+from cachetop_tui.workbench.status import Status
 
 _LOOK: Final = 2.0
 """Seconds between two looks at the file."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from cachetop.base.hostile import clean
 from cachetop_tui.paint import cells, width_of
 
+_EXTENSION = 11
+"""The longest ending of a name that counts as an extension: `safetensors`."""
+
 
 def head(text: str, width: int) -> str:
     """The beginning of `text`, at most `width` cells, an ellipsis where something is missing."""
@@ -29,7 +32,22 @@ def file_name(path: str, width: int) -> str:
     if width_of(name) <= width:
         return name
     stem, dot, extension = name.rpartition(".")
-    return middle(stem if dot and stem and len(extension) <= 5 else name, width)
+    if not (dot and stem and extension.isalnum() and len(extension) <= _EXTENSION):
+        return middle(name, width)
+    return head(name, width) if width_of(stem) <= width - 2 else middle(stem, width)
+
+
+def inner_path(path: str, width: int) -> str:
+    """An untrusted path below a known folder: the file, and of the folders around it the nearest that fit."""
+    whole = clean(path)
+    if width_of(whole) <= width:
+        return whole
+    parts = whole.split("/")
+    for first in range(1, len(parts) - 1):
+        shorter = "…/" + "/".join(parts[first:])
+        if width_of(shorter) <= width:
+            return shorter
+    return file_name(path, width)
 
 
 def path_name(path: str, width: int) -> str:

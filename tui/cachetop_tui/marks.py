@@ -6,6 +6,7 @@ which really changed are sent to the terminal. A `Pen` builds it, placing text f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -43,12 +44,13 @@ class Thin:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A filled bar of sorted parts, a letter on each part that is wide enough."""
+    """A filled bar of sorted parts, on each that is wide enough its letter, or the first of its words that fits."""
 
     x: int
     width: int
     parts: tuple[Part, ...]
     letters: str = ""
+    words: tuple[tuple[str, ...], ...] = ()
 
     def paint(self, canvas: Canvas) -> None:
         """Draw it on the one row of `canvas`."""
@@ -56,9 +58,11 @@ class Bar:
         if canvas.palette.ascii_only:
             self._letters(canvas)
             return
-        for letter, (start, end, token) in zip(self.letters, self.parts, strict=False):
+        for i, (letter, (start, end, token)) in enumerate(zip(self.letters, self.parts, strict=False)):
+            first = math.ceil(start)
+            fitting = (text for text in self.words[i] if len(text) <= int(end) - first - 2) if self.words else ()
             if end - start >= 2.4:
-                canvas.put(self.x + int(start) + 1, 0, letter, f"b:ink@{token}")
+                canvas.put(self.x + int(start) + 1, 0, next(iter(fitting), letter), f"b:ink@{token}")
 
     def _letters(self, canvas: Canvas) -> None:
         """Fill every part with its own letter, which need not be that of its token."""

@@ -23,7 +23,7 @@ _TO_ASCII: Final = str.maketrans({
     "▎": "|", "▏": "|", "·": "-", "…": "~", "›": ">", "→": ">", "–": "-", "×": "x", "°": " ", "└": "`", "├": "|",
     "┬": "+", "┴": "+", "┼": "+", "┌": "+", "┐": "+", "┘": "+", "━": "=", "╸": "=", "╺": "=", "▁": ".", "▂": ".",
     "▃": ":", "▄": "-", "▅": "=", "▆": "+", "▇": "*", "█": "#", "░": ".", "▔": "-", "−": "-", "≈": "~", "↑": "^",
-    "↓": "v", "┃": "|", "\N{REPLACEMENT CHARACTER}": "?",
+    "↓": "v", "┃": "|", "▐": "|", "\N{REPLACEMENT CHARACTER}": "?",
 })  # fmt: skip
 _LEFT: Final = " ▏▎▍▌▋▊▉█"
 _UP: Final = " ▁▂▃▄▅▆▇█"
@@ -123,6 +123,10 @@ class Canvas:
         x = end - sum(width_of(text) for text in parts[::2])
         self.run(x, y, *parts)
         return x
+
+    def free(self, x: int, y: int) -> bool:
+        """Whether nothing is written there."""
+        return self._chars[y][x] == " "
 
     def fill(self, start: int, end: int, y: int, token: str) -> None:
         """Give columns `start` to `end` of row `y` the background `token`, keeping what is written."""

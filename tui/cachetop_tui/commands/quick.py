@@ -13,7 +13,9 @@ from textual.content import Content
 
 from cachetop.base.hostile import clean
 from cachetop_tui.background import in_background
-from cachetop_tui.commands.palette import Palette
+from cachetop_tui.commands.palette import Palette, room
+from cachetop_tui.cut import middle
+from cachetop_tui.paint import width_of
 from cachetop_tui.workbench.picture import Picture
 from cachetop_tui.workbench.tabs import Document
 
@@ -77,6 +79,10 @@ class Things(Provider):
     """What quick open finds."""
 
     @property
+    def _room(self) -> int:
+        return room(self.app.size.width, 90, 0.94)
+
+    @property
     def _picture(self) -> Picture:
         picture: Any = getattr(self.screen, "picture", None)
         return picture if isinstance(picture, Picture) else Picture()
@@ -84,7 +90,7 @@ class Things(Provider):
     async def discover(self) -> AsyncIterator[DiscoveryHit]:
         """The repos, before anything is typed."""
         for name, what, make in [found for found, _ in zip(names(self._picture, "@"), range(_MOST), strict=False)]:
-            yield DiscoveryHit(_two(name, what), partial(self._open, make), name, None)
+            yield DiscoveryHit(_two(name, what, self._room), partial(self._open, make), name, None)
 
     async def search(self, query: str) -> AsyncIterator[Hit]:
         """What has the words of the query in its name, at most 60."""
@@ -100,7 +106,7 @@ class Things(Provider):
                 await asyncio.sleep(0)
             if matches(wanted, name):
                 count += 1
-                yield Hit(1 - count / 1000, _two(name, what), partial(self._open, make), name, None)
+                yield Hit(1 - count / 1000, _two(name, what, self._room), partial(self._open, make), name, None)
                 if count == _MOST:
                     return
 
@@ -114,8 +120,10 @@ class Things(Provider):
             screen.open_document(opened)
 
 
-def _two(name: str, what: str) -> Content:
-    return Content(name).append(Content(" " * max(2, 44 - len(name)) + what))
+def _two(name: str, what: str, width: int) -> Content:
+    """A name and, at the right edge of a list `width` cells wide, what it is; a long name gives way."""
+    name = middle(name, max(12, width - width_of(what) - 2))
+    return Content(name).append(Content(" " * max(2, width - width_of(name) - width_of(what)) + what))
 
 
 class QuickOpen(Palette):

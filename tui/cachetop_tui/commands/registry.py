@@ -130,6 +130,8 @@ class Here:
     """The run that is shown goes on."""
     runs: bool = True
     """There are runs."""
+    report: bool = True
+    """The run that is shown, or the one whose report is in front, may have written something."""
     workers: bool = True
     """There are resident workers."""
 
@@ -254,15 +256,16 @@ COMMANDS: Final = (
             home="runs", when="runs"),
     Command("runs.later", "Conversion: Later Run", "Show the run after this one", "step(-1)", panes=_RUNS,
             home="runs", when="runs"),
-    Command("runs.tab", "Conversion: Next Tab", "The next tab of the panel", "tab(1)", panes=_RUNS, home="runs"),
-    Command("runs.tab.back", "Conversion: Previous Tab", "The tab of the panel before", "tab(-1)", panes=_RUNS,
+    Command("runs.tab", "Conversion: Next Tab", "The next tab of the panel", "tab(1)", panes=(*_RUNS, "problems"),
             home="runs"),
+    Command("runs.tab.back", "Conversion: Previous Tab", "The tab of the panel before", "tab(-1)",
+            panes=(*_RUNS, "problems"), home="runs"),
     Command("runs.open", "Conversion: Open", "Show the run under the cursor, or the report of one that has ended",
             "open", panes=_RUNS, home="runs", when="runs"),
     Command("runs.result", "Conversion: Result", "Read what the run wrote, its Markdown rendered", "read('result')",
-            "result", panes=_RUNS, home="runs", when="runs"),
-    Command("runs.tree", "Conversion: JSON Tree", "Look through the JSON the run wrote", "read('tree')", panes=_RUNS,
-            home="runs", when="runs"),
+            "result", panes=(*_RUNS, "document"), home="runs", when="report"),
+    Command("runs.tree", "Conversion: JSON Tree", "Look through the JSON the run wrote", "read('tree')",
+            panes=(*_RUNS, "document"), home="runs", when="report"),
     Command("runs.folder", "Conversion: Open Folder", "Show the folder of the outputs, or copy its path", "folder",
             panes=_RUNS, home="runs", when="runs"),
     Command("runs.copy", "Conversion: Copy Result", "Copy what the run wrote to the clipboard", "copy_result",

@@ -255,11 +255,16 @@ class Press(Field):
             """The button."""
             return self.button
 
+    def __init__(self, label: str, *, id: str, default: bool = False) -> None:  # noqa: A002
+        super().__init__(label, id=id)
+        self.default = default
+        """Whether it is the one to press if in doubt: it stands out while no button has the focus."""
+
     def render_line(self, y: int) -> Strip:
         """The button: filled while it has the focus, in brackets where colour cannot be relied on."""
         palette = themes.current(self.app)
         canvas = Canvas(self.size.width, 1, BACKGROUND, palette)
-        word = "b:onaccent@accent" if self.has_focus else "fg@input"
+        word = "b:onaccent@accent" if self.has_focus else "b:hi@badge" if self.default else "fg@input"
         text = f"[{self.label}]" if palette.ascii_only or palette.flat else self.label
         canvas.put(0, 0, text.center(canvas.width), word)
         return canvas.strips()[0]

@@ -13,8 +13,15 @@ from cachetop_tui.commands.keynames import shown
 from cachetop_tui.commands.registry import COMMANDS, HOMES, Command
 from cachetop_tui.dialogs.dialog import Dialog
 from cachetop_tui.dialogs.fields import Sentence
+from cachetop_tui.marks import sentences
 
-_KEYS_WIDTH = 28
+_KEYS_WIDTH = 30
+_WIDTH = 110
+PANE_NAMES = {
+    "models": "models", "kernels": "kernels", "gpus": "GPU", "conversion": "runs", "problems": "problems",
+    "side": "side bar", "glance": "below the side bar", "document": "document",
+}  # fmt: skip
+"""What people call the panes that commands are for."""
 
 
 class KeysScreen(Dialog[None]):
@@ -24,12 +31,13 @@ class KeysScreen(Dialog[None]):
         Binding("escape,q,question_mark,enter", "dismiss(None)", "close", show=False),
         Binding("down,j", "scroll(1)", "down", show=False),
         Binding("up,k", "scroll(-1)", "up", show=False),
-        Binding("pagedown,space", "scroll(10)", "page down", show=False),
-        Binding("pageup", "scroll(-10)", "page up", show=False),
+        Binding("pagedown,space", "page(1)", "page down", show=False),
+        Binding("pageup", "page(-1)", "page up", show=False),
     ]
     DEFAULT_CSS = """
     KeysScreen { align: center middle; background: $background 60%; }
-    KeysScreen > Vertical { width: 90; max-width: 96%; height: 32; max-height: 100%; background: $panel; padding: 0 1; }
+    KeysScreen > Vertical { width: 110; max-width: 96%; height: 40; max-height: 100%; background: $panel; }
+    KeysScreen > Vertical { padding: 0 1; }
     KeysScreen VerticalScroll { scrollbar-size-vertical: 1; }
     """
 
@@ -42,16 +50,21 @@ class KeysScreen(Dialog[None]):
         with Vertical():
             yield Sentence("Keys        Esc closes", "b:hi")
             with VerticalScroll(can_focus=False):
-                for text, word in lines(self._commands):
+                for text, word in lines(self._commands, min(_WIDTH, int(self.app.size.width * 0.96)) - 4):
                     yield Sentence(text, word)
 
     def action_scroll(self, by: int) -> None:
         """Scroll by lines."""
         self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
 
+    def action_page(self, by: int) -> None:
+        """Scroll by pages."""
+        self.action_scroll(by * max(1, self.query_one(VerticalScroll).size.height - 2))
 
-def lines(commands: Sequence[Command]) -> list[tuple[str, str]]:
-    """(text, style word) of each line: the commands by where their keys are heard, then those without a key."""
+
+def lines(commands: Sequence[Command], width: int = 86) -> list[tuple[str, str]]:
+    """(text, style word) of each line of `width` cells: the commands by where their keys are heard, then those without
+    a key. What does not fit goes on below."""
     out: list[tuple[str, str]] = []
     for home, title in HOMES.items():
         if out:
@@ -59,15 +72,20 @@ def lines(commands: Sequence[Command]) -> list[tuple[str, str]]:
         out.append((title.upper(), "faint"))
         for command in commands:
             if command.keys and command.home == home:
-                where = f"{', '.join(command.panes)}: " if command.panes and not home else ""
-                out.append((_line(command.keys, f"{where}{command.help}"), "fg"))
+                panes = ", ".join(PANE_NAMES[pane] for pane in command.panes) if not home else ""
+                where = f"{panes}: " if panes else ""
+                names = "  ".join(dict.fromkeys(shown(key) for key in command.keys))
+                out += _entry(names, f"{where}{command.help}", width)
     without = [command for command in commands if not command.keys]
     if without:
         out += [("", "dim"), ("BY NAME, WITH THE COMMANDS KEY", "faint")]
-        out += [(f"{command.title:<{_KEYS_WIDTH}}{command.help}", "fg") for command in without]
+        for command in without:
+            out += _entry(command.title, command.help, width)
     return out
 
 
-def _line(keys: Sequence[str], text: str) -> str:
-    names = "  ".join(dict.fromkeys(shown(key) for key in keys))
-    return f"{names:<{_KEYS_WIDTH}}{text}" if len(names) < _KEYS_WIDTH else f"{names}  {text}"
+def _entry(names: str, text: str, width: int) -> list[tuple[str, str]]:
+    parts = sentences(text, max(20, width - _KEYS_WIDTH))
+    first = [(f"{names:<{_KEYS_WIDTH}}{parts[0]}", "fg")] if len(names) < _KEYS_WIDTH else [(names, "fg")]
+    rest = parts[1:] if len(names) < _KEYS_WIDTH else parts
+    return [*first, *((" " * _KEYS_WIDTH + part, "fg") for part in rest)]

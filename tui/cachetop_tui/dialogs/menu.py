@@ -50,7 +50,7 @@ class MenuList(LineView):
 
     def headers(self, width: int) -> list[Line]:
         """The upper edge."""
-        return [_edge(width)]
+        return [_edge(width, "┌┐")]
 
     def rows(self, width: int, height: int) -> Sequence[Row]:
         """One row for each command, and the lower edge."""
@@ -59,7 +59,7 @@ class MenuList(LineView):
     def line(self, row: Row, width: int) -> Line:
         """Its name, without the area where that says nothing new, and its key."""
         if row.kind == "edge":
-            return _edge(width)
+            return _edge(width, "└┘")
         command: Command = row.subject
         pen = Pen(width, "head")
         pen.put(0, "│", "dim")
@@ -68,9 +68,9 @@ class MenuList(LineView):
         return pen.line()
 
 
-def _edge(width: int) -> Line:
+def _edge(width: int, corners: str) -> Line:
     pen = Pen(width, "head")
-    pen.put(0, "─" * width, "dim")
+    pen.put(0, corners[0] + "─" * (width - 2) + corners[1], "dim")
     return pen.line()
 
 

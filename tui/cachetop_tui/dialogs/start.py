@@ -113,7 +113,7 @@ class StartDialog(Dialog[StartRequest | None]):
                             type="integer", max_length=6, compact=True, id="keep")  # fmt: skip
             yield Sentence("", "err", id="problem")
             with Horizontal(id="buttons"):
-                yield Press("Start", id="start")
+                yield Press("Start", id="start", default=True)
                 yield Press("Cancel", id="cancel")
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:

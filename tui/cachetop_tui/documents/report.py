@@ -85,15 +85,16 @@ def _bars(record: Examined, width: int) -> Iterator[Line]:
     for name, how, bar, seconds in shown:
         pen = Pen(width)
         pen.put(MARGIN, head(name, 12), "b:fg")
-        pen.put(MARGIN + 12, head(clean(how or "?", 10), start - MARGIN - 13), "live")
+        pen.put(MARGIN + (12 if width >= 90 else 10), head(clean(how or "?", 10), 10), "live")
         parts: list[Part] = []
-        letters, at = "", 0.0
+        letters, said, at = "", [], 0.0
         for phase, spent in bar:
             end = at + spent / longest * room
             parts.append((at, end, TOKENS.get(phase, "rule")))
             letters += LETTERS.get(phase, " ")
+            said.append((f"{LABELS.get(phase, phase)} {duration(spent)}", LABELS.get(phase, phase)))
             at = end
-        pen.add(Bar(start, room, tuple(parts), letters))
+        pen.add(Bar(start, room, tuple(parts), letters, tuple(said)))
         pen.put(start + room + 2, duration(seconds), "b:hi")
         yield pen.line()
 

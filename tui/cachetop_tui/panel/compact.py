@@ -68,17 +68,16 @@ def _lane(canvas: Canvas, y: int, figures: Figures) -> None:
 
 
 def _seconds(canvas: Canvas, y: int, figures: Figures) -> None:
-    pieces: list[str] = []
-    for name in PHASES:
-        taken = figures.seconds(name)
-        if taken is not None:
+    phases = [name for name in PHASES if figures.seconds(name) is not None]
+    while True:
+        pieces: list[str] = []
+        for name in phases:
             label = LABELS[name] if canvas.width > 70 else LABELS[name].rpartition(" ")[2]
-            pieces += [
-                f"{'  ' if pieces else ''}{label} ",
-                "dim",
-                duration(taken),
-                "b:hi" if figures.running(name) else "fg",
-            ]
+            word = "b:hi" if figures.running(name) else "fg"
+            pieces += [f"{'  ' if pieces else ''}{label} ", "dim", duration(figures.seconds(name) or 0.0), word]
+        if len(phases) <= 1 or 2 + sum(width_of(text) for text in pieces[::2]) <= canvas.width:
+            break
+        phases.remove(min(phases, key=lambda name: (figures.running(name), figures.seconds(name) or 0.0)))
     end = canvas.run(1, y, *pieces)
     if figures.run.vram:
         gpu = busiest(figures.run)

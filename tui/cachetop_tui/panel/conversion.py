@@ -24,11 +24,12 @@ from cachetop_tui.panel.acting import Acting, CancelRequested, ReportWanted, Run
 from cachetop_tui.panel.compact import draw_compact
 from cachetop_tui.panel.figures import Figures, read
 from cachetop_tui.panel.happenings import Happening
+from cachetop_tui.panel.tabline import PROBLEMS, TABS, TabLine, tab_line
 from cachetop_tui.themes.palette import Palette
+from cachetop_tui.workbench.plan import RUN_LINES
 
-TABS = ("CONVERSION", "RUNS", "EVENTS", "OUTPUT")
 BACKGROUND = "side"
-COMPACT_HEIGHT = 3
+COMPACT_HEIGHT = RUN_LINES
 """Up to this height the panel is a run in three lines, without tabs."""
 _TICK = 1.0
 
@@ -69,7 +70,7 @@ class ConversionPanel(Acting, can_focus=True):
         self._strips: list[Strip] = []
         self._palette: Palette | None = None
         self._text: list[str] = []
-        self._tabs: list[tuple[int, int]] = []
+        self._tabs: TabLine | None = None
 
     # What it shows
 
@@ -170,7 +171,7 @@ class ConversionPanel(Acting, can_focus=True):
     def _paint(self, canvas: Canvas, now: float) -> None:
         run = self.selected_run
         figures = read(run, _in_steps(now, run.job.started, self.lite)) if run is not None else None
-        self._tabs = []
+        self._tabs = None
         if canvas.height <= COMPACT_HEIGHT:
             if figures is not None:
                 draw_compact(canvas, 0, figures)
@@ -206,22 +207,10 @@ class ConversionPanel(Acting, can_focus=True):
     def _tab_line(self, canvas: Canvas, y: int, figures: Figures | None) -> None:
         if self.has_focus:
             canvas.put(0, y, "▎", "accent")
-        x = 2
-        for number, name in enumerate(TABS):
-            end = canvas.put(x, y, name, "bu:hi" if number == self.tab else "dim")
-            self._tabs.append((x, end))
-            if number == 1 and self._jobs:
-                text = f" {len(self._jobs)} "
-                canvas.put(end + 1, y, text, "hi@badge")
-                end += 1 + len(text)
-            x = end + 3
-        end = canvas.put(x, y, "PROBLEMS", "dim")
-        self._tabs.append((x, end))
-        if self._problems:
-            text = f" {self._problems:,} "
-            canvas.put(end + 1, y, text, "hi@badge")
-            end += 1 + len(text)
-        x = end + 3
+        tabs = self._tabs = tab_line(self.tab, len(self._jobs), self._problems)
+        for mark in tabs.texts:
+            canvas.put(mark.x, y, mark.text, mark.word)
+        x = tabs.end
         if figures is None:
             return
         if canvas.height - 2 < 8:  # there is no header line below
@@ -264,9 +253,18 @@ class ConversionPanel(Acting, can_focus=True):
 
     def action_tab(self, by: int) -> None:
         """The next tab (1) or the one before (-1)."""
-        self._turn_to((self.tab + by) % len(TABS))
+        self.turn_to((self.tab + by) % len(TABS))
 
-    def _turn_to(self, tab: int) -> None:
+    @property
+    def tab_places(self) -> tuple[tuple[int, int], ...]:
+        """(first column, the one after the last) of each tab on the second line; none while there are no tabs."""
+        return self._tabs.places if self._tabs is not None else ()
+
+    def turn_to(self, tab: int) -> None:
+        """Bring a tab to the front; the problems are a list of their own, in the same place."""
+        if tab == PROBLEMS:
+            self.run_worker(self.app.run_action("focus_pane('problems')"), exit_on_error=False)
+            return
         self.tab, self._back = tab, 0
         run = self.selected_run
         if tab == 3 and run is not None:
@@ -346,24 +344,18 @@ class ConversionPanel(Acting, can_focus=True):
         """Lay out for the new size."""
         self.repaint()
 
-    def on_focus(self) -> None:
-        """Show the focus mark."""
-        self.repaint()
-
-    def on_blur(self) -> None:
-        """Hide the focus mark."""
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """Show the focus mark, or hide it."""
+        super().watch_has_focus(has_focus)
         self.repaint()
 
     def on_click(self, event: events.Click) -> None:
         """Open a tab, or a run of the list. The right button is the menu's."""
         if event.button == 3:
             return
-        if event.y == 1:
-            for number, (start, end) in enumerate(self._tabs):
-                if start <= event.x < end + 1 and number < len(TABS):
-                    self._turn_to(number)
-                elif start <= event.x < end + 1:  # a list of its own, in the same place
-                    self.run_worker(self.app.run_action("focus_pane('problems')"), exit_on_error=False)
+        tab = self._tabs.at(event.x) if self._tabs is not None and event.y == 1 else None
+        if tab is not None:
+            self.turn_to(tab)
         elif self.tab == 1 and event.y >= 2:
             index = event.y - 2 + self._first
             if index < len(self._jobs):

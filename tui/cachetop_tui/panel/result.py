@@ -59,17 +59,25 @@ def header(canvas: Canvas, y: int, figures: Figures, before: Run | None) -> None
         through = sum(1 for document in figures.run.documents if document.status is not None)
         now = f"file {min(through + 1, len(files))} of {len(files)}"
         pieces += [f"   {now if figures.live else f'{len(files)} files'}", "fg"]
+    rate = []
     if figures.rate is not None:
-        pieces += [f"   {figures.rate:.2f} pages/s" if figures.rate < 10 else f"   {figures.rate:.0f} pages/s", "fg"]
-    pieces += [f"   {clock(figures)}", "fg"]
+        rate = [f"   {figures.rate:.2f} pages/s" if figures.rate < 10 else f"   {figures.rate:.0f} pages/s", "fg"]
+    pieces += [*rate, f"   {clock(figures)}", "fg"]
     if before is not None and before.job.seconds is not None:
         how = f", {clean(before.start, 12)}" if before.start else ""
         pieces += [f"   last run{how}: {duration(before.job.seconds)}", "dim"]
-    what, said = ("runs.cancel", " cancel") if figures.live else ("runs.open", " report")
-    keys = (named(what).key, "b:fg", said, "dim")
+    said = [("runs.cancel", " cancel")] if figures.live else [("runs.result", " result  "), ("runs.open", " report")]
+    if not figures.live and not any(document.outputs for document in figures.run.documents):
+        said = said[1:]  # there is nothing to read
+    keys = tuple(part for what, text in said for part in (named(what).key, "b:fg", text, "dim"))
     room = canvas.width - 3 - sum(width_of(part) for part in keys[::2])
     while len(pieces) > 2 and 2 + sum(width_of(part) for part in pieces[::2]) > room:
-        pieces = pieces[:-2]
+        if rate and len(pieces) > 4 and pieces[-4:-2] == rate:  # how fast it is goes before how long it takes
+            pieces[-4:-2] = []
+        else:
+            pieces = pieces[:-2]
+    if len(pieces) == 2 and (remains := left(figures)) and 5 + width_of(text) + width_of(remains) <= room:
+        pieces += [f"   {remains}", "fg"]
     end = canvas.run(2, y, *pieces)
     if end + 2 + sum(width_of(part) for part in keys[::2]) < canvas.width:
         canvas.right(canvas.width - 1, y, *keys)

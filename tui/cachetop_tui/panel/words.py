@@ -301,8 +301,8 @@ def vram(figures: Figures, gpu: int) -> Note:
             return Note((*texts, f"at most {memory(top)}", memory(top)))
     if samples[-1][1] < top:
         return Note((f"at most {memory(top)}", memory(top)))
-    text = f"{memory(top)} since page {done}" if done else f"{memory(top)} since the models"
-    return Note((f"holds {text}" if figures.live else f"held {text}", memory(top)))
+    when = f"since page {done}" if done else "since the models"
+    return Note((f"{'holds' if figures.live else 'held'} {memory(top)} {when}", when))
 
 
 def _count(number: int, noun: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
@@ -136,9 +137,17 @@ class GpuPane(LineView):
         """See `LineView`."""
         made = lines(self.gpus, width, height, self.view, self.clock())
         self._room_for_pcie = any(key.endswith(PCIE) for key, _ in made)
-        return [Row(key, "line", line, fixed=key.startswith("note")) for key, line in made]
+        return [Row(key, "line", line, fixed=not _stands_for_something(key)) for key, line in made]
 
     def line(self, row: Row, width: int) -> Line:
         """See `LineView`."""
         made: Line = row.subject
         return made
+
+
+def _stands_for_something(key: str) -> bool:
+    """Whether a line is a GPU, a process or a model that it holds; the cursor steps over bars, numbers and notes."""
+    place, *rest = key.split("\0")
+    if not rest:
+        return place not in ("air", "note")
+    return rest[0].isdigit() and (len(rest) == 1 or (len(rest) == 2 and not re.fullmatch(r"note\d+", rest[1])))

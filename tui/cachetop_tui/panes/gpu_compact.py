@@ -17,7 +17,8 @@ def compact(gpus: Gpus, width: int, height: int, own: Collection[int]) -> list[t
     """A line with bar and numbers for each GPU, and one with its processes where `height` has room for both."""
     out: list[tuple[str, Line]] = []
     two = height >= 2 * len(gpus.gpus)
-    labels = [middle(_brief(gpu), 9) for gpu in gpus.gpus]
+    room = max(8, min(18, width - 60))
+    labels = [middle(_brief(gpu), room) for gpu in gpus.gpus]
     wide = max(map(width_of, labels))
     number = max(len(data.place(gpu)) for gpu in gpus.gpus)
     for gpu, label in zip(gpus.gpus, labels, strict=True):
@@ -25,11 +26,16 @@ def compact(gpus: Gpus, width: int, height: int, own: Collection[int]) -> list[t
         pen = Pen(width)
         pen.run(1, f"{data.place(gpu):<{number}}", "b:hi", f" {label}", "fg")
         x = 3 + number + wide
-        pen.put(x, clean(gpu.sm, 8) if gpu.sm else "", "b:link")
-        x += 7
         busy = f"{gpu.utilization:>3} %" if gpu.utilization is not None else "  ?"
-        end = pen.right(width - 1, data.amount(gpu), "fg", "  busy ", "dim", busy, "dim")
-        room = min(end - x - 2, 31 if two else 11)
+        numbers: tuple[str, ...] = (data.amount(gpu), "fg", "  busy ", "dim", busy, "dim")
+        if x + sum(map(width_of, numbers[::2])) + 2 > width:
+            numbers = numbers[:2]  # busy goes before what is used does
+        end = pen.right(width - 1, *numbers)
+        sm = clean(gpu.sm, 8) if gpu.sm else ""
+        if x + width_of(sm) + 1 < end:
+            pen.put(x, sm, "b:link")
+        x += 7
+        room = min(end - x - 2, 31)
         if room >= 6 and two:
             pen.add(Bar(x, room, *data.parts(gpu, listed, room, data.slices(gpus, gpu))))
         elif room >= 6 and gpu.memory and gpu.memory.total:

@@ -203,9 +203,9 @@ def processes(gpu: Gpu, width: int, view: View, now: float, detail: int) -> list
         pen.add(Chip(1, share.letter, share.token))
         pen.put(5, str(process.pid), "dim")
         start = pen.right(width - 1, units.memory(process.memory), "fg")
-        end = min(width - 12, start - 2)
+        end = start - 2
         if process.user:
-            end = pen.right(end, middle(clean(process.user), 10), "dim") - 2
+            end = pen.right(min(width - 12, end), middle(clean(process.user), 10), "dim") - 2
         x = max(13, 6 + len(str(process.pid)))
         pen.put(x, middle(data.called(process), end - x), "fg")
         out.append((key, pen.line()))

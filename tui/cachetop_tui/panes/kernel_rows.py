@@ -22,6 +22,8 @@ _FAR = 5000
 """How many entries of a group the one under the cursor is looked for in."""
 
 
+DIGEST = 4
+"""Up to so many lines the pane shows a choice of its rows."""
 STALE = "stale"
 """What to type into the filter line for the entries with a verdict."""
 
@@ -57,7 +59,7 @@ def rows(tree: Tree | None, width: int, height: int, view: View) -> Sequence[Row
     if view.filter:
         return _filtered(tree, width, view.filter.casefold(), view)
     view.hits.clear()  # it would keep the entries of this picture for as long as nobody filters again
-    if height <= 4:
+    if height <= DIGEST:
         return _digest(tree, height, view)
     auto = [
         group

@@ -25,6 +25,8 @@ _MARKED = 50
 """How many entries at most are marked as new: the newest."""
 _FADES_EVERY = 0.25
 _STAGES = ("source", "ttir", "ttgir", "llir", "ptx", "cubin", "json")
+_SM_WIDTH = 6
+"""Cells that the longest usual name of an SM takes: `sm_120`."""
 _BROKEN = ("orphan", "truncated")
 
 
@@ -32,10 +34,10 @@ class _Columns:
     """Where the columns end, placed from the right edge."""
 
     def __init__(self, width: int) -> None:
-        self.narrow = width < 62
+        self.has_build, self.has_used = width >= 62, width >= 54
         self.used = width - 1
-        self.build = self.used - 8
-        self.disk = self.build - 9
+        self.build = self.used - (8 if self.has_used else 0)
+        self.disk = self.build - (9 if self.has_build else 0)
         self.verdict = self.disk - 9
 
 
@@ -59,11 +61,14 @@ def headers(tree: Tree | None, width: int, height: int, view: View, focused: boo
     if height > 5:
         pen = Pen(width)
         at = _Columns(width)
-        pen.put(3, "CACHE / SM / KERNEL", "faint")
+        names = "CACHE / SM / KERNEL"
+        pen.put(3, names if at.verdict - 10 > 3 + len(names) else "KERNEL", "faint")
         pen.right(at.verdict, "VERDICT", "faint")
         pen.right(at.disk, "ON DISK", "faint")
-        pen.right(at.build, "BUILD", "faint")
-        pen.right(at.used, "USED", "faint")
+        if at.has_build:
+            pen.right(at.build, "BUILD", "faint")
+        if at.has_used:
+            pen.right(at.used, "USED", "faint")
         out.append(pen.line())
     return out
 
@@ -110,16 +115,18 @@ def _group(pen: Pen, at: _Columns, row: Row, view: View) -> None:
     foreign = any(rule == "foreign-sm" for rule, _ in group.rules)
     gpus = view.sms.get(group.sm, ())
     x = pen.put(5, "no SM named" if group.sm == NO_SM else clean(group.sm, 40), "b:warn" if foreign else "b:link")
-    many = words.count(len(group.entries), "entry", "entries")
+    total = len(group.entries)
+    said: tuple[str, ...]
     if not group.stale:
-        start = pen.right(at.verdict, many, "dim")
+        said, token = (words.count(total, "entry", "entries"), f"{total:,}"), "dim"
     else:
-        rule = group.rules[0][0]
-        all_one = len(group.rules) == 1 and group.stale == len(group.entries)
-        verdict = (
-            f"▲ {group.stale:,} {clean(rule, 24)}" if all_one else f"▲ {group.stale:,} of {len(group.entries):,} stale"
-        )
-        start = pen.right(at.verdict, verdict, "warn")
+        rule = clean(group.rules[0][0], 24)
+        all_one = len(group.rules) == 1 and group.stale == total
+        verdict = f"▲ {group.stale:,} {rule}" if all_one else f"▲ {group.stale:,} of {total:,} stale"
+        said, token = (verdict, f"▲ {group.stale:,} stale", f"▲ {group.stale:,}"), "warn"
+    fitting = next((text for text in said if x + 2 + width_of(text) <= at.verdict), said[-1])
+    start = pen.right(at.verdict, fitting, token)
+    x = max(x, 5 + _SM_WIDTH)  # what is said of one SM stands below what is said of the other
     says = ("no GPU here can load it", "no GPU here") if foreign else ("runs on " + _gpus(gpus),) if gpus else ()
     for text in says:
         if x + 2 + len(text) < start - 1:
@@ -160,8 +167,10 @@ def _entry(pen: Pen, at: _Columns, row: Row, view: View, now: float) -> None:
         pen.put(x + 2, middle(name, at.verdict - x - 4 - len(tail)), "fg")
         pen.right(at.verdict, tail, "live")
         pen.right(at.disk, units.size(entry.size_on_disk), "live")
-        pen.right(at.build, f"{max(0.0, now - entry.created):.0f} s", "live")
-        pen.right(at.used, "now", "live")
+        if at.has_build:
+            pen.right(at.build, f"{max(0.0, now - entry.created):.0f} s", "live")
+        if at.has_used:
+            pen.right(at.used, "now", "live")
         return
     glyph, token, verdict = _verdict(entry)
     born = view.fresh.get(key_of(entry))
@@ -173,8 +182,11 @@ def _entry(pen: Pen, at: _Columns, row: Row, view: View, now: float) -> None:
     pen.put(x + 2, middle(name, room), "fg")
     pen.right(at.verdict, verdict, token if token != "ok" else "dim")
     pen.right(at.disk, units.size(entry.size_on_disk), "fg")
-    build = "–" if entry.build_milliseconds is None else units.duration(entry.build_milliseconds / 1000)
-    pen.right(at.build, build, "dim" if entry.build_milliseconds is not None else "faint")
+    if at.has_build:
+        build = "–" if entry.build_milliseconds is None else units.duration(entry.build_milliseconds / 1000)
+        pen.right(at.build, build, "dim" if entry.build_milliseconds is not None else "faint")
+    if not at.has_used:
+        return
     used = "now" if is_new else words.used(max(entry.last_used or 0, entry.created), now)
     pen.right(at.used, used, "b:live" if is_new else "fg" if used == "now" else "dim")
 
@@ -243,11 +255,16 @@ class KernelsPane(LineView):
         """See `LineView`."""
         return headers(self.shown, width, self.size.height, self.view, self.has_focus)
 
+    @property
+    def whole(self) -> bool:
+        """See `RowView`."""
+        return self.size.height - 1 > kernel_rows.DIGEST
+
     def rows(self, width: int, height: int) -> Sequence[Row]:
         """See `LineView`. Where somebody moves about, what is shown stays as long as its entry does."""
         self.view.held = self.touched and self.has_focus and self._laid == (width, height)
         self._laid = (width, height)
-        self.view.cursor = self._cursor if self.touched else None
+        self.view.cursor = self._cursor if self.placed else None
         return kernel_rows.rows(self.shown, width, height, self.view)
 
     def line(self, row: Row, width: int) -> Line:

@@ -13,7 +13,7 @@ from cachetop.hub.rates import Rates
 from cachetop.hub.records import Beside, File, Models, Partial, Repo
 from cachetop_tui import words
 from cachetop_tui.commands.registry import named
-from cachetop_tui.cut import file_name, head, path_name
+from cachetop_tui.cut import head, inner_path, path_name
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen, Row, Thin, title
 from cachetop_tui.paint import width_of
@@ -38,8 +38,8 @@ class _Columns:
         """Names end before this column."""
 
 
-def headers(models: Models | None, width: int, view: View, focused: bool) -> list[Line]:
-    """The header with the totals, and the names of the columns."""
+def headers(models: Models | None, width: int, height: int, view: View, focused: bool) -> list[Line]:
+    """The header with the totals, and the names of the columns where there is room for them."""
     parts = ["scanning …", "live"]
     if models is not None:
         summary = view.totals.summary(models)
@@ -56,6 +56,8 @@ def headers(models: Models | None, width: int, view: View, focused: bool) -> lis
             parts += [f"   {units.size(warm)} of it in RAM", "dim"]
     if view.filter:
         parts = [f"filter: {clean(view.filter, 40)}", "warn", "   ", "dim", *parts]
+    if height <= 4:
+        return [title(width, named("models.focus").key, "MODELS", focused, *parts)]
     pen = Pen(width)
     at = _Columns(width)
     pen.put(3, "REPO", "faint")
@@ -85,7 +87,7 @@ def line(row: Row, width: int, view: View, now: float) -> Line:
         file: File = row.subject
         x = 3 + 2 * row.depth
         name = file.name if row.depth == 2 else file.name.rpartition("/")[2]
-        pen.put(x, file_name(name, at.name - x - 1) if "/" not in name else _path(name, at.name - x - 1), "dim")
+        pen.put(x, inner_path(name, at.name - x - 1), "dim")
         _numbers(pen, at, file.size, file.resident)
     else:
         _partial(pen, at, row.subject[0], row.subject[1], view.rates)
@@ -99,11 +101,6 @@ def _beside(pen: Pen, at: _Columns, row: Beside) -> None:
     path = names.home(row.path, str(Path.home()))
     pen.put(end, path_name(path, at.name - end - 1), "faint")
     pen.right(at.disk, units.size(row.size), "dim")
-
-
-def _path(name: str, room: int) -> str:
-    cleaned = clean(name)
-    return cleaned if width_of(cleaned) <= room else file_name(name, room)
 
 
 def _repo(pen: Pen, at: _Columns, row: Row, view: View, now: float) -> None:
@@ -260,7 +257,7 @@ class ModelsPane(LineView):
 
     def headers(self, width: int) -> list[Line]:
         """See `LineView`."""
-        return headers(self.models, width, self.view, self.has_focus)
+        return headers(self.models, width, self.size.height, self.view, self.has_focus)
 
     def rows(self, width: int, height: int) -> Sequence[Row]:
         """See `LineView`."""

@@ -10,12 +10,15 @@ from typing import TypeVar
 from cachetop.base.hostile import clean
 from cachetop.base.units import duration, size
 from cachetop.prune.records import Blocked, Item, Keeping, Plan, Result
+from cachetop.summary import MEANINGS
 from cachetop_tui.cut import head, middle, path_name
 from cachetop_tui.listing import Listing
 from cachetop_tui.marks import Bar, Line, Pen, Row, sentences
 from cachetop_tui.prune.disk import Share
 
 _GROUPED = 3
+_BESIDE = 10
+"""Lines of a review that are about no item, more or less."""
 T = TypeVar("T")
 
 
@@ -38,6 +41,8 @@ class Group:
     frees: int
     again: str
     """What it costs to have them again."""
+    why: str
+    """The evidence that they have in common; where each has its own, what their rule means."""
     _members: frozenset[int]
     _out: tuple[Set[int], int] = frozenset(), 0
 
@@ -73,14 +78,22 @@ def groups(plan: Plan) -> list[Group]:
 
 def _grouped(name: str, numbers: list[int], plan: Plan) -> Group:
     items = [plan.items[number] for number in numbers]
-    return Group(name, tuple(numbers), sum(item.frees for item in items), _spent(items), frozenset(numbers))
+    evidence = {item.reasons[0].partition(": ")[2] for item in items}
+    why = evidence.pop() if len(evidence) == 1 else MEANINGS.get(name, "each for its own reason")
+    return Group(name, tuple(numbers), sum(item.frees for item in items), _spent(items), why, frozenset(numbers))
 
 
 def rows(
-    plan: Plan, grouped: Sequence[Group], off: Set[int], unfolded: Mapping[str, bool], width: int, undo: float
+    plan: Plan,
+    grouped: Sequence[Group],
+    off: Set[int],
+    unfolded: Mapping[str, bool],
+    width: int,
+    undo: float,
+    height: int = 0,
 ) -> Listing:
     """Every row of a review, `grouped` as by `groups`. `off` are the numbers of items that somebody took out; `undo`
-    as in `steps`."""
+    as in `steps`. Groups that nobody folded or unfolded are open where so few items fit into `height` lines."""
     found = Listing()
 
     def section(key: str, *subject: str) -> None:
@@ -89,10 +102,11 @@ def rows(
     def item(number: int, depth: int = 0) -> Row:
         return Row(_key(number), "item", (number, plan.items[number]), depth)
 
+    few = len(plan.items) + len(grouped) + _BESIDE <= height
     section("goes", "WILL GO", count(len(plan.items) - len(off)))
     for group in grouped:
         key = f"group:{group.name}"
-        is_open = unfolded.get(key, False)
+        is_open = unfolded.get(key, few)
         if group.name:
             found.add(Row(key, "group", group, open=is_open))
         if is_open or not group.name:
@@ -150,7 +164,7 @@ def line(row: Row, plan: Plan, off: Set[int], width: int) -> Line:
         group: Group = row.subject
         out, many = group.out(off), len(group.numbers)
         text, first = f"{group.name}  {many} items", plan.items[group.numbers[0]]
-        return _item(text, "", group.frees, first, out == many, out > 0, row, width, group.again)
+        return _item(text, "", group.frees, first, out == many, out > 0, row, width, group.again, group.why)
     number, item = row.subject
     name = item.name or item.key
     return _item(name, " ".join(item.sm), item.frees, item, number in off, False, row, width, again(item))
@@ -262,7 +276,9 @@ def _frees(width: int) -> int:
     return max(30, int(width * 0.48)) if width >= 100 else width - 2
 
 
-def _item(name: str, sm: str, frees: int, item: Item, off: bool, partly: bool, row: Row, width: int, cost: str) -> Line:
+def _item(
+    name: str, sm: str, frees: int, item: Item, off: bool, partly: bool, row: Row, width: int, cost: str, why: str = ""
+) -> Line:
     pen = Pen(width)
     x = 2 + 3 * row.depth
     if row.open is not None:
@@ -277,7 +293,7 @@ def _item(name: str, sm: str, frees: int, item: Item, off: bool, partly: bool, r
     pen.right(end, size(frees), "dim" if off else "b:fg")
     if width >= 100:
         right = pen.right(width - 2, head(cost, 30), "dim")
-        reason = "; ".join(item.reasons) if row.kind == "item" else item.reasons[0].partition(": ")[2]
+        reason = "; ".join(item.reasons) if row.kind == "item" else why
         pen.put(end + 3, head(clean(reason), right - end - 5), "dim")
     return pen.line()
 

@@ -60,7 +60,7 @@ class PlanView(LineView):
     def rows(self, width: int, height: int) -> Sequence[Row]:
         """The plan, or what came of it."""
         if self.result is None:
-            return lines.rows(self.draft.plan, self._groups, self.off, self.unfolded, width, self._undo)
+            return lines.rows(self.draft.plan, self._groups, self.off, self.unfolded, width, self._undo, height)
         return lines.told(self.result, width)
 
     def line(self, row: Row, width: int) -> Line:
@@ -140,7 +140,7 @@ class ReviewScreen(Dialog[Result | None]):
                 with Horizontal(classes="line", id="answer"):
                     yield Input(placeholder="size", compact=True, id="size")
                     yield Press("Move to trash" if self._undo else "Delete for good", id="go")
-                    yield Press("Keep all", id="keep")
+                    yield Press("Keep all", id="keep", default=True)
                 yield Sentence(
                     "↑↓ move  Space keep or take  Tab to the buttons  Esc leave, nothing is deleted", id="hint"
                 )
@@ -246,7 +246,7 @@ class ReviewScreen(Dialog[Result | None]):
             return
         self._at_work = False
         view.result = result
-        view.touched = False
+        view.touched = view.placed = False
         view.state = ("done", "ok") if not result.failed else (f"{len(result.failed)} failed", "err")
         view.update_lines()
         self._say(f"{len(result.deleted)} deleted, {len(result.failed)} failed, {len(result.skipped)} left", "fg")

@@ -2,7 +2,8 @@
 
 `dark` and `light` are VS Code's Dark Modern and Light Modern, widened by colours for phases, processes and
 states; every text pair holds a contrast of 4.5 to 1 or better. `ansi` names the sixteen slots of the terminal
-by number and lets the terminal decide. Nothing that must be read is ever drawn in slot 8.
+by number and lets the terminal decide what they look like: with the slots of xterm, VS Code and the Linux console
+text on the ground holds 4.5 to 1, too. Nothing that must be read is ever drawn in slot 8.
 """
 
 from __future__ import annotations
@@ -49,6 +50,6 @@ ANSI: Final[dict[str, int]] = {
     "hi": 15, "fg": 7, "dim": 7, "faint": 7, "accent": 4, "onaccent": 15, "link": 14, "live": 14,
     "ok": 10, "warn": 11, "err": 9, "ink": 0,
     "p.import": 7, "p.disk": 14, "p.vram": 13, "p.compile": 11, "p.pages": 10, "p.pages2": 2, "p.export": 13,
-    "v.a": 12, "v.b": 10, "v.c": 13, "v.other": 7,
-    "s.key": 12, "s.fn": 11, "s.num": 10, "s.str": 9, "s.com": 2, "s.var": 14, "s.type": 14, "s.dir": 13,
+    "v.a": 14, "v.b": 10, "v.c": 13, "v.other": 7,
+    "s.key": 14, "s.fn": 11, "s.num": 10, "s.str": 9, "s.com": 2, "s.var": 7, "s.type": 14, "s.dir": 13,
 }  # fmt: skip

@@ -23,13 +23,18 @@ if TYPE_CHECKING:
 
 _HEAD_FROM = 12
 """Lines of the view from which on a document's head stays while the rest scrolls."""
+_OF_REPORTS = ("runs.result", "runs.tree")
+"""The ids of commands of the runs that work in a report, too."""
 _OF_KERNELS = ("show_stage", "turn_stage", "turn_diff")
 
 
 class DocumentView(LineView):
     """Shows one document. Esc goes back to the overview, Enter pins the tab."""
 
-    BINDINGS: ClassVar[list[BindingType]] = registry.bindings("document")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *registry.bindings("document"),
+        *(registry.named(name).binding() for name in _OF_REPORTS if registry.named(name).keys),
+    ]
     DEFAULT_CSS = "DocumentView { display: none; }"
     FINDS_FIXED: ClassVar[bool] = True
 
@@ -45,7 +50,7 @@ class DocumentView(LineView):
             self._offsets[self._tab.document.key] = self._offset
         if tab is not None and (self._tab is None or self._tab.document.key != tab.document.key):
             self._offset = self._offsets.get(tab.document.key, 0)
-            self._cursor, self.touched = None, False
+            self._cursor, self.touched, self.placed = None, False, False
             self.unfolded = {}
         self._tab = tab
         self.update_lines()
@@ -84,9 +89,13 @@ class DocumentView(LineView):
             x = pen.put(x, head(clean(step, 200), width - x - 2), "b:hi" if last else "dim")
             if not last:
                 x = pen.put(x, " › ", "faint")
-        if x + 24 < width:
+        if x + 34 < width:
             leave, close = (registry.named(name).key for name in ("document.leave", "tab.close"))
-            keys = pen.right(width - 1, leave, "b:fg", " overview  ", "dim", close, "b:fg", " close", "dim")
+            shown: tuple[str, ...] = (leave, "b:fg", " overview  ", "dim", close, "b:fg", " close", "dim")
+            result = registry.named("runs.result").key
+            if result and self._tab is not None and self._tab.document.key.startswith("job\0"):
+                shown = (result, "b:fg", " result  ", "dim", *shown)
+            keys = pen.right(width - 1, *shown)
             room = self.size.height - 1 - below
             if below and len(self._rows) > room:
                 until = min(len(self._rows), self._offset + room)
@@ -122,8 +131,19 @@ class DocumentView(LineView):
         self.run_worker(self.screen.run_action("screen.pin"), exit_on_error=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What is for kernels alone is left to others elsewhere: the digits are the panes' there."""
-        return action not in _OF_KERNELS or (self._tab is not None and self._tab.document.key.startswith("kernel\0"))
+        """What is for kernels or reports alone is left to others elsewhere: the digits are the panes' there."""
+        kind = self._tab.document.key.partition("\0")[0] if self._tab is not None else ""
+        return (action not in _OF_KERNELS or kind == "kernel") and (action != "read" or kind == "job")
+
+    def action_read(self, what: str) -> None:
+        """Open the `result` of the run whose report is in front, or that as a `tree`."""
+        from cachetop_tui.panel.acting import ReportWanted
+
+        job_id = self._tab.document.key.partition("\0")[2] if self._tab is not None else ""
+        jobs = getattr(self.screen, "jobs", None)
+        job = next((one for one in (jobs.jobs if jobs is not None else ()) if one.id == job_id), None)
+        if job is not None:
+            self.post_message(ReportWanted(job, what))
 
     @property
     def _page(self) -> Page | None:

@@ -11,6 +11,7 @@ from textual import on
 from cachetop.base.hostile import clean, show
 from cachetop.base.record import why
 from cachetop_tui.background import in_background
+from cachetop_tui.commands.registry import PANES
 from cachetop_tui.lines import LineView
 from cachetop_tui.steady import Steady
 from cachetop_tui.workbench.picture import Picture
@@ -31,6 +32,10 @@ class Editor(Steady[None], inherit_bindings=False):
         self.clock = clock
         self.tabs = Tabs()
         self.picture = Picture()
+        self.pane = PANES[0]
+        """The pane in focus, also while a dialog covers it."""
+        self._origin = PANES[0]
+        """The pane from which a document was opened: there Esc leads back."""
 
     def lay_out(self) -> None:
         """Give every part the room it should have now."""
@@ -43,6 +48,13 @@ class Editor(Steady[None], inherit_bindings=False):
     def focus_pane(self, pane: str) -> None:
         """Put the cursor into `pane`."""
         raise NotImplementedError
+
+    @property
+    def origin(self) -> str:
+        """The pane from which the document in front was opened, if it can still be seen, else the models."""
+        found = self.query(f"#{self._origin}")
+        seen = any(widget.id not in ("side", "glance") or widget.is_on_screen for widget in found)
+        return self._origin if seen else PANES[0]
 
     @on(LineView.Opened)
     async def _row_opened(self, message: LineView.Opened) -> None:
@@ -83,6 +95,8 @@ class Editor(Steady[None], inherit_bindings=False):
 
     def open_document(self, document: Document, stay: bool = False) -> None:
         """Bring a document to the front and read it; the cursor goes there unless it should `stay` the first time."""
+        if self.pane != "document":
+            self._origin = self.pane
         again = self.tabs.current is not None and self.tabs.current.document.key == document.key
         tab = self.tabs.open(document)
         if tab.record is None:
@@ -138,7 +152,7 @@ class Editor(Steady[None], inherit_bindings=False):
         """Bring tab `index` to the front; -1 is the overview."""
         self.tabs.front = index
         self._turned()
-        self.focus_pane("document" if self.tabs.current else "models")
+        self.focus_pane("document" if self.tabs.current else self.origin)
 
     def action_overview(self) -> None:
         """Back to the overview; the tabs stay."""

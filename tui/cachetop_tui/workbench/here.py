@@ -51,6 +51,7 @@ def _on(overview: Overview) -> Here:
         stale=overview.picture.tree is not None and overview.picture.tree.stale > 0,
         going=run is not None and run.finished is None and run.job.state in ("queued", "running"),
         runs=run is not None,
+        report=tab.document.key.startswith("job\0") if overview.pane == "document" and tab else run is not None,
         workers=bool(jobs and jobs.workers),
     )
 

@@ -1,4 +1,4 @@
-"""Where a jump may lead on the overview: its panes, the tabs, and every row in sight on which a cursor can stand."""
+"""Where a jump may lead on the overview: its panes, all tabs, and every row in sight on which a cursor can stand."""
 
 from __future__ import annotations
 
@@ -52,6 +52,12 @@ def targets(overview: Overview) -> list[Target]:
                     if y or name == "glance"
                 ]
     tabs = [
+        Target(widget.region.x + start, widget.region.y + 1, partial(overview.panel_tab, number))
+        for widget in overview.query("#conversion, #problems")
+        if widget.display and widget.region.height
+        for number, (start, _) in enumerate(getattr(widget, "tab_places", ()))
+    ]
+    tabs += [
         Target(strip.region.x + start, strip.region.y, partial(overview.turn_to, index))
         for strip in overview.query(TabStrip)
         if strip.display

@@ -20,14 +20,15 @@ from cachetop_tui.arrivals import (
     RunsArrived,
     WatchArrived,
 )
-from cachetop_tui.commands.registry import PANES, Here
+from cachetop_tui.commands.registry import Here
 from cachetop_tui.lines import LineView
 from cachetop_tui.panes.gpu import GpuPane
 from cachetop_tui.panes.kernels import KernelsPane
 from cachetop_tui.panes.models import ModelsPane
-from cachetop_tui.workbench.chrome import Facts, Hints, Status, TopStrip
+from cachetop_tui.workbench.chrome import Hints, TopStrip
 from cachetop_tui.workbench.editor import Editor
 from cachetop_tui.workbench.side import ActivityBar
+from cachetop_tui.workbench.status import Facts, Status
 
 if TYPE_CHECKING:
     from cachetop.conversion.records import Jobs
@@ -40,8 +41,6 @@ class Live(Editor):
 
     def __init__(self, clock: Callable[[], float] = time.time, host: str | None = None) -> None:
         super().__init__(clock)
-        self.pane = PANES[0]
-        """The pane in focus, also while a dialog covers it."""
         self._facts = Facts(host=host or socket.gethostname().partition(".")[0], read_only=is_read_only())
         self.whole = asyncio.Event()
         """Set once `complete` has run: all panes and the panel are there."""
@@ -97,10 +96,10 @@ class Live(Editor):
             case ModelsArrived():
                 self.picture.totals = message.totals or self.picture.totals
                 self.picture.models = message.models
-                self._facts = replace(self._facts, weights=self.picture.totals.summary(message.models).size)
+                self._facts = replace(self._facts, models=self.picture.totals.summary(message.models).size)
                 self.models.show(message.models, message.totals)
             case KernelsArrived():
-                self._facts = replace(self._facts, kernels=message.tree.kernels.size_on_disk, stale=message.tree.stale)
+                self._facts = replace(self._facts, kernels=message.tree.kernels.size_on_disk)
                 self.picture.tree = message.tree
                 self.kernels.show(message.tree)
                 self.gpus.show_compiled(message.tree.compiled)
@@ -123,6 +122,7 @@ class Live(Editor):
                 self._facts = replace(self._facts, watch=(message.mode, message.reason))
             case ProblemsArrived():
                 self.picture.problems = message.problems
+                self._facts = replace(self._facts, problems=len(message.problems))
                 self.panel.count_problems(len(message.problems))
             case OutlookArrived():
                 self.picture.outlook = message.outlook
@@ -137,10 +137,23 @@ class Live(Editor):
         """Share the side bar between the tree and what stands below it."""
         raise NotImplementedError
 
+    def say_place(self) -> None:
+        """Say in the first line where the cursor is, where the activity bar says what there is."""
+        running, problems = self._facts.running, len(self.picture.problems)
+        place: tuple[str, ...] = ()
+        if self.query_one(ActivityBar).display:
+            place = self.place() if self.whole.is_set() else ("",)
+        self.query_one(TopStrip).show(self.pane, running, problems, self.note, place)
+
+    def place(self) -> tuple[str, ...]:
+        """The breadcrumbs of where the cursor is."""
+        raise NotImplementedError
+
     def _chrome(self) -> None:
-        self.query_one(TopStrip).show(self.pane, self._facts.running, len(self.picture.problems), self.note)
+        self.say_place()
         self.query_one(ActivityBar).show(self.pane, self._facts.running, len(self.picture.problems))
         tab = self.tabs.current
         kernel = tab is not None and tab.document.key.startswith("kernel\0")
-        self.query_one(Hints).show(Here(self.pane, kernel=kernel))
+        report = tab is None or self.pane != "document" or tab.document.key.startswith("job\0")
+        self.query_one(Hints).show(Here(self.pane, kernel=kernel, report=report))
         self.query_one(Status).show(replace(self._facts, pane=self.pane))

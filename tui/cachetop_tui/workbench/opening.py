@@ -56,7 +56,12 @@ def document_of(row: Row, picture: Picture) -> Document | None:
         return report_document(subject)
     if row.kind == "process":
         return process_document(*subject)
-    pid, place = _pid(row), row.key.partition("\0")[0]
+    place, _, rest = row.key.partition("\0")
+    held = rest.partition("\0")[2]  # a model that the process holds
+    for repo in picture.models.repos if picture.models is not None and held and row.kind == "line" else ():
+        if repo.id == held:
+            return repo_document(repo, picture)
+    pid = _pid(row)
     for gpu in picture.gpus.gpus if picture.gpus is not None and pid is not None else ():
         for process in gpu.processes:
             if process.pid == pid and gpu_data.place(gpu) == place:
@@ -218,7 +223,7 @@ def kernel_document(entry: Any, picture: Picture) -> Document:
 
     name = clean(entry.name or entry.key, 80)
     key = f"kernel\0{entry.cache}\0{entry.path}"
-    trail = (clean(entry.cache, 24), ", ".join(entry.sm) or "any SM", name)
+    trail = ("kernels", clean(entry.cache, 24), ", ".join(entry.sm) or "any SM", name)
     return Document(key, name, trail, load, kernel_page.lines, act, kernel_page.head)
 
 
@@ -232,7 +237,7 @@ def process_document(gpu: Gpu, process: Process) -> Document:
         return _looks[0](gpu, process)
 
     pid = f"pid {process.pid}"
-    return Document(_process_key(gpu, process), pid, (gpu.label, pid), load, document.lines)
+    return Document(_process_key(gpu, process), pid, ("gpu", gpu.label, pid), load, document.lines)
 
 
 def _process_key(gpu: Gpu, process: Process) -> str:
@@ -244,7 +249,7 @@ def result_document(job: Any) -> Document:
     from cachetop_tui.documents import result
 
     name = clean(job.files[0].rpartition("/")[2], 80) if job.files else clean(job.id, 40)
-    trail = ("conversions", name, "result")
+    trail = ("runs", name, "result")
     return Document(f"result\0{job.id}", f"{name} result", trail, lambda: result.load_text(job.id), result.lines)
 
 
@@ -253,7 +258,7 @@ def tree_document(job: Any) -> Document:
     from cachetop_tui.documents import result, tree
 
     name = clean(job.files[0].rpartition("/")[2], 80) if job.files else clean(job.id, 40)
-    trail = ("conversions", name, "JSON")
+    trail = ("runs", name, "JSON")
     return Document(
         f"tree\0{job.id}", f"{name} JSON", trail, lambda: result.load_tree(job.id), lambda *_: [], rows=tree.rows
     )
@@ -264,4 +269,4 @@ def report_document(job: Any) -> Document:
     from cachetop_tui.documents import report as document
 
     name = clean(job.files[0].rpartition("/")[2], 80) if job.files else clean(job.id, 40)
-    return Document(f"job\0{job.id}", name, ("conversions", name), lambda: document.load(job.id), document.lines)
+    return Document(f"job\0{job.id}", name, ("runs", name), lambda: document.load(job.id), document.lines)

@@ -17,15 +17,17 @@ from cachetop_tui.lines import LineView
 from cachetop_tui.panes.gpu import GpuPane
 from cachetop_tui.panes.kernels import KernelsPane
 from cachetop_tui.panes.models import ModelsPane
-from cachetop_tui.workbench.chrome import Divider, Hints, Status, TopStrip
+from cachetop_tui.workbench.chrome import QUICK_OPEN, Divider, Hints, TopStrip
 from cachetop_tui.workbench.live import Live
 from cachetop_tui.workbench.plan import TOO_SMALL, plan
 from cachetop_tui.workbench.side import ActivityBar, SideBar
+from cachetop_tui.workbench.status import Status
 
 if TYPE_CHECKING:
     from cachetop.hub.records import Repo, Revision
     from cachetop.kernelcache.records import Entry
     from cachetop_tui.panel.acting import ReportWanted
+    from cachetop_tui.workbench.problems import ProblemsPane
 
 
 _WITH_MENU = (*PANES, "problems", "side", "glance", "document")
@@ -112,6 +114,7 @@ class Overview(Live):
         for view in self.query(LineView):
             view.opens, view.marks = opens, marks
             view.label = label_of
+            view.moved = self.say_place
         self.use_profile(self.lite)
         self.lay_out()
         self.whole.set()
@@ -151,7 +154,9 @@ class Overview(Live):
         for name in ("conversion", "problems"):
             for widget in self.query(f"#{name}"):
                 widget.display = self.bottom == name
-        self.query_one("#activity").display = made.activity > 0
+        bar = self.query_one("#activity")
+        bar.display = made.activity > 0
+        bar.styles.width = made.activity
         aside = self.query_one("#aside")
         aside.display = made.side > 0
         aside.styles.width = made.side
@@ -221,7 +226,7 @@ class Overview(Live):
         """Hide the bottom panel, or show it again."""
         self.bottom_hidden = not self.bottom_hidden
         if self.bottom_hidden and self.pane in ("conversion", "problems"):
-            self.focus_pane("document" if self.tabs.current else "models")
+            self.focus_pane("document" if self.tabs.current else PANES[0])
         self.lay_out()
 
     def chosen(self) -> tuple[list[tuple[Repo, Revision | None]], list[Entry]]:
@@ -238,11 +243,39 @@ class Overview(Live):
                 repos.append(row.subject)
         return repos, [row.subject for row in rows if row.kind == "entry"]
 
+    def on_problems_pane_tab_picked(self, message: ProblemsPane.TabPicked) -> None:
+        """A tab of the panel was picked while the problems were in front."""
+        self.panel_tab(message.tab)
+
+    def panel_tab(self, tab: int) -> None:
+        """Bring a tab of the bottom panel to the front."""
+        from cachetop_tui.panel.tabline import PROBLEMS
+
+        if tab != PROBLEMS:
+            self.focus_pane("conversion")
+        self.panel.turn_to(tab)
+
     def choose(self, activity: str) -> None:
         """Go to an activity: its pane, and its tree where the side bar is seen."""
         if activity != "settings":
             self.focus_pane(activity)
             self.side_follows(activity)
+
+    def place(self) -> tuple[str, ...]:
+        """The breadcrumbs of where the cursor is; a document has its own, above its lines."""
+        from cachetop_tui.workbench.crumbs import TRAILS, crumbs
+        from cachetop_tui.workbench.here import focused
+        from cachetop_tui.workbench.opening import report_document
+
+        if self.pane == "document":  # for a moment also while the way back leads out of it
+            tab = self.tabs.current
+            return tab.document.trail[:1] if tab is not None else (TRAILS.get(self.origin, self.origin),)
+        if self.pane == "conversion":
+            run = self.panel.selected_run
+            return (TRAILS[self.pane],) if run is None else report_document(run.job).trail
+        view = focused(self)
+        activity = self.query_one(SideBar).activity if self.pane in ("side", "glance") else self.pane
+        return crumbs(activity, view.cursor if view is not None else None)
 
     def side_follows(self, activity: str) -> None:
         """Show the tree of an activity in the side bar."""
@@ -289,7 +322,9 @@ class Overview(Live):
     @on(TopStrip.Picked)
     @on(ActivityBar.Picked)
     async def _activity_picked(self, message: TopStrip.Picked | ActivityBar.Picked) -> None:
-        if message.activity == "settings":
+        if message.activity == QUICK_OPEN:
+            await self.run_action("app.quick_open")
+        elif message.activity == "settings":
             await self.run_action("app.settings")
         else:
             self.choose(message.activity)

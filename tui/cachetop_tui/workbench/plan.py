@@ -9,8 +9,13 @@ MODES: Final = ("full", "wide", "stack", "narrow", "tiny")
 TOO_SMALL: Final = "cachetop needs 56 columns and 16 rows; this terminal has {0} by {1}. q leaves."
 BESIDE: Final = 100
 """Columns from which on the GPU pane stands beside the other two."""
+RUN_LINES: Final = 3
+"""The height of a run that is told in short."""
 _SIDE = 31
-_ACTIVITY = 4
+_ACTIVITY = 6
+ACTIVITY_WORDS: Final = 14
+"""The width of the activity bar with words in it."""
+_WORDS_FROM = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ def plan(
     mode = mode_of(width, height)
     if mode == "tiny":
         return Plan(mode, "0", "0", "0", "0", False, "")
-    activity = _ACTIVITY if mode in ("full", "wide") else 0
+    activity = 0 if mode not in ("full", "wide") else ACTIVITY_WORDS if width >= _WORDS_FROM else _ACTIVITY
     wanted = mode == "full" if side is None else side
     bar = 0 if not wanted else _SIDE if mode != "narrow" else width
     lower = pane in ("conversion", "problems")
@@ -65,6 +70,8 @@ def plan(
         made = _maximised(mode, pane, lower)
     elif activity:
         made = _roomy(mode, width - activity - bar, height, pane)
+        if document and not lower:  # reading wants the room; the run stays in three lines
+            made = replace(made, conversion=str(RUN_LINES))
     else:
         made = _stacked(mode, height, pane, lower)
     covers = document and not (lower and (maximised or not activity))
@@ -90,9 +97,9 @@ def _roomy(mode: str, width: int, height: int, pane: str) -> Plan:
 
 def _stacked(mode: str, height: int, pane: str, lower: bool) -> Plan:
     """Above each other: the one in focus grows, the others keep a few lines."""
-    rest = str(5 if height < 34 else height // 6)
+    rest = str(height // 6 if height >= 34 else 3 if lower else 5)
     rooms = {"models": rest, "kernels": rest, "gpus": rest} if mode == "stack" else {"models": "1", "kernels": "1"}
     rooms.setdefault("gpus", "3")
     if not lower:
         rooms[pane if pane in rooms else "models"] = "1fr"
-    return Plan(mode, rooms["models"], rooms["kernels"], rooms["gpus"], "1fr" if lower else "3", False, "")
+    return Plan(mode, rooms["models"], rooms["kernels"], rooms["gpus"], "1fr" if lower else str(RUN_LINES), False, "")

@@ -19,11 +19,11 @@ from cachetop_tui.marks import Line, Pen, Row
 from cachetop_tui.paint import Canvas
 from cachetop_tui.panes import gpu_data, names
 from cachetop_tui.panes.models_data import on_disk
-from cachetop_tui.workbench.chrome import Painted, key_of
+from cachetop_tui.workbench.chrome import NAMES, Painted, key_of
 from cachetop_tui.workbench.picture import Picture
+from cachetop_tui.workbench.plan import ACTIVITY_WORDS
 
 ACTIVITIES = ("models", "kernels", "gpus", "conversion", "problems", "settings")
-_LETTERS = {"models": "M", "kernels": "K", "gpus": "G", "conversion": "R", "problems": "P", "settings": "S"}
 _TITLES = {"models": "models", "kernels": "kernels", "gpus": "gpu", "conversion": "runs", "problems": "problems",
            "settings": "settings"}  # fmt: skip
 _MOST = 200
@@ -33,7 +33,7 @@ _MOST = 200
 class ActivityBar(Painted):
     """One letter for each activity under its key; the chosen one is marked, what runs or is wrong is counted."""
 
-    DEFAULT_CSS = "ActivityBar { width: 4; height: 1fr; }"
+    DEFAULT_CSS = "ActivityBar { width: 6; height: 1fr; }"
 
     class Picked(Message):
         """An activity was clicked."""
@@ -58,12 +58,13 @@ class ActivityBar(Painted):
         for i, activity in enumerate(ACTIVITIES):
             y, on = 1 + 3 * i, activity == chosen
             canvas.put(1, y, key if len(key := key_of(activity)) == 1 else "", "faint")
-            canvas.put(2, y, _LETTERS[activity], "b:hi" if on else "dim")
+            words = canvas.width >= ACTIVITY_WORDS
+            canvas.put(3, y, NAMES[activity] if words else NAMES[activity][0], "b:hi" if on else "dim")
             if on:
                 canvas.put(0, y, "▎", "accent")
             number = running if activity == "conversion" else problems if activity == "problems" else 0
             if number:
-                canvas.right(3, y + 1, f"{min(number, 99)}", "live" if activity == "conversion" else "warn")
+                canvas.right(4, y + 1, f"{min(number, 999)}", "live" if activity == "conversion" else "warn")
 
     def on_click(self, event: events.Click) -> None:
         """Tell which activity was clicked."""
@@ -122,7 +123,7 @@ class SideBar(LineView):
         """Show the tree of `activity`."""
         if activity in _TITLES and activity != self.activity:
             self.activity = activity
-            self.touched = False
+            self.touched = self.placed = False
             self.update_lines()
 
     def headers(self, width: int) -> list[Line]:
