@@ -165,7 +165,7 @@ def test_what_is_shown_follows_the_keymap_in_use() -> None:
 def test_the_panes_are_titled_with_the_keys_that_lead_there() -> None:
     def titles() -> list[str]:
         made = (
-            models.headers(None, 80, models.View(), False), kernels.headers(None, 80, 10, KernelsView(), False),
+            models.headers(None, 80, 10, models.View(), False), kernels.headers(None, 80, 10, KernelsView(), False),
             gpu.headers(None, 80, False),
         )  # fmt: skip
         return [" ".join(lines[0].text.split()[:2]) for lines in made]

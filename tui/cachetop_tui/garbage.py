@@ -56,12 +56,7 @@ def _give_back_soon() -> None:
 
 
 def give_back() -> None:
-    """Return memory that is free to the system, where the C library is one that can. Not for the event loop.
-
-    Python keeps a few thousand tuples for later use, which would keep the megabytes around them: a full collection
-    gives them up. It goes over little, for what was set aside it leaves alone.
-    """
-    gc.collect()
+    """Return memory that is free to the system, where the C library is one that can. Not for the event loop."""
     with contextlib.suppress(OSError, AttributeError):
         _library().malloc_trim(0)
 
@@ -75,12 +70,17 @@ def let_go(*piles: Iterable[object]) -> None:
     """Hold what is in `piles` until it can be given up, a little at a time and in a thread: of very many objects that
     takes a tenth of a second in which nothing else runs. Whoever calls this lets go of them afterwards."""
     held = [list(pile) for pile in piles]
+    many = sum(map(len, held)) >= _MANY
 
     def work() -> None:
         for pile in held:
             while pile:
                 del pile[-_LITTLE:]
                 time.sleep(0)  # let the others go on
+        if many:
+            # Python keeps a few thousand tuples for later use, which keep the megabytes around them: a full collection
+            # gives them up. It goes over little, for what so much was made in was set aside.
+            gc.collect()
         give_back()
 
     threading.Thread(target=work, name="cachetop-free", daemon=True).start()
