@@ -99,12 +99,38 @@ def test_the_table_shows_problems_downloads_and_totals(three: Path) -> None:
     sick.partial("e" * 64, b"x" * 3000)
     (sick.path / "snapshots" / hubcache.OTHER).mkdir()
     lines = models().stdout.splitlines()
-    assert lines[0].split() == ["REPO", "TYPE", "REVISIONS", "SIZE", "IN", "RAM", "USED", "REMARKS"]
+    assert lines[0].split() == ["REPO", "TYPE", "REVISIONS", "REFS", "SIZE", "IN", "RAM", "USED", "MODIFIED", "REMARKS"]
     row = next(line for line in lines if line.startswith("org/sick"))
     assert "cut off at 3.00 KB, 1 file missing, 1 detached, 1 problem" in row
     assert any(line.startswith("  org/sick: 1 of its files lost its content") for line in lines)
     assert lines[-1] == f"In {three} (default: no variable set)."
     assert lines[-2].startswith("4 repos, ")
+
+
+def test_a_row_for_each_revision_with_its_refs_and_what_it_frees(three: Path) -> None:
+    (three / "models--org--small" / "snapshots" / hubcache.OTHER).mkdir()
+    rows = {
+        line.split()[2]: line.split()
+        for line in models("--revisions", "--filter", "name=org/small").stdout.splitlines()[1:3]
+    }
+    known = json.loads(models("--json", "--filter", "name=org/small").stdout)["repos"][0]["revisions"]
+    assert rows.keys() == {one["commit"] for one in known} and len(known) == 2
+    assert rows[hubcache.OTHER][-1] == "superseded"
+    assert "main" in next(row for commit, row in rows.items() if commit != hubcache.OTHER)
+
+
+def test_bare_names_are_taken_by_the_other_verbs(three: Path) -> None:
+    assert models("-q").stdout.split() == ["model/org/large", "dataset/other/data", "model/org/small"]
+    (name,) = models("ls", "--quiet", "--revisions", "--filter", "type=dataset").stdout.split()
+    assert name.startswith("dataset/other/data@")
+    assert models("show", name).stdout.startswith("other/data")
+    planned = subprocess.run(
+        [sys.executable, "-m", "cachetop", "prune", "models", name, "--dry-run", "--json"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert [item["key"] for item in json.loads(planned.stdout)["items"]] == ["other/data"], (
+        "its only revision is all of it"
+    )
 
 
 def test_an_empty_and_a_missing_cache_say_where_they_looked(cache: Path) -> None:

@@ -5,16 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from cachetop.base import units
 from cachetop.cli import models_show, models_verify
 from cachetop.cli.exits import DONE, FAILED, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from cachetop.hub.records import Models, Partial, Repo, Root
-
-_HEAD = ("REPO", "TYPE", "REVISIONS", "SIZE", "IN RAM", "USED", "REMARKS")
+    from cachetop.hub.records import Models
 
 
 def add(verbs: argparse._SubParsersAction[Any]) -> None:
@@ -61,6 +56,16 @@ def _options(parser: argparse.ArgumentParser, prefix: str) -> None:
         help="filters and an order that are asked for often",
     )
     models_show.add_roots(parser, prefix)
+    parser.add_argument(
+        "--revisions", dest=f"{prefix}revisions", action="store_true", help="a row for each revision of the repos"
+    )
+    parser.add_argument(
+        "-q",
+        "--quiet",
+        dest=f"{prefix}quiet",
+        action="store_true",
+        help="only names, one a line, as `models show` and `prune models` take them; with --revisions TYPE/REPO@COMMIT",
+    )
     parser.add_argument("--limit", dest=f"{prefix}limit", type=_count, metavar="N", help="at most N repos")
 
 
@@ -107,85 +112,16 @@ def run(args: argparse.Namespace) -> int:
 
         emit(shown)
     else:
-        for line in report(shown, total):
-            print(line)
+        _print(shown, total, args.revisions or (inner and args.ls_revisions), args.quiet or (inner and args.ls_quiet))
     return FAILED if wrong or any(root.problem for root in models.roots) else DONE
 
 
-def report(models: Models, total: int) -> list[str]:
-    """The lines for people: a row per repo, what is wrong, the totals, where that is. `total`: repos in all."""
-    from cachetop.cli.table import table
+def _print(shown: Models, total: int, revisions: bool, quiet: bool) -> None:
+    from cachetop.cli import models_table
 
-    lines = table(_HEAD, [_row(repo, models.roots) for repo in models.repos], "<<>>>><") if models.repos else []
-    wrong = [(f"{repo.id}: ", problem) for repo in models.repos for problem in repo.problems]
-    wrong += [("", problem) for problem in models.problems]
-    if wrong:
-        lines += ["", "Problems", *(line for whose, problem in wrong for line in models_show.wrong(problem, whose))]
-    if lines:
-        lines.append("")
-    if total:
-        filtered = "" if len(models.repos) == total else f"{len(models.repos)} shown of "
-        repos = "1 repo" if total == 1 else f"{total} repos"
-        lines.append(f"{filtered}{repos}, {units.size(models.size)}, on disk {units.size(models.size_on_disk)}")
-    lines += [_where(root.path, root.reason, root.exists, root.problem, total) for root in models.roots]
-    if models.beside:
-        rows = [(row.kind, units.size(row.size), row.path, row.problem or row.reason) for row in models.beside]
-        lines += ["", *table(("BESIDE THE HUB", "SIZE", "PATH", ""), rows, "<><<")]
-    return lines
-
-
-def _where(path: str, reason: str, exists: bool, problem: str | None, total: int) -> str:
-    if problem:
-        return problem
-    if total:
-        return f"In {path} ({reason})."
-    state = "holds no repos" if exists else "is not there yet"
-    return (
-        f"No models: {path} {state} ({reason}). "
-        "Whatever huggingface_hub, transformers or docling download will appear there."
-    )
-
-
-def _row(repo: Repo, roots: Sequence[Root]) -> tuple[str, ...]:
-    return (
-        repo.id,
-        repo.type,
-        str(len(repo.revisions)),
-        units.size(repo.size),
-        _warm(repo),
-        units.age(repo.last_used),
-        _remarks(repo, roots),
-    )
-
-
-def _warm(repo: Repo) -> str:
-    """The share of the repo's bytes that is in RAM; unknown when it is for any of its files."""
-    from cachetop.hub.choose import resident
-
-    found = resident(repo)
-    if found is None:
-        return units.UNKNOWN
-    return f"{100 * found[0] / found[1]:.0f} %" if found[1] else "0 %"
-
-
-def _remarks(repo: Repo, roots: Sequence[Root]) -> str:
-    found = [f"in {repo.root}"] if roots and repo.root != roots[0].path else []
-    found += [_partial(partial) for partial in repo.partials]
-    missing = sum(len(revision.missing) for revision in repo.revisions if revision.complete is False)
-    if missing:
-        found.append("1 file missing" if missing == 1 else f"{missing} files missing")
-    detached = sum(revision.detached for revision in repo.revisions)
-    if detached:
-        found.append(f"{detached} detached")
-    if repo.problems:
-        found.append("1 problem" if len(repo.problems) == 1 else f"{len(repo.problems)} problems")
-    return ", ".join(found)
-
-
-def _partial(partial: Partial) -> str:
-    amount = units.size(partial.bytes)
-    if partial.expected is not None:
-        amount += f" of {units.size(partial.expected)}"
-    if partial.live:
-        return f"downloading {amount}" + (f" (pid {partial.pid})" if partial.pid is not None else "")
-    return f"cut off at {amount}" if partial.live is False else f"unfinished, {amount}"
+    if quiet:
+        for line in models_table.names(shown.repos, revisions):
+            print(line)
+        return
+    for line in models_table.report(shown, total, revisions):
+        print(line)
