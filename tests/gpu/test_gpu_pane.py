@@ -252,3 +252,10 @@ def test_where_a_mark_has_little_room_the_name_goes_before_the_word() -> None:
     assert "gelu_forward compiled" in "".join(texts(sample(device()), width=100, view=view))
     narrow = one(texts(sample(device()), width=60, view=view), "●")
     assert "gelu_forward" in narrow and "compiled" not in narrow
+
+
+def test_the_short_bars_of_several_gpus_end_below_each_other() -> None:
+    full, idle = device(), device(index=1, uuid="GPU-1", utilization=None, peak=None, unattributed=12 * MIB,
+                                  memory=Memory(total=80 * GIB, used=12 * MIB, free=80 * GIB, reserved=0))  # fmt: skip
+    first, second = (line for line in texts(sample(full, idle), height=4) if " of 80.0 GiB" in line)
+    assert first.index(" of 80.0 GiB") == second.index(" of 80.0 GiB")

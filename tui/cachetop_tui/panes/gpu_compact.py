@@ -21,13 +21,14 @@ def compact(gpus: Gpus, width: int, height: int, own: Collection[int]) -> list[t
     labels = [middle(_brief(gpu), room) for gpu in gpus.gpus]
     wide = max(map(width_of, labels))
     number = max(len(data.place(gpu)) for gpu in gpus.gpus)
+    most = max(len(data.amount(gpu)) for gpu in gpus.gpus)  # the bars end below each other, to be compared
     for gpu, label in zip(gpus.gpus, labels, strict=True):
         listed = data.shares(gpu, own)
         pen = Pen(width)
         pen.run(1, f"{data.place(gpu):<{number}}", "b:hi", f" {label}", "fg")
         x = 3 + number + wide
-        busy = f"{gpu.utilization:>3} %" if gpu.utilization is not None else "  ?"
-        numbers: tuple[str, ...] = (data.amount(gpu), "fg", "  busy ", "dim", busy, "dim")
+        busy = f"{gpu.utilization:>3} %" if gpu.utilization is not None else "    ?"
+        numbers: tuple[str, ...] = (data.amount(gpu).rjust(most), "fg", "  busy ", "dim", busy, "dim")
         if x + sum(map(width_of, numbers[::2])) + 2 > width:
             numbers = numbers[:2]  # busy goes before what is used does
         end = pen.right(width - 1, *numbers)
