@@ -126,7 +126,7 @@ def test_the_document_of_a_mig_process_is_its_own_and_is_found_again() -> None:
     picture = Picture()
     picture.gpus = Gpus(available=True, gpus=(whole, part))
     document = opening.process_document(part, row)
-    assert document.trail[0] == "GPU 0 MIG 3"
+    assert document.trail[:2] == ("gpu", "GPU 0 MIG 3")
     assert opening.process_of(document, picture) == (part, row)
     later = Process(pid=7, user="ana", command="x", memory=MIB, ticks=6)
     picture.gpus = Gpus(available=True, gpus=(whole, gpu_with(later, uuid="MIG-3", mig=part.mig)))
