@@ -71,8 +71,20 @@ def test_results_are_kept_until_the_file_changes(cache: Path, scanner: Scanner, 
     assert verify(scanner, store, afresh=True).bytes == first.bytes
     file = store / "verified.json"
     assert file.stat().st_mode & 0o077 == 0
+    file.write_text(json.dumps(json.loads(file.read_bytes()), indent=4))
+    assert verify(scanner, store).bytes == 0, "it may be laid out by other versions, or by somebody"
     file.write_text("{broken")
     assert verify(scanner, store).bytes == first.bytes
+
+
+def test_the_results_of_very_many_files_are_kept(cache: Path, scanner: Scanner, store: Path) -> None:
+    made = hubcache.repo(cache)
+    for number in range(4100):
+        made.file(f"{number}.bin", str(number).encode())
+    assert verify(scanner, store).sound == 4100
+    kept = json.loads((store / "verified.json").read_bytes())
+    assert len(kept) == 4100 and sorted(kept.values()) == sorted(os.listdir(made.path / "blobs"))
+    assert verify(scanner, store).remembered == 4100
 
 
 def test_cancelling_keeps_what_is_done(cache: Path, scanner: Scanner, store: Path) -> None:

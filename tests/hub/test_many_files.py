@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from cachetop.hub.detail import with_detail
 from cachetop.hub.records import File, Models, Revision
 from cachetop.hub.scan import Scanner
+from cachetop.locations import Location
 from cachetop_tui.documents import diff
 from cachetop_tui.listing import Listing, find, parent
 from cachetop_tui.marks import Row
@@ -64,7 +66,7 @@ def test_each_file_is_in_its_folder_once(names: list[str], data: st.DataObject) 
     for index, row in enumerate(rows):
         above = next((n for n in range(index - 1, -1, -1) if rows[n].depth < row.depth), None)
         assert parent(out, index) == above
-        assert find(out, row.key, None) == index
+        assert find(out, row.key, None) == index and out.key(index) == row.key
     assert find(out, "mark\0nowhere", None) is None
 
 
@@ -135,6 +137,48 @@ def test_a_comparison_of_very_many_files_ends(large: hubcache.RepoFolder, scanne
     assert len(text) < 1100 and "and 250 more" in text[-1]
     alone = diff.compare(diff.Pair(repo.id, new, None))
     assert len(diff.lines(alone, 100, 0.0)) < 1100 and alone.changed[0][1].name == "README.md"
+
+
+@given(NAMES, NAMES, st.data())
+def test_every_file_is_in_a_comparison_or_the_same(new: list[str], old: list[str], data: st.DataObject) -> None:
+    blobs = st.sampled_from(["x", "y"])
+    pair = diff.Pair("big", *(revision([file(name, 1, data.draw(blobs)) for name in names]) for names in (new, old)))
+    now, before = ({one.name: one for one in side.files} for side in (pair.new, pair.old) if side)
+    found = diff.compare(pair)
+    for kind, one, was in found.changed:
+        assert now.get(one.name, before.get(one.name)) is one
+        assert was is (before[one.name] if kind == "changed" else None)
+        assert kind == ("changed" if {one.name} <= now.keys() & before.keys() else
+                        "only in the new" if one.name in now else "only in the old")  # fmt: skip
+    differs = [name for name in now.keys() | before.keys() if now.get(name) != before.get(name)]
+    assert [one.name for _, one, _ in found.changed] == sorted(differs)
+    assert found.same == len(now.keys() | before.keys()) - len(differs)
+
+
+def test_revisions_of_very_many_files_are_compared_by_every_part() -> None:
+    def made(size: int = 1) -> Revision:
+        return revision([file(f"{n:05d}", size if n == 4500 else 1) for n in range(5000)])
+
+    one = made()
+    assert one == made() and hash(one) == hash(made()) and len({one, made()}) == 1
+    assert one != made(size=2) and one != one.files and one != None  # noqa: E711
+    others: dict[str, Any] = {"commit": "b" * 40, "refs": (), "size": 1, "size_on_disk": 1, "reclaimable": 1,
+                              "detached": True, "complete": None, "files": one.files[:-1], "missing": ("x",),
+                              "superseded": True}  # fmt: skip
+    assert others.keys() == set(Revision.__struct_fields__)
+    for name, value in others.items():
+        assert one != msgspec.structs.replace(one, **{name: value}), name
+
+
+def test_what_a_scanner_found_outlives_it(
+    large: hubcache.RepoFolder, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cachetop.hub.scan._MANY", 1000)
+    scanner = Scanner([Location("hub", str(cache), "")])
+    found, inodes = with_detail(scanner.scan(), scanner), scanner.inodes()
+    raw, owned = found.to_json(), dict(inodes)
+    del scanner
+    assert found.to_json() == raw and dict(inodes) == owned and len(owned) == 3751
 
 
 def test_a_revision_is_compared_with_the_one_of_main(cache: Path, scanner: Scanner) -> None:

@@ -52,6 +52,12 @@ class Listing(Sequence[Row]):
         subjects, make, _, _ = self._runs[run]
         return make(subjects[index - self._starts[run]])
 
+    def key(self, index: int) -> str:
+        """The key of the row at `index`, which is not made for that."""
+        run = bisect_right(self._starts, index) - 1
+        subjects, _, key, prefix = self._runs[run]
+        return prefix + key(subjects[index - self._starts[run]])
+
     @property
     def made(self) -> list[Row]:
         """The rows that were added as such: of the others nobody has seen all."""
@@ -82,10 +88,11 @@ def find(rows: Sequence[Row], key: str | None, near: int | None) -> int | None:
     if key is None:
         return None
     tried = range(0)
+    key_of = rows.key if isinstance(rows, Listing) else lambda index: rows[index].key
     if near is not None:
         tried = range(max(0, near - _NEAR), min(len(rows), near + _NEAR))
         for index in sorted(tried, key=lambda one: abs(one - near)):
-            if rows[index].key == key:
+            if key_of(index) == key:
                 return index
     if isinstance(rows, Listing):
         return rows.place(key)

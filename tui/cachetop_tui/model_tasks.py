@@ -90,7 +90,10 @@ class Task:
         self._set(going=False)
 
     def _run(self) -> None:
-        scanner = Scanner(roots())
+        scanner = Scanner(roots())  # the last to hold what it found: it gives very much of that up bit by bit
+        self._work(scanner)
+
+    def _work(self, scanner: Scanner) -> None:
         here = {(repo.root, repo.type, repo.id): repo for repo in scanner.scan().repos}
         found = []
         for one, commit in self._chosen:

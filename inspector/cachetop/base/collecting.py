@@ -6,10 +6,13 @@ import gc
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 _MANY: Final = 20_000
 """Objects that the collector would go over: from so many on it holds every other thread for longer than a frame."""
+
+_LITTLE: Final = 500
+"""Objects that are given up in one go."""
 
 _lock = threading.Lock()
 _inside = 0
@@ -53,3 +56,9 @@ def collecting_later() -> Iterator[None]:
                 gc.unfreeze()  # into the oldest generation
             if _was_on and not _inside:
                 gc.enable()
+
+
+def give_up(pile: list[Any]) -> None:
+    """Empty `pile`, which is the last to hold what is in it, a little at a time: others get their turn in between."""
+    while pile:
+        del pile[-_LITTLE:]

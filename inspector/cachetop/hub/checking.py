@@ -22,7 +22,7 @@ _BATCH, _BATCH_BYTES = 64, 4 << 20
 """Small contents are handed to a thread together: at most so many, and so many bytes."""
 
 
-class Checked(Record, frozen=True):
+class Checked(Record, frozen=True, gc=False):
     """One content. `state`: sound, damaged, unreadable, unchecked (nothing to check it by) or removed meanwhile."""
 
     repo: str
@@ -44,7 +44,7 @@ BAD = ("damaged", "unreadable")
 """The states that somebody has to do something about."""
 
 
-class Task(msgspec.Struct):
+class Task(msgspec.Struct, gc=False):
     """One content to check."""
 
     repo: Repo

@@ -11,6 +11,8 @@ from __future__ import annotations
 from cachetop.base.record import Problem, Record
 
 SCHEMA = "cachetop.models/1"
+_PART = 2000
+"""Files of a revision that are compared in one call of the interpreter: other threads get their turn in between."""
 
 
 class File(Record, frozen=True, gc=False):
@@ -40,6 +42,26 @@ class Revision(Record, frozen=True, gc=False):
     """Names in the revision's stored file list that are not there."""
     superseded: bool = False
     """Detached, while a ref points to another revision of the repo: a newer download took its place."""
+
+    def __eq__(self, other: object) -> bool:
+        """By value, the files a part at a time: of 100,000 at once no other thread gets its turn for 30 ms."""
+        if type(other) is not Revision:
+            return NotImplemented
+        mine, theirs = self.files, other.files
+        return self is other or (
+            len(mine) == len(theirs)
+            and all(getattr(self, name) == getattr(other, name) for name in _BUT_FILES)
+            and all(
+                mine[start : start + _PART] == theirs[start : start + _PART] for start in range(0, len(mine), _PART)
+            )
+        )
+
+    def __hash__(self) -> int:
+        """Of what tells revisions apart, without a look at each file."""
+        return hash((self.commit, self.refs, self.size, len(self.files)))
+
+
+_BUT_FILES = tuple(name for name in Revision.__struct_fields__ if name != "files")
 
 
 class Partial(Record, frozen=True, gc=False):

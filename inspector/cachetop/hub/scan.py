@@ -8,14 +8,16 @@ time, are looked at each time.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from typing import Any
 
 import msgspec
 
-from cachetop.base.collecting import collecting_later
+from cachetop.base.collecting import collecting_later, give_up
 from cachetop.base.hostile import clean
 from cachetop.base.record import Problem, why
 from cachetop.hub import layout
@@ -37,6 +39,10 @@ again without its time moving, so it is read again."""
 _FIRST_ROWS = 0.05
 _MORE_ROWS = 0.25
 """Seconds into a scan after which the repos so far are told, and from then on."""
+_MANY = 20_000
+"""Blobs that are not given up in one go."""
+_LARGE = 2000
+"""Blobs of a single repo for which that is so."""
 
 
 class Known(msgspec.Struct, eq=False, gc=False):
@@ -54,6 +60,13 @@ class Known(msgspec.Struct, eq=False, gc=False):
     detailed: Repo | None = None
     """What the second pass last said."""
 
+    def piles(self) -> Iterator[list[Any]]:
+        """What there may be very much of, in lists of their own."""
+        yield list(self.contents.blobs.values())
+        for repo in (self.repo, self.detailed):
+            for revision in repo.revisions if repo is not None else ():
+                yield list(revision.files)
+
 
 def scan(roots: Sequence[Location]) -> Models:
     """Read hub caches once. Never raises for what is on disk: roots and repos carry their problems."""
@@ -67,6 +80,7 @@ class Scanner:
         """`only`: (type, id) of the one repo that is looked at. What others name too is not known then: do not ask for
         what deleting it would give back.
         """
+        self._roots: Sequence[_Root] = ()
         self.trees = Trees()
         """File lists of revisions, kept from one second pass to the next."""
         self.damages = Damages()
@@ -109,6 +123,18 @@ class Scanner:
         self._known = {(each.repo.root, each.repo.type, each.repo.id): each for each in known}
         self._models = self._total(known)
         return self._models
+
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        """Give up very many files a little at a time: of 100,000 at once no other thread gets its turn for 70 ms."""
+        if ending():
+            return
+        known = [each for root in self._roots for each in root.known()]
+        if sum([len(each.contents.blobs) for each in known]) >= _MANY:
+            piles = [pile for each in known if len(each.contents.blobs) >= _LARGE for pile in each.piles()]
+            self._roots, self._known, self._models, self._inodes = (), {}, None, None
+            give_up(known)
+            for pile in piles:
+                give_up(pile)
 
     def find(self, repo: Repo) -> Known | None:
         """What lies behind a record of this scanner, also one that detail was added to."""

@@ -11,6 +11,7 @@ import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -23,6 +24,9 @@ from cachetop.hub.contents import Blob
 _SOUND, _DAMAGED, _LOCK = "verified.json", "damaged.json", "verified.lock"
 _KEPT = 200_000
 _LIMIT = 64 << 20
+_PART = 2000
+"""Contents on a line of the files, which are read and written a line at a time: other threads get their turn."""
+_BETWEEN = b",\n"
 
 Identity = str
 """`device:inode:mtime:size` of a content."""
@@ -116,10 +120,35 @@ def _load(path: Path | None, kind: Any) -> Any:
         return {}
     try:
         with open(path, "rb") as file:
-            found = msgspec.json.decode(file.read(_LIMIT), type=kind)
+            found = _decoded(file.read(_LIMIT), kind)
     except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         return {}
     return {key: value for key, value in found.items() if key.count(":") == 3 and key.split(":")[1].isdecimal()}
+
+
+def _decoded(raw: bytes, kind: Any) -> Any:
+    """The JSON object `raw`. Raises msgspec.MsgspecError."""
+    decoder = msgspec.json.Decoder(kind)
+    found: dict[Identity, Any] = {}
+    if not (raw.startswith(b"{") and raw.endswith(b"}")):
+        return decoder.decode(raw)
+    try:
+        for line in raw[1:-1].split(_BETWEEN):
+            found |= decoder.decode(b"{%b}" % line)
+    except msgspec.MsgspecError:  # laid out otherwise
+        return decoder.decode(raw)
+    return found
+
+
+def _encoded(found: Mapping[Identity, Any]) -> Iterator[bytes]:
+    """A JSON object, `_PART` members to a line."""
+    left = iter(found.items())
+    yield b"{"
+    between = b""
+    while part := dict(islice(left, _PART)):
+        yield between + msgspec.json.encode(part)[1:-1]
+        between = _BETWEEN
+    yield b"}"
 
 
 def _change(path: Path, kind: Any, more: Mapping[Identity, Any], gone: Mapping[Identity, Any]) -> None:
@@ -133,7 +162,7 @@ def _change(path: Path, kind: Any, more: Mapping[Identity, Any], gone: Mapping[I
         return
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(dict(list(kept.items())[-_KEPT:])))
+        file.writelines(_encoded(dict(islice(kept.items(), max(0, len(kept) - _KEPT), None))))
     fresh.replace(path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cachetop import locations
 from cachetop.hub.roots import roots as hub_roots
@@ -10,6 +11,9 @@ from cachetop.prune import kernels, models
 from cachetop.prune.draft import Drafting
 from cachetop.prune.selection import Selection
 from cachetop.prune.work import Draft
+
+if TYPE_CHECKING:
+    from cachetop.hub.scan import Scanner
 
 
 def plan(
@@ -36,10 +40,15 @@ def plan(
 
 
 def _models(chosen: Sequence[Selection], into: Drafting) -> None:
-    from cachetop.hub.detail import with_detail
     from cachetop.hub.scan import Scanner
 
-    scanner = Scanner(hub_roots())
+    scanner = Scanner(hub_roots())  # the last to hold what it found: it gives very much of that up bit by bit
+    _add_models(scanner, chosen, into)
+
+
+def _add_models(scanner: Scanner, chosen: Sequence[Selection], into: Drafting) -> None:
+    from cachetop.hub.detail import with_detail
+
     found = with_detail(scanner.scan(), scanner)
     into.unreadable += [root.problem for root in found.roots if root.problem]
     models.draft(found, scanner, chosen, into)

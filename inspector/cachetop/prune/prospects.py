@@ -87,10 +87,10 @@ def _size(subjects: Sequence[Subject]) -> int:
     return total
 
 
-def _blobs(revisions: Sequence[Revision]) -> dict[tuple[str, str], int]:
+def _blobs(revisions: Sequence[Revision]) -> dict[str | tuple[str, str], int]:
     """Allocated bytes of every file, by blob; a file kept without one by its revision and name."""
     return {
-        ("", one.blob) if one.blob is not None else (revision.commit, one.name): one.size_on_disk
+        one.blob if one.blob is not None else (revision.commit, one.name): one.size_on_disk
         for revision in revisions
         for one in revision.files
     }

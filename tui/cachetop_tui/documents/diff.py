@@ -56,16 +56,14 @@ def changes(pair: Pair) -> list[Change]:
     """
     before = {file.name: file for file in pair.old.files} if pair.old else {}
     now = {file.name: file for file in pair.new.files}
-    out: list[tuple[str, File, File | None]] = []
-    for name in sorted(dict.fromkeys((*before, *now))):  # nearly in order, which makes it quick
-        new, old = now.get(name), before.get(name)
-        if new is None and old is not None:
-            out.append(("only in the old", old, None))
-        elif new is not None and old is None:
+    out: list[Change] = [("only in the old", old, None) for name, old in before.items() if name not in now]
+    for name, new in now.items():
+        old = before.get(name)
+        if old is None:
             out.append(("only in the new", new, None))
-        elif new is not None and old is not None and not _same(new, old):
+        elif not _same(new, old):
             out.append(("changed", new, old))
-    return out
+    return sorted(out, key=lambda change: change[1].name)
 
 
 def _same(new: File, old: File) -> bool:
