@@ -126,7 +126,8 @@ def _revision(
         files.append(before)
     missing = set(revision.missing)
     if tree is not None:
-        missing.update({clean(name) for name in tree.sizes} - {file.name for file in files})
+        there = {file.name for file in files}
+        missing.update(name for name in map(clean, tree.sizes) if name not in there)
     complete = None if tree is None else True
     if missing:
         complete = None if contents.complaints.blind else False
