@@ -15,7 +15,7 @@ from cachetop_tui.marks import Row, sentences
 from cachetop_tui.panes import names
 from cachetop_tui.panes.kernel_tree import CacheGroup, SmGroup, Tree, key_of
 
-_name = attrgetter("name")
+_name, _verdicts = attrgetter("name"), attrgetter("stale")
 _MOVING_MOST = 50
 """How far down a group an entry that is being compiled is still shown where nobody unfolded the group."""
 _FAR = 5000
@@ -192,13 +192,20 @@ def _hits(group: SmGroup, cache: CacheGroup, wanted: str, view: View) -> tuple[E
     known = view.hits.get(group.key)
     if known is None or known[0] is not group or known[1] != wanted:
         if wanted == STALE:
-            hits = tuple(entry for entry in group.entries if entry.stale) if group.stale else ()
+            hits = _stale(group)
         else:
             narrower = known is not None and known[0] is group and known[1] != STALE and known[1] in wanted
             among = known[2] if known is not None and narrower else group.entries
             hits = _having(wanted, among)
         known = view.hits[group.key] = group, wanted, hits
     return known[2]
+
+
+def _stale(group: SmGroup) -> tuple[Entry, ...]:
+    """The entries of a group with a verdict; most often all of a foreign SM, or none."""
+    if group.stale in (0, len(group.entries)):
+        return group.entries if group.stale else ()
+    return tuple(compress(group.entries, map(_verdicts, group.entries)))
 
 
 def _having(wanted: str, among: tuple[Entry, ...]) -> tuple[Entry, ...]:
