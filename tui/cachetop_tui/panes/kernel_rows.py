@@ -8,12 +8,12 @@ from itertools import compress
 from operator import attrgetter
 from pathlib import Path
 
-from cachetop.base.hostile import show
 from cachetop.kernelcache.records import Entry, Kernels
 from cachetop_tui.listing import Listing
-from cachetop_tui.marks import Row, sentences
+from cachetop_tui.marks import Row
 from cachetop_tui.panes import names
 from cachetop_tui.panes.kernel_tree import CacheGroup, SmGroup, Tree, key_of
+from cachetop_tui.panes.notes import notes
 
 _name, _verdicts = attrgetter("name"), attrgetter("stale")
 _MOVING_MOST = 50
@@ -227,14 +227,6 @@ class _Said(dict[str | None, bool]):
     def __missing__(self, name: str | None) -> bool:
         found = self[name] = name is not None and self._wanted in name.casefold()
         return found
-
-
-def notes(text: str, width: int, word: str) -> list[Row]:
-    """A sentence as rows the cursor steps over."""
-    return [
-        Row(f"note\0{text}\0{i}", "note", (line, word), fixed=True)
-        for i, line in enumerate(sentences(show(text), width - 6))
-    ]
 
 
 def _empty(kernels: Kernels, width: int) -> list[Row]:

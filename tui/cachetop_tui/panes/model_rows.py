@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cachetop.base.hostile import show
 from cachetop.hub import choose
 from cachetop.hub.rates import Rates
 from cachetop.hub.records import Models, Repo
 from cachetop_tui.listing import Listing
-from cachetop_tui.marks import Row, sentences
+from cachetop_tui.marks import Row
 from cachetop_tui.panes import model_files, names
 from cachetop_tui.panes import models_data as data
+from cachetop_tui.panes.notes import notes
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ def rows(models: Models | None, width: int, view: View) -> Sequence[Row]:
         return out
     for root in models.roots:
         if root.problem:
-            out.add(*_notes(root.problem, width, "err"))
+            out.add(*notes(root.problem, width, "err"))
     chosen = _choose(models, view)
     done = 0
     for place in sorted({*chosen.partly, *_open(chosen, view)}):
@@ -71,7 +71,7 @@ def rows(models: Models | None, width: int, view: View) -> Sequence[Row]:
         out.add(*_empty(models, width))
     elif models.repos and not chosen.repos:
         nothing = f"No repo has {view.filter!r}, by name or as a filter. Esc in the filter line clears it."
-        out.add(*_notes(nothing, width, "dim"))
+        out.add(*notes(nothing, width, "dim"))
     if not view.filter:
         out.add(*[Row(f"beside\0{row.path}", "beside", row) for row in models.beside if row.size or row.problem])
     return out
@@ -138,18 +138,11 @@ def _below(out: Listing, repo: Repo, key: str, view: View) -> None:
             model_files.add(out, model_files.folder(view.files, key, revision), mark, 2, view.unfolded)
 
 
-def _notes(text: str, width: int, word: str) -> list[Row]:
-    return [
-        Row(f"note\0{text}\0{i}", "note", (line, word), fixed=True)
-        for i, line in enumerate(sentences(show(text), width - 6))
-    ]
-
-
 def _empty(models: Models, width: int) -> list[Row]:
-    out = _notes("No models here yet.", width, "fg")
+    out = notes("No models here yet.", width, "fg")
     for root in models.roots:
         state = "is empty" if root.exists else "does not exist"
-        out += _notes(f"{names.home(root.path, str(Path.home()))} {state} ({root.reason}).", width, "dim")
+        out += notes(f"{names.home(root.path, str(Path.home()))} {state} ({root.reason}).", width, "dim")
     if not models.roots:
-        out += _notes("No cache folder is known to look in.", width, "dim")
-    return out + _notes("It fills when a program downloads a model, for example: hf download REPO", width, "dim")
+        out += notes("No cache folder is known to look in.", width, "dim")
+    return out + notes("It fills when a program downloads a model, for example: hf download REPO", width, "dim")
