@@ -258,7 +258,7 @@ def test_paths_of_a_repo_and_of_its_content(cache: Path, scanner: Scanner) -> No
     made = hubcache.healthy(cache)
     (repo,) = scanner.scan().repos
     assert scanner.path(repo) == str(made.path)
-    paths = {owner.file: owner.path for owner in scanner.blob_paths(repo)}
+    paths = {owner.file: owner.path for owner in scanner.inodes().owners()}
     assert paths.keys() == {"config.json", "onnx/model.onnx"}
     assert all(Path(path).parent == made.path / "blobs" for path in paths.values())
 

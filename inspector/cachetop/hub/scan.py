@@ -24,7 +24,7 @@ from cachetop.hub import layout
 from cachetop.hub.contents import Contents, inode, moved, open_root
 from cachetop.hub.folder import Place
 from cachetop.hub.names import Names
-from cachetop.hub.owners import BlobOwner, Inodes, owners
+from cachetop.hub.owners import Inodes
 from cachetop.hub.parts import readings
 from cachetop.hub.records import Models, Repo, Root
 from cachetop.hub.store import Store
@@ -150,11 +150,6 @@ class Scanner:
         if self._inodes is None:
             self._inodes = Inodes(self._known.values())
         return self._inodes
-
-    def blob_paths(self, repo: Repo) -> list[BlobOwner]:
-        """Every file and partial download of one repo with the path of its content."""
-        known = self.find(repo)
-        return [owner for _, owner in owners(known)] if known else []
 
     def _total(self, known: list[Known]) -> Models:
         size = sum([each.summary.private_size for each in known])
