@@ -97,7 +97,7 @@ async def drive() -> None:
             "unfold the repo, the revision": lambda: keys("1", "right", "down", "down", "right"),
             "down 40, page down 40": lambda: keys(*["down"] * 40, *["pagedown"] * 40),
             "end, home, 5 times": lambda: keys(*["end", "home"] * 5),
-            "find a file by typing": lambda: keys("apostrophe", *"098765", "enter"),
+            "find a file by typing": lambda: keys("apostrophe", *"098765", "enter", "escape", "1"),
             "filter, back": lambda: keys("f", *"train-04", "enter", "f", "escape"),
             "fold, unfold the revision": lambda: keys("home", "down", "left", "right", "left"),
             "scan again": lambda: keys("home", "r"),

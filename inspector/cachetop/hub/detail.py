@@ -13,6 +13,7 @@ from itertools import repeat
 import msgspec
 
 from cachetop.base.hostile import clean
+from cachetop.base.turns import in_turns
 from cachetop.hub import layout
 from cachetop.hub.contents import Blob, Snapshot
 from cachetop.hub.locks import Locks, has_open, proves_nothing
@@ -37,7 +38,7 @@ def with_detail(models: Models, scanner: Scanner, probe: bool = True) -> Models:
     """
     locks = Locks()
     scanner.damages.refresh()
-    return msgspec.structs.replace(models, repos=tuple([_repo(repo, scanner, locks, probe) for repo in models.repos]))
+    return msgspec.structs.replace(models, repos=tuple([_repo(repo, scanner, locks, probe) for repo in in_turns(models.repos)]))
 
 
 def residency(repo: Repo, scanner: Scanner) -> dict[str, int | None]:
@@ -112,7 +113,7 @@ def _revision(
 ) -> Revision:
     contents = hold.known.contents
     files = []
-    for file, before in zip(revision.files, _before(revision, hold.known), strict=False):
+    for file, before in in_turns(zip(revision.files, _before(revision, hold.known), strict=False), 16):
         if file.blob is None:
             warm = hold.kept(snapshot.commit, file.name, snapshot.kept[file.name])
         else:

@@ -20,6 +20,7 @@ from pathlib import Path
 from threading import Lock
 
 from cachetop.base.record import Record, why
+from cachetop.base.turns import in_turns
 from cachetop.hub.checking import BAD, Checked, Task, batches, tasks
 from cachetop.hub.contents import inode
 from cachetop.hub.records import Repo
@@ -97,7 +98,7 @@ class Verifier:
         began = time.perf_counter()
         found: list[Checked] = []
         waiting: list[Task] = []
-        for task in (task for repo in repos for task in tasks(repo, self._scanner)):
+        for task in in_turns((task for repo in repos for task in tasks(repo, self._scanner)), 8):
             if task.algorithm is None:
                 found.append(task.result("unchecked", _UNCHECKED))
             elif not afresh and self._verdicts.is_sound(task.blob, task.expected):

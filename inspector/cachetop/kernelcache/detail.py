@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from cachetop.base.mounts import keeps_access_times
+from cachetop.base.turns import in_turns
 from cachetop.kernelcache import facts, stale
 from cachetop.kernelcache.formats import UNKNOWN_PRODUCER, Facts, Row, Shelf
 from cachetop.kernelcache.ground import UNUSED_AFTER, Ground
@@ -77,7 +78,7 @@ class Detail:
                 until = time.monotonic() + seconds
         self.outdated = False
         for rows, names in [(shelf.rows, list(shelf.rows)) for _, _, shelf in self._shelves()]:
-            for name in names:
+            for name in in_turns(names, 8):
                 if (row := rows.get(name)) is not None:
                     self._judge(row)
                 if time.monotonic() >= until:
@@ -117,7 +118,7 @@ class Detail:
                 keeps[kept.id] = keeps_access_times(kept.root) is not False
             place = os.path.join(kept.root, path)
             with opened(kept.root, path) as folder:
-                for name in names if folder is not None else ():
+                for name in in_turns(names, 8) if folder is not None else ():
                     row = shelf.rows.get(name)
                     if row is None or folder is None:
                         continue

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 from cachetop.base.hostile import clean
 from cachetop.base.residency import WINDOWS
+from cachetop.base.turns import in_turns
 from cachetop.base.users import user_name
 
 _MAPPED = re.compile(rb"^([0-9a-f]+)-\S+ \S+ \S+ ([0-9a-f]+):([0-9a-f]+) (\d+) +(/.*)$", re.MULTILINE)
@@ -57,7 +58,7 @@ def look(roots: Sequence[str] = ()) -> InUse:
         names = os.listdir("/proc")
     except OSError:
         return found
-    for name in names:
+    for name in in_turns(names):
         if name.isdigit():
             _process(int(name), below, found)
     return found

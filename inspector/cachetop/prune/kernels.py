@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable
 from cachetop.base import units
 from cachetop.base.files import is_locked
 from cachetop.base.hostile import clean
+from cachetop.base.turns import in_turns
 from cachetop.kernelcache import sm
 from cachetop.kernelcache.choose import FILTERS
 from cachetop.kernelcache.records import NOT_UNDERSTOOD, Entry, Kernels
@@ -85,7 +86,7 @@ def draft(found: Kernels, scanner: Scanner, chosen: Selection, into: Drafting) -
         with into.root(root) as at:
             if at is None:
                 continue
-            for entry in entries:
+            for entry in in_turns(entries, 4):
                 if entry.cache == cache:
                     _entry(entry, root, at, scanner, chosen, into)
     into.notes += pairs.notes(found, entries, scanner, stages_only=chosen.ir_only)

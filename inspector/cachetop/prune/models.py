@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from cachetop.base import units
 from cachetop.base.hostile import clean
+from cachetop.base.turns import in_turns
 from cachetop.hub import layout
 from cachetop.hub.records import Models, Repo, Revision
 from cachetop.hub.scan import Known, Scanner
@@ -60,7 +61,7 @@ class _Planner:
         """Plan what goes of one cache root, then the payloads that nobody names any more."""
         works: list[tuple[Work, set[str]]] = []
         repos = list(dict.fromkeys(one.repo for one in subjects))
-        for repo in repos:
+        for repo in in_turns(repos):
             known = self.scanner.find(repo)
             members = [] if known is None else self._free(repo, known, [one for one in subjects if one.repo == repo])
             if known is None or not members:
@@ -200,7 +201,7 @@ class _Planner:
         take(("snapshots",), commit, "snapshot")
         take(("trees",), f"{commit}.json", "list")
         take((".no_exist",), commit, "list")
-        for blob in sorted(blobs):
+        for blob in in_turns(sorted(blobs), 8):
             take(("blobs",), blob, "blob")
         refs = " ".join(one.revision.refs)
         what = f"at {refs}" if refs else "detached: no ref names it"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cachetop import locations
+from cachetop.base.collecting import collecting_later
 from cachetop.hub.roots import roots as hub_roots
 from cachetop.prune import kernels, models
 from cachetop.prune.draft import Drafting
@@ -31,12 +32,13 @@ def plan(
     for one in selections:
         if one.is_empty:
             raise ValueError(f"a plan for {one.what} needs a selector")
-    if of_models := [one for one in selections if one.what == "models"]:
-        _models(of_models, into)
-    for one in selections:
-        if one.what == "kernels":
-            _kernels(one, into, sms)
-    return into.done()
+    with collecting_later():
+        if of_models := [one for one in selections if one.what == "models"]:
+            _models(of_models, into)
+        for one in selections:
+            if one.what == "kernels":
+                _kernels(one, into, sms)
+        return into.done()
 
 
 def _models(chosen: Sequence[Selection], into: Drafting) -> None:
