@@ -132,11 +132,11 @@ def test_a_comparison_of_very_many_files_ends(large: hubcache.RepoFolder, scanne
     (repo,) = with_detail(scanner.scan(), scanner).repos
     new, old = repo.revisions
     found = diff.compare(diff.Pair(repo.id, new, old))
-    assert (len(found.changed), found.same) == (1250, 1251)
+    assert (found.differ, found.same) == (1250, 1251)
     text = [line.text for line in diff.lines(found, 100, 0.0)]
     assert len(text) < 1100 and "and 250 more" in text[-1]
     alone = diff.compare(diff.Pair(repo.id, new, None))
-    assert len(diff.lines(alone, 100, 0.0)) < 1100 and alone.changed[0][1].name == "README.md"
+    assert len(diff.lines(alone, 100, 0.0)) < 1100 and alone.listed[0][1].name == "README.md"
 
 
 @given(NAMES, NAMES, st.data())
@@ -145,13 +145,13 @@ def test_every_file_is_in_a_comparison_or_the_same(new: list[str], old: list[str
     pair = diff.Pair("big", *(revision([file(name, 1, data.draw(blobs)) for name in names]) for names in (new, old)))
     now, before = ({one.name: one for one in side.files} for side in (pair.new, pair.old) if side)
     found = diff.compare(pair)
-    for kind, one, was in found.changed:
+    for kind, one, was in found.listed:
         assert now.get(one.name, before.get(one.name)) is one
         assert was is (before[one.name] if kind == "changed" else None)
         assert kind == ("changed" if {one.name} <= now.keys() & before.keys() else
                         "only in the new" if one.name in now else "only in the old")  # fmt: skip
     differs = [name for name in now.keys() | before.keys() if now.get(name) != before.get(name)]
-    assert [one.name for _, one, _ in found.changed] == sorted(differs)
+    assert [one.name for _, one, _ in found.listed] == sorted(differs) and found.differ == len(differs)
     assert found.same == len(now.keys() | before.keys()) - len(differs)
 
 

@@ -35,8 +35,10 @@ class Compared:
     """A pair with what makes the difference; with very many files that takes longer than an event loop may be held."""
 
     pair: Pair
-    changed: tuple[Change, ...]
-    """Of a revision alone each of its files, the largest first."""
+    listed: tuple[Change, ...]
+    """What differs, of a revision alone its files, the largest first; no more than are listed."""
+    differ: int
+    """How many files differ; of a revision alone all of them."""
     same: int
     """How many files are the same in both."""
 
@@ -44,9 +46,11 @@ class Compared:
 def compare(pair: Pair) -> Compared:
     """Work out what differs."""
     if pair.old is None:
-        return Compared(pair, tuple([("", file, None) for file in largest_first(pair.new.files)]), 0)
-    changed = tuple(changes(pair))
-    return Compared(pair, changed, len(pair.new.files) - sum(kind != "only in the old" for kind, _, _ in changed))
+        files = largest_first(pair.new.files)
+        return Compared(pair, tuple([("", file, None) for file in files[:_MOST]]), len(files), 0)
+    changed = changes(pair)
+    same = len(pair.new.files) - sum(kind != "only in the old" for kind, _, _ in changed)
+    return Compared(pair, tuple(changed[:_MOST]), len(changed), same)
 
 
 def changes(pair: Pair) -> list[Change]:
@@ -77,7 +81,7 @@ def named(revision: Revision) -> str:
 
 def lines(found: Compared, width: int, now: float) -> list[Line]:
     """The document."""
-    new, old, changed = found.pair.new, found.pair.old, found.changed
+    new, old = found.pair.new, found.pair.old
     out = heading(named(new), width)
     out += fact("commit", clean(new.commit, 64), width)
     out += fact("size", units.size(new.size), width, note=f"{words.count(len(new.files), 'file')}")
@@ -93,19 +97,19 @@ def lines(found: Compared, width: int, now: float) -> list[Line]:
     else:
         out += heading(f"Against {named(old)}", width, f"{clean(old.commit, 64)[:7]}, {units.size(old.size)}")
         out += paragraph(
-            f"{words.count(len(changed), 'file')} {'differs' if len(changed) == 1 else 'differ'}, "
+            f"{words.count(found.differ, 'file')} {'differs' if found.differ == 1 else 'differ'}, "
             f"{found.same:,} {'stays' if found.same == 1 else 'stay'} the same."
-            if changed
+            if found.differ
             else f"All {words.count(found.same, 'file')} are the same.",
             width,
         )
         out.append(Line())
-    for kind, file, before in changed[:_MOST]:
+    for kind, file, before in found.listed:
         sign, token = _SIGNS.get(kind, ("", "dim"))
         note = f"was {units.size(before.size)}" if before else kind
         out.append(_file(sign, token, file.name, units.size(file.size), note, width))
-    if len(changed) > _MOST:
-        out += paragraph(f"… and {len(changed) - _MOST:,} more", width)
+    if found.differ > len(found.listed):
+        out += paragraph(f"… and {found.differ - len(found.listed):,} more", width)
     return out
 
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from cachetop.base import units
 from cachetop.base.hostile import clean
-from cachetop.hub.about import About
+from cachetop.gpu.records import Gpus
+from cachetop.hub.about import About, GpuFree, describe
 from cachetop.hub.facts import facts
+from cachetop.hub.records import Repo
+from cachetop.hub.roots import roots
+from cachetop.hub.scan import Scanner
 from cachetop_tui import words
 from cachetop_tui.cut import file_name, head, middle
 from cachetop_tui.documents import markdown
@@ -21,6 +27,26 @@ _CARD = 64_000
 _LONG = re.compile(r"\S{300}")
 """A word that no line has room for: wrapping it takes time with the square of its length."""
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+
+
+def load(repo: Repo, gpus: Gpus | None) -> About:
+    """A repo in depth, held against the VRAM that is free now. Raises LookupError with a sentence where it is gone."""
+    scanner = Scanner(roots(), only=(repo.type, repo.id))  # the last to hold its files: it gives them up bit by bit
+    return _described(repo, gpus, scanner)
+
+
+def _described(repo: Repo, gpus: Gpus | None, scanner: Scanner) -> About:
+    for one in scanner.scan().repos:
+        if (one.root, one.type, one.id) == (repo.root, repo.type, repo.id):
+            about = describe(one, scanner)
+            markdown.parsed(card(about))  # here, since a long one would hold up the event loop
+            free = gpus.gpus if gpus is not None and about.memory is not None else ()
+            return replace(
+                about,
+                gpu_free=tuple(GpuFree(index=gpu.index, free=gpu.memory.free) for gpu in free if gpu.memory),
+                revisions=tuple(replace(revision, files=()) for revision in about.revisions),  # none is shown here
+            )
+    raise LookupError(f"{clean(repo.id)} is not in the cache any more.")
 
 
 def lines(record: About, width: int, now: float) -> list[Line]:

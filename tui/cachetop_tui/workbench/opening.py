@@ -162,23 +162,9 @@ def repo_document(repo: Any, picture: Picture) -> Document:
     """A repo in depth, held against the VRAM that is free now."""
 
     def load() -> Any:
-        import msgspec
-
-        from cachetop.hub.about import GpuFree, describe
-        from cachetop.hub.roots import roots
-        from cachetop.hub.scan import Scanner
-        from cachetop_tui.documents import markdown
         from cachetop_tui.documents import repo as document
 
-        scanner = Scanner(roots(), only=(repo.type, repo.id))
-        for one in scanner.scan().repos:
-            if (one.root, one.type, one.id) == (repo.root, repo.type, repo.id):
-                about = describe(one, scanner)
-                markdown.parsed(document.card(about))  # here, since a long one would hold up the event loop
-                gpus = picture.gpus.gpus if picture.gpus is not None and about.memory is not None else ()
-                free = tuple(GpuFree(index=gpu.index, free=gpu.memory.free) for gpu in gpus if gpu.memory)
-                return msgspec.structs.replace(about, gpu_free=free)
-        raise LookupError(f"{clean(repo.id)} is not in the cache any more.")
+        return document.load(repo, picture.gpus)
 
     name = clean(repo.id)
     key = f"repo\0{repo.root}\0{repo.type}\0{repo.id}"
