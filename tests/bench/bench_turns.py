@@ -18,6 +18,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -93,17 +94,17 @@ def drive(hub: Path, dataset: Path, triton: Path, state: Path) -> None:
         scanner = Scanner([Location("hub", str(root), "bench")])
         measure(f"{name}: scan", scanner.scan)
         found = scanner.scan()
+        look, verify = partial(with_detail, found, scanner), partial(Verifier(scanner, state).run, found.repos)
         measure(f"{name}: scan again", scanner.scan)
-        measure(f"{name}: second pass", lambda found=found, scanner=scanner: with_detail(found, scanner))
-        measure(f"{name}: second pass again", lambda found=found, scanner=scanner: with_detail(found, scanner))
+        measure(f"{name}: second pass", look)
+        measure(f"{name}: second pass again", look)
         measure(f"{name}: whose inode", scanner.inodes)
-        detailed = with_detail(found, scanner)
-        measure(f"{name}: what could go", lambda detailed=detailed: of_models(detailed, (), time.time()))
+        measure(f"{name}: what could go", partial(of_models, look(), (), time.time()))
         os.environ["HF_HUB_CACHE"] = str(root)
-        measure(f"{name}: plan", lambda: plan([selection("models", detached=True)]))
-        if name == "dataset":
-            measure(f"{name}: verify", lambda found=found, scanner=scanner: Verifier(scanner, state).run(found.repos))
-            measure(f"{name}: verify again", lambda found=found, scanner=scanner: Verifier(scanner, state).run(found.repos))
+        measure(f"{name}: plan", partial(plan, [selection("models", detached=True)]))
+        if root is dataset:  # the repos have no content to check
+            measure(f"{name}: verify", verify)
+            measure(f"{name}: verify again", verify)
     caches = kernels.Scanner([Location("triton", str(triton), "bench")])
     detail = Detail(caches)
     measure("kernels: scan", lambda: caches.scan(entries=False))
@@ -113,8 +114,8 @@ def drive(hub: Path, dataset: Path, triton: Path, state: Path) -> None:
     measure("kernels: second pass again", lambda: [None for _ in detail.slices(("90",))])
     measure("kernels: scan again", lambda: caches.scan(quick=True, entries=False))
     full = detail.filled(graph)
-    measure("kernels: what could go", lambda: of_kernels(full, ()))
-    measure("kernels: plan", lambda: plan([selection("kernels", stale=True)]))
+    measure("kernels: what could go", partial(of_kernels, full, ()))
+    measure("kernels: plan", partial(plan, [selection("kernels", stale=True)]))
     measure("beside", beside.look)
 
 

@@ -337,7 +337,7 @@ def test_a_line_that_a_full_disk_tore_takes_no_other_line_with_it(
 
     plan = "0123456789ab"
     with journal.create(tmp_path, plan) as record:
-        record.write("plan", items=[])
+        record.begin([])
         true = os.write
 
         def full(descriptor: int, data: bytes) -> int:
@@ -368,3 +368,15 @@ def test_a_group_file_is_written_whole_however_little_each_write_takes(
     monkeypatch.setattr(os, "write", lambda descriptor, data: true(descriptor, bytes(data[:7])))
     carry_out(draft)
     assert {path: Path(path).read_bytes() for path in wanted} == wanted
+
+
+def test_a_journal_of_very_many_items_is_read_as_it_was_written(tmp_path: Path) -> None:
+    from cachetop.prune import journal
+
+    items = [{"kind": "triton", "key": f"{number}", "path": f"/c/{number}"} for number in range(1234)]
+    with journal.create(tmp_path, "0123456789ab") as record:
+        record.begin(items)
+        record.write("finished", until=None)
+    path = journal.path(tmp_path, "0123456789ab")
+    assert journal.read(path).items == items
+    assert max(map(len, path.read_bytes().splitlines())) < 40_000, "no line takes long to read"

@@ -9,8 +9,8 @@ and come more often than the switch interval, a loop that mostly computes keeps 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterable, Iterator
+from time import perf_counter, sleep
 from typing import Final, TypeVar
 
 T = TypeVar("T")
@@ -33,13 +33,13 @@ def in_turns(items: Iterable[T], every: int = 1) -> Iterator[T]:
 
 
 def _taking_turns(items: Iterable[T], every: int) -> Iterator[T]:
-    began = time.perf_counter()
+    began = perf_counter()
     left = every
     for item in items:
         yield item
         left -= 1
         if not left:
             left = every
-            if time.perf_counter() - began > _TURN:
-                time.sleep(_PAUSE)
-                began = time.perf_counter()
+            if perf_counter() - began > _TURN:
+                sleep(_PAUSE)
+                began = perf_counter()

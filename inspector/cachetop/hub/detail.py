@@ -38,7 +38,9 @@ def with_detail(models: Models, scanner: Scanner, probe: bool = True) -> Models:
     """
     locks = Locks()
     scanner.damages.refresh()
-    return msgspec.structs.replace(models, repos=tuple([_repo(repo, scanner, locks, probe) for repo in in_turns(models.repos)]))
+    return msgspec.structs.replace(
+        models, repos=tuple([_repo(repo, scanner, locks, probe) for repo in in_turns(models.repos)])
+    )
 
 
 def residency(repo: Repo, scanner: Scanner) -> dict[str, int | None]:

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from cachetop.base.hostile import clean
+from cachetop.base.turns import in_turns
 from cachetop.prune import emptier, inuse, journal, trash
 from cachetop.prune.draft import keeps
 from cachetop.prune.guards import Guards
@@ -55,8 +56,9 @@ def execute(
     with ExitStack() as stack:
         try:
             record = stack.enter_context(journal.create(state, draft.plan.id))
-            record.write("plan", items=[{"kind": work.item.kind, "key": work.item.key, "path": work.item.path}
-                                        for work in draft.work])  # fmt: skip
+            record.begin(
+                [{"kind": work.item.kind, "key": work.item.key, "path": work.item.path} for work in draft.work]
+            )
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -157,7 +159,7 @@ class _Run:
                 break
             _let_settle(batch)
             self.mover.prepare(batch, self.open, record)
-            for work in batch:
+            for work in in_turns(batch, 4):
                 if self.cancel.is_set():
                     self._skip([work], "cancelled before it was touched")
                 else:

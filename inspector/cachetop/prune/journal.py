@@ -12,7 +12,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,8 @@ from typing import Any
 _ID = re.compile(r"[0-9a-f]{12}")
 _LONGEST = 512 << 20
 _MOVING = b'{"event": "moving",'
+_ON_A_LINE = 500
+"""Items of a plan that are written and read in one go: other threads get their turn in between."""
 KEPT = 30 * 86400.0
 """Seconds for which the journal of a plan whose trash is empty is kept."""
 
@@ -96,6 +98,13 @@ class Journal:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._waiting = b""
+
+    def begin(self, items: Sequence[Mapping[str, object]]) -> None:
+        """Write down what the plan is about, some hundred items to a line. Raises OSError."""
+        self._append(_line("plan", {"items": items[:_ON_A_LINE]}))
+        for start in range(_ON_A_LINE, len(items), _ON_A_LINE):
+            self._append(_line("items", {"items": items[start : start + _ON_A_LINE]}))
+        os.fsync(self._descriptor)
 
     def later(self, event: str, **more: object) -> None:
         """Append one line with the next `write`: for what has happened, which the trash itself tells as well."""
@@ -202,6 +211,8 @@ def _take(story: Story, told: dict[str, Any]) -> None:
     event = told.get("event")
     if event == "plan":
         story.created, story.items = float(told["time"]), list(told["items"])
+    elif event == "items":
+        story.items += told["items"]
     elif event == "trash":
         story.trashes[str(told["root"])] = (int(told["device"]), int(told["inode"]))
     elif event == "moving":

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cachetop.base.hostile import clean
+from cachetop.base.turns import in_turns
 from cachetop.prune import journal, trash
 from cachetop.prune.calls import rename
 from cachetop.prune.records import Failed, Skipped, Undone
@@ -59,7 +60,7 @@ def restore(story: journal.Story, items: range | set[int]) -> Undone:
                 continue
             at, inner = found
             there = set(os.listdir(inner))
-            for one in reversed(story.moves):
+            for one in in_turns(reversed(story.moves), 4):
                 if one.root != root or one.item not in items or str(one.number) not in there:
                     continue
                 try:

@@ -15,7 +15,7 @@ from cachetop_tui.panes import names
 from cachetop_tui.panes.kernel_tree import CacheGroup, SmGroup, Tree, key_of
 from cachetop_tui.panes.notes import notes
 
-_name, _verdicts = attrgetter("name"), attrgetter("stale")
+_verdicts = attrgetter("stale")
 _MOVING_MOST = 50
 """How far down a group an entry that is being compiled is still shown where nobody unfolded the group."""
 _FAR = 5000
@@ -45,6 +45,9 @@ class View:
     """Keys of the entries that were shown last, by group, where nobody folded or unfolded it."""
     hits: dict[str, tuple[SmGroup, str, tuple[Entry, ...]]] = field(default_factory=dict)
     """What a filter found, by group."""
+    called: dict[str, tuple[SmGroup, list[str]]] = field(default_factory=dict)
+    """What a filter looks at, by group: the names of its entries, the keys of those that have none. Very many entries
+    lie all over the memory, and their names do not: each letter is looked for in a fourth of the time."""
 
 
 def rows(tree: Tree | None, width: int, height: int, view: View) -> Sequence[Row]:
@@ -58,7 +61,8 @@ def rows(tree: Tree | None, width: int, height: int, view: View) -> Sequence[Row
         return _empty(tree.kernels, width)
     if view.filter:
         return _filtered(tree, width, view.filter.casefold(), view)
-    view.hits.clear()  # it would keep the entries of this picture for as long as nobody filters again
+    view.hits.clear()  # they would keep the entries of this picture for as long as nobody filters again
+    view.called.clear()
     if height <= DIGEST:
         return _digest(tree, height, view)
     auto = [
@@ -191,12 +195,7 @@ def _hits(group: SmGroup, cache: CacheGroup, wanted: str, view: View) -> tuple[E
         return group.entries
     known = view.hits.get(group.key)
     if known is None or known[0] is not group or known[1] != wanted:
-        if wanted == STALE:
-            hits = _stale(group)
-        else:
-            narrower = known is not None and known[0] is group and known[1] != STALE and known[1] in wanted
-            among = known[2] if known is not None and narrower else group.entries
-            hits = _having(wanted, among)
+        hits = _stale(group) if wanted == STALE else _having(wanted, group, view)
         known = view.hits[group.key] = group, wanted, hits
     return known[2]
 
@@ -208,25 +207,14 @@ def _stale(group: SmGroup) -> tuple[Entry, ...]:
     return tuple(compress(group.entries, map(_verdicts, group.entries)))
 
 
-def _having(wanted: str, among: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    """The entries with the wanted text in their names, or in the keys of those that have none."""
-    said = _Said(wanted)
-    hits = tuple(compress(among, map(said.__getitem__, map(_name, among))))  # a loop over a hundred thousand is slower
-    if None in said:
-        return tuple(entry for entry in among if said[entry.name or entry.key])
-    return hits
-
-
-class _Said(dict[str | None, bool]):
-    """Name -> whether it has the wanted text in it: very many entries have few names."""
-
-    def __init__(self, wanted: str) -> None:
-        super().__init__()
-        self._wanted = wanted
-
-    def __missing__(self, name: str | None) -> bool:
-        found = self[name] = name is not None and self._wanted in name.casefold()
-        return found
+def _having(wanted: str, group: SmGroup, view: View) -> tuple[Entry, ...]:
+    """The entries of a group with the wanted text in their names, or in the keys of those that have none."""
+    called = view.called.get(group.key)
+    if called is None or called[0] is not group:
+        called = view.called[group.key] = group, [entry.name or entry.key for entry in group.entries]
+    names = called[1]
+    said = {name: wanted in name.casefold() for name in set(names)}  # very many entries have few names
+    return tuple(compress(group.entries, map(said.__getitem__, names)))
 
 
 def _empty(kernels: Kernels, width: int) -> list[Row]:
