@@ -123,6 +123,8 @@ def main() -> None:
     """Build what is missing, measure."""
     given = [int(one) for one in sys.argv[1:4]]
     repos, entries, files = given + [5000, 100_000, 100_000][len(given) :]
+    from cachetop_tui import garbage
+
     with tempfile.TemporaryDirectory() as own:
         home = Path(sys.argv[4]) if len(sys.argv) > 4 else Path(own)
         hub, dataset, triton = home / f"hub-{repos}", home / f"dataset-{files}", home / f"triton-{entries}"
@@ -136,6 +138,7 @@ def main() -> None:
             "HOME": own, "TMPDIR": own, "XDG_CACHE_HOME": own, "HF_HOME": own, "TRITON_CACHE_DIR": str(triton),
             "CACHETOP_STATE_DIR": f"{own}/state", "CACHETOP_CONFIG": f"{own}/config.toml",
         }  # fmt: skip
+        garbage.prepare()  # as the app does
         compare()
         drive(hub, dataset, triton, Path(own) / "state")
 
