@@ -174,7 +174,7 @@ def test_a_worker_over_its_budget_is_not_kept(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     for budget, kept in ((6 << 20, 60.0), ((6 << 20) - 1, 0.0), (None, 60.0)):
         worker = Worker()
-        worker._keep_warm = 60.0
+        worker.desk.keep_warm = 60.0
         job = Job(
             "j",
             str(tmp_path),
@@ -193,6 +193,6 @@ def test_a_worker_over_its_budget_is_not_kept(tmp_path: Path, monkeypatch: pytes
         )
         worker.recorder.open(str(tmp_path / f"{kept}-{budget}.jsonl"), "j")
         worker._mind_budget(job)
-        assert worker._keep_warm == kept
+        assert worker.desk.keep_warm == kept
         assert ("budget" in (tmp_path / f"{kept}-{budget}.jsonl").read_text()) is (kept == 0)
     assert len(emptied) == 2, "what holds no tensor is given back before it is counted"

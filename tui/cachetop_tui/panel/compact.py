@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from textual.strip import Strip
-
 from cachetop.base.units import duration, memory
-from cachetop.conversion.records import PHASES, Run
+from cachetop.conversion.records import PHASES
 from cachetop_tui.commands.registry import named
 from cachetop_tui.paint import Canvas, width_of
 from cachetop_tui.panel import result, words
 from cachetop_tui.panel.axis import Axis, length_for
-from cachetop_tui.panel.figures import Figures, read
+from cachetop_tui.panel.figures import Figures
 from cachetop_tui.panel.lanes import LABELS, busiest, flat, lane
-from cachetop_tui.themes.palette import Palette
 
 _ORDER = ("convert", "export", "import", "load", "compile")
 """Painting order on the single lane: the short ones over the long ones."""
@@ -30,13 +27,6 @@ def draw_compact(canvas: Canvas, top: int, figures: Figures) -> None:
             canvas.run(1, top + 2, *ended[0])
         else:
             _seconds(canvas, top + 2, figures)
-
-
-def compact_lines(run: Run, width: int, now: float, palette: Palette) -> list[Strip]:
-    """The three lines of a run as strips."""
-    canvas = Canvas(width, 3, "side", palette)
-    draw_compact(canvas, 0, read(run, now))
-    return canvas.strips()
 
 
 def _title(canvas: Canvas, y: int, figures: Figures) -> None:

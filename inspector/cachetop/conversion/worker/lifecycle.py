@@ -5,13 +5,9 @@ happens, the last event is `job-finished`. Exit codes: 0 success, 1 failed or pa
 is missing, 130 cancelled, 2 the folder holds no job or another worker has it.
 """
 
-import contextlib
 import os
-import queue
-import stat
 import sys
 import threading
-import time
 import traceback
 from typing import Any
 
@@ -19,6 +15,7 @@ from . import choose, cold, device, pipelines, vram
 from .complaints import broken, paged, problem
 from .control import Cancelled, Control
 from .convert import Conversion, refuse
+from .desk import Desk
 from .held import send_output_to, take_lock
 from .hooks import ModelWatch
 from .job import Job, load
@@ -54,20 +51,10 @@ class Worker:
         self.control = Control(self.recorder, self.close)
         self.turn = Turn(self.recorder)
         self.engine: pipelines.Engine | None = None
-        self.options: dict[str, Any] = {}
-        self._queue: queue.Queue[Job | None] = queue.Queue()
+        self.desk = Desk(self.control, self._about)
         self._server: Server | None = None
-        self._accepting = threading.Lock()
-        self._closed = False
-        self._busy: Job | None = None
-        self._waiting: dict[str, tuple[Job, int]] = {}
-        """Jobs that wait for their turn, each with its lock, which says that somebody will do it."""
-        self._given_up: set[str] = set()
-        self._first: Job | None = None
-        self._keep_warm = 0.0
         self._lock = -1
         """That of the job at hand."""
-        self._idle_since = time.monotonic()
         self._memory = bytearray(1 << 20)
         self._start: str | None = None
 
@@ -83,127 +70,32 @@ class Worker:
         except (OSError, ValueError) as error:
             print(error, file=sys.stderr)
             return 2
-        self._first, self._busy = job, job
-        self._keep_warm = job.keep_warm
-        self.options = job.options
-        self.control.listen(lambda: self._queue.put(None))
+        self.desk.open(job)
         code = 0
         following: Job | None = job
         while following is not None:
-            if following.id not in self._given_up:
-                code = self._job(following)
-            following = self._next()
+            code = self._job(following)
+            following = self.desk.next()
         return code
 
-    def _next(self) -> Job | None:
-        """Wait for a job until the worker has been idle too long; None when it shall end."""
-        job = None
-        with contextlib.suppress(queue.Empty):
-            if not self._closed and not self.control.leaving.is_set():
-                job = self._queue.get(timeout=self._keep_warm)
-        if job is not None:
-            return job
-        with self._accepting:
-            self._closed = True
-        with contextlib.suppress(queue.Empty):
-            while job is None:
-                job = self._queue.get_nowait()  # one that was accepted at the last moment
-        return job
-
-    # what the socket asks
-
-    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Answer one request; runs on the socket's threads."""
-        command = asked.get("cmd")
-        if command == "status":
-            return self._status()
-        if command == "convert":
-            return self._accept(asked.get("job"), asked.get("queue") is True)
-        if command == "cancel":
-            busy = self._busy
-            if self._give_up(asked.get("job")):
-                return {"ok": True}
-            if busy is None or asked.get("job") not in (None, busy.id):
-                return {"ok": False, "reason": "this worker does not run that job"}
-            self.control.cancel()
-            return {"ok": True}
-        if command == "unload":
-            self.control.leaving.set()
-            if self._busy is not None:
-                self.control.cancel()
-            self._queue.put(None)
-            return {"ok": True}
-        return {"ok": False, "reason": f"unknown command {command!r}"}
-
-    def _status(self) -> dict[str, Any]:
-        busy, engine, first = self._busy, self.engine, self._first
+    def _about(self) -> dict[str, Any]:
+        engine, models = self.engine, self.watches.models
         return {
-            "ok": True,
-            "id": first.worker if first else None,
-            "pid": os.getpid(),
             "python": sys.executable,
             "device": engine.device.shown if engine else None,
             "gpu": self.turn.card.uuid if self.turn.card else None,
             "pipeline": engine.pipeline if engine else None,
-            "models": list(self.watches.models.held),
-            "held": list(self.watches.models.held.values()),
-            "idle_seconds": None if busy else round(time.monotonic() - self._idle_since, 3),
-            "busy": busy is not None,
-            "job": busy.id if busy else None,
-            "options": self.options,
+            "models": list(models.held),
+            "held": list(models.held.values()),
         }
 
-    def _give_up(self, name: Any) -> bool:
-        """Cancel a job that waits; whether there was one of that name."""
-        with self._accepting:
-            job, lock = self._waiting.pop(name, (None, -1)) if isinstance(name, str) else (None, -1)
-            if job is None:
-                return False
-            self._given_up.add(job.id)
-        recorder = Recorder()
-        recorder.open(os.path.join(job.folder, "events.jsonl"), job.id)
-        recorder.emit(
-            "job-started", files=list(job.files), pipeline=job.pipeline, device=job.device, python=sys.executable,
-            versions=choose.versions(), start=None,
-        )  # fmt: skip
-        recorder.finish("cancelled", None, "the job was cancelled before its turn", None)
-        os.close(lock)
-        return True
-
-    def _accept(self, folder: Any, queues: bool) -> dict[str, Any]:
-        if not isinstance(folder, str) or not os.path.isabs(folder):
-            return {"ok": False, "reason": "the job is no absolute path"}
-        status = os.lstat(folder)
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-            return {"ok": False, "reason": "the job is no folder of this user"}
-        job = load(folder)
-        if job.options != self.options:
-            return {"ok": False, "reason": "the job has other options than this worker", "options": self.options}
-        with self._accepting:
-            if self._closed or self.control.leaving.is_set():
-                return {"ok": False, "reason": "the worker is ending"}
-            if self._busy is not None or self._waiting:
-                if not queues:
-                    return {"ok": False, "busy": True, "reason": "the worker runs another job"}
-                self._waiting[job.id] = job, take_lock(job, "queued")
-                self._queue.put(job)
-                return {"ok": True, "queued": True}
-            self._busy = job
-            self._keep_warm = job.keep_warm or self._keep_warm
-            self._queue.put(job)
-        return {"ok": True}
-
-    # one job
-
     def _job(self, job: Job) -> int:
-        with self._accepting:
-            _, held = self._waiting.pop(job.id, (None, -1))
-            self._busy = job
+        held = self.desk.begin(job)
         try:
             lock = take_lock(job, "", held)
         except OSError as error:
             print(f"The job {job.id} cannot be locked, another worker may run it: {error}", file=sys.stderr)
-            self._release()
+            self.desk.release(self.engine is not None)
             return 2
         self._lock = lock
         try:
@@ -238,7 +130,7 @@ class Worker:
                     self._note()
                 self._mind_budget(job)
             finally:
-                self._release()
+                self.desk.release(self.engine is not None)
                 self.recorder.finish(status, start, why, reason)
         return _CODES[status] if code is None else code
 
@@ -284,9 +176,9 @@ class Worker:
 
     def _listen(self, path: str) -> None:
         try:
-            self._server = Server(path, self.answer)
+            self._server = Server(path, self.desk.answer)
         except OSError as error:
-            self._keep_warm = 0
+            self.desk.keep_warm = 0
             self.recorder.emit(
                 "warning",
                 message=f"This worker takes no commands and ends after the job: {path} cannot be listened on: {error}.",
@@ -352,17 +244,11 @@ class Worker:
             self.watches.models.settle()
         engine.ready = True
 
-    def _release(self) -> None:
-        """Be free before the last event: whoever has read that may hand over the next job."""
-        with self._accepting:
-            self._idle_since, self._busy = time.monotonic(), None
-            self._closed = self._closed or ((self._keep_warm <= 0 or self.engine is None) and not self._waiting)
-
     def _mind_budget(self, job: Job) -> None:
         """A worker that would wait for the next job with more VRAM than it may have does not wait."""
-        held = vram.kept() if job.vram_budget is not None and self._keep_warm > 0 else None
+        held = vram.kept() if job.vram_budget is not None and self.desk.keep_warm > 0 else None
         if held is not None and job.vram_budget is not None and held > job.vram_budget:
-            self._keep_warm = 0
+            self.desk.keep_warm = 0
             self.recorder.emit(
                 "warning",
                 message=f"This worker is not kept: it holds {held >> 20} MiB of VRAM, and the budget for resident "
