@@ -20,6 +20,7 @@ import msgspec
 from cachetop.base.collecting import collecting_later, give_up
 from cachetop.base.hostile import clean
 from cachetop.base.record import Problem, why
+from cachetop.base.turns import in_turns
 from cachetop.hub import layout
 from cachetop.hub.contents import Contents, inode, moved, open_root
 from cachetop.hub.folder import Place
@@ -259,7 +260,7 @@ class _Root:
 
         place = Place(descriptor, self.store.payloads, self._spellings, Names())
         with closing(readings(place, due, before)) as found:
-            for name, contents in found:
+            for name, contents in in_turns(found, 2):
                 if self._take(name, contents, frozen, now):
                     changed = True
                     if tell:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from cachetop.base.files import DIRECTORY
 from cachetop.base.hostile import clean
 from cachetop.base.record import why
+from cachetop.base.turns import in_turns
 from cachetop.kernelcache.formats import Context, Row, Rows, Shelf
 
 _SOME = 256
@@ -104,7 +105,7 @@ def refresh(folder: int, shelf: Shelf, wanted: Callable[[str], bool], read: Read
         changed = drop(shelf.rows, present)
         shelf.stamp, shelf.listed = stamp, listed
         names = [*(shelf.rows.unsettled if context.quick else shelf.rows), *fresh]
-    for count, name in enumerate(names, 1):
+    for count, name in enumerate(in_turns(names, 8), 1):
         changed |= reread(folder, name, shelf.rows, read, context)
         if context.progress is not None and not count % _SOME:
             context.progress()
