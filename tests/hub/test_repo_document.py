@@ -64,7 +64,7 @@ def test_an_empty_repo_has_a_document_too(cache: Path, scanner: Scanner) -> None
     hubcache.repo(cache, "org/starting")
     found = describe(scanner.scan().repos[0], scanner)
     text = "\n".join(line.text for line in document.lines(found, 80, NOW))
-    assert "org/starting" in text and "no snapshots yet" in text and "CARD" not in text
+    assert "org/starting" in text and "no snapshots: a download" in text and "CARD" not in text
 
 
 def test_a_stranger_s_card_cannot_write_on_the_screen(record: About) -> None:
@@ -73,6 +73,14 @@ def test_a_stranger_s_card_cannot_write_on_the_screen(record: About) -> None:
     text = "".join(line.text for line in lines)
     assert "\x1b" not in text and "\u202e" not in text
     assert len(lines) < 3000
+
+
+def test_a_card_full_of_comments_that_do_not_end_takes_no_time(record: About) -> None:
+    hostile = msgspec.structs.replace(record, card="seen <!-- hidden --> too" + "<!--" * 100_000)
+    assert document.card(hostile).startswith("seen  too<!--<!--")  # by a regular expression it took minutes
+    wide = "| a | b |\n| --- | --- |\n| " + "word " * 12_000 + "| x |\n"
+    lines = document.lines(msgspec.structs.replace(record, card=wide), 80, NOW)
+    assert any("word word" in line.text for line in lines)
 
 
 def test_the_app_holds_the_weights_against_the_free_vram(cache: Path, record: About) -> None:

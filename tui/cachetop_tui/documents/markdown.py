@@ -121,6 +121,7 @@ class _Renderer:
         wide = [max(width_of(cell) for cell in column) for column in zip(*rows, strict=False)]
         left_out, wide = len(wide[_MOST_COLUMNS:]), wide[:_MOST_COLUMNS]
         room = self._width - 2 * MARGIN - self._depth - 3 * (len(wide) - 1)
+        wide = [min(one, max(3, room)) for one in wide]
         while wide and sum(wide) > room and max(wide) > 3:
             wide[wide.index(max(wide))] -= 1
         for number, row in enumerate(rows):

@@ -26,7 +26,6 @@ _CARD_LINES = 2000
 _CARD = 64_000
 _LONG = re.compile(r"\S{300}")
 """A word that no line has room for: wrapping it takes time with the square of its length."""
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 def load(repo: Repo, gpus: Gpus | None) -> About:
@@ -134,7 +133,16 @@ def _tensors(record: About, width: int) -> Iterator[Line]:
 
 def card(record: About) -> str:
     """The card as it is shown: without comments, no longer than anybody reads, no word longer than a few lines."""
-    return _LONG.sub(r"\g<0> ", _COMMENT.sub("", record.card or "")[:_CARD])
+    return _LONG.sub(r"\g<0> ", _uncommented(record.card or "")[:_CARD])
+
+
+def _uncommented(text: str) -> str:
+    """Without HTML comments; one that does not end is text. In one pass: a regular expression may take one for each."""
+    kept, at = [], 0
+    while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
+        kept.append(text[at:start])
+        at = end + 3
+    return "".join(kept) + text[at:]
 
 
 def _card(record: About, width: int) -> Iterator[Line]:
