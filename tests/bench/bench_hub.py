@@ -184,7 +184,7 @@ def main() -> None:
 
     from cachetop.base.collecting import settle
     from cachetop.hub import parts
-    from cachetop.hub.detail import residency, with_detail
+    from cachetop.hub.detail import with_detail
     from cachetop.hub.records import Models
     from cachetop.hub.scan import Scanner, scan
     from cachetop.locations import Location
@@ -214,7 +214,6 @@ def main() -> None:
                 "scan in one process": one_process,
                 "rescan, nothing changed": scanner.scan,
                 "second pass": lambda: with_detail(models, scanner),
-                "residency of every large blob": lambda: [residency(repo, scanner) for repo in models.repos],
             },
             ROUNDS if repos + shards / 20 <= 1000 else 3,
         )

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from cachetop.base import residency as pages
 from cachetop.hub import tree
-from cachetop.hub.detail import residency, with_detail
+from cachetop.hub.detail import with_detail
 from cachetop.hub.locks import Locks
 from cachetop.hub.records import Models, Partial
 from cachetop.hub.scan import Scanner
@@ -57,14 +57,9 @@ def test_residency_follows_the_page_cache(cache: Path, scanner: Scanner) -> None
     payload = made.stored("stored.bin", b"s" * LARGE)
     real = made.real("deep/real.bin", b"r" * LARGE)
     made.ref()
-    (repo,) = scanner.scan().repos
 
     def measured() -> dict[str, int | None]:
-        found = {file.name: file.resident for file in look(scanner).repos[0].revisions[0].files}
-        quick = residency(repo, scanner)
-        named = {file.name: quick[file.blob or file.name] for file in repo.revisions[0].files}
-        assert named == found
-        return found
+        return {file.name: file.resident for file in look(scanner).repos[0].revisions[0].files}
 
     assert measured() == {"model.bin": LARGE, "stored.bin": LARGE, "deep/real.bin": LARGE}
     for path in (blob, payload, real):
@@ -109,10 +104,8 @@ def test_residency_says_nothing_about_what_is_gone(cache: Path, scanner: Scanner
     blob.unlink()
     blob.write_bytes(b"another one")
     assert with_detail(models, scanner).repos[0].revisions[0].files[0].resident is None
-    assert list(residency(models.repos[0], scanner).values()) == [None]
     made.path.rename(cache / "elsewhere")
     assert with_detail(models, scanner).repos == models.repos
-    assert residency(models.repos[0], scanner) == {}
 
 
 def test_nothing_changed_is_the_same_record(cache: Path, scanner: Scanner) -> None:
@@ -134,7 +127,6 @@ def test_looking_leaves_no_trace(cache: Path, scanner: Scanner) -> None:
         os.utime(path, (1_600_000_000, 1_700_000_000))  # relatime would move an access time older than the last write
     look(scanner)
     scanner.inodes()
-    residency(scanner.scan().repos[0], scanner)
     moved = {str(path.relative_to(cache)): path.stat().st_atime for path in paths}
     assert {name: moment for name, moment in moved.items() if moment != 1_600_000_000} == {}
     assert {path.stat().st_mtime for path in paths} == {1_700_000_000}
@@ -150,6 +142,17 @@ def test_completeness_comes_from_the_announced_files(cache: Path, scanner: Scann
     assert "config.json" in repo.problems[0].message
     (made.path / "trees" / f"{hubcache.COMMIT}.json").unlink()
     assert look(scanner).repos[0].revisions[0].complete is None
+
+
+def test_a_real_file_is_held_against_the_announced_size_too(cache: Path, scanner: Scanner) -> None:
+    made = hubcache.repo(cache)
+    made.real("model.bin", b"r" * 300)
+    made.ref()
+    made.tree({"model.bin": (9000, ETAG)})
+    (problem,) = look(scanner).repos[0].problems
+    assert (problem.rule, problem.fix) == (
+        "wrong-size", f"hf download org/model model.bin --revision {hubcache.COMMIT} --force-download",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,10 @@ def origin(world: Path) -> Path:
     return path
 
 
-def download(endpoint: str) -> subprocess.Popen[bytes]:
+def download(endpoint: str, code: str = DOWNLOAD) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     return subprocess.Popen(
-        [sys.executable, "-c", DOWNLOAD], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
 
 
@@ -83,8 +83,8 @@ def test_a_real_download_shows_bytes_total_rate_and_pid(cache: Path, scanner: Sc
             found = growing(models)
             if found:
                 seen.append(found[1].bytes)
-                speed = rates.rate(*found) or speed
-                told = rates.left(*found)
+                speed = rates.rate(*found, time.monotonic()) or speed
+                told = rates.left(*found, time.monotonic())
                 left = left if told is None else told
             time.sleep(0.05)
         assert process.returncode == 0
@@ -107,6 +107,31 @@ def test_a_killed_download_is_stale(cache: Path, scanner: Scanner, origin: Path)
     assert repo.revisions == () or repo.revisions[0].complete is False
 
 
+ASK = """
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
+try:
+    hf_hub_download("org/big", "processor_config.json")
+except EntryNotFoundError:
+    print("none")
+"""
+
+
+def test_a_file_that_was_asked_for_in_vain_is_no_problem(cache: Path, scanner: Scanner, origin: Path) -> None:
+    """huggingface_hub keeps the answer in `.no_exist`, with the ref and nothing else."""
+    with hub.serving(origin) as endpoint, download(endpoint, ASK) as process:
+        assert process.communicate(timeout=60)[0] == b"none\n"
+    top = cache / "models--org--big"
+    assert sorted(path.name for path in top.iterdir() if any(path.rglob("*"))) == [".no_exist", "refs"]
+    (repo,) = look(scanner).repos
+    assert (repo.id, repo.size, repo.revisions, repo.problems) == ("org/big", 0, (), ())
+    assert repo.last_used_reason == "no file of it is here"
+    with hub.serving(origin) as endpoint, download(endpoint) as process:
+        process.communicate(timeout=60)
+    (repo,) = look(scanner).repos
+    assert (repo.size, repo.problems, repo.revisions[0].complete) == (SIZE + 2, (), True)
+
+
 def test_nothing_is_said_before_it_is_known() -> None:
     partial = Partial(file="a", blob="b.incomplete", bytes=10, expected=100, pid=1, live=True)
 
@@ -118,14 +143,18 @@ def test_nothing_is_said_before_it_is_known() -> None:
 
     rates = Rates()
     rates.note(at(10), 0.0)
-    assert rates.rate(at(10).repos[0], partial) is None
+    assert rates.rate(at(10).repos[0], partial, 0.0) is None
     rates.note(at(30), 0.5)
-    assert rates.rate(at(30).repos[0], partial) is None
+    assert rates.rate(at(30).repos[0], partial, 0.5) is None
     rates.note(at(50), 2.0)
-    assert rates.rate(at(50).repos[0], partial) == 20
-    assert rates.left(at(50).repos[0], at(50).repos[0].partials[0]) == 2.5
-    rates.note(Models(), 3.0)
-    assert rates.rate(at(50).repos[0], partial) is None
+    repo = at(50).repos[0]
+    assert rates.rate(repo, partial, 2.0) == rates.rate(repo, partial, 16.0) == 20, "it writes in steps"
+    assert rates.left(repo, repo.partials[0], 2.0) == 2.5
+    assert (rates.rate(repo, partial, 60.0), rates.left(repo, repo.partials[0], 60.0)) == (0, None), "it stands still"
+    rates.note(at(70), 61.0)
+    assert rates.rate(at(70).repos[0], partial, 61.0) == pytest.approx(20 / 59)
+    rates.note(Models(), 62.0)
+    assert rates.rate(repo, partial, 62.0) is None
 
 
 async def test_the_app_shows_it_live_and_stale_after_a_kill(cache: Path, origin: Path) -> None:

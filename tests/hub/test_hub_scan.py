@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +81,34 @@ def test_hard_links_inside_one_repo_count_once(cache: Path, scanner: Scanner) ->
     made.ref()
     (repo,) = scanner.scan().repos
     assert (repo.size, repo.reclaimable, repo.revisions[0].reclaimable) == (40_000, disk(blob), disk(blob))
+
+
+def test_a_link_made_elsewhere_later_keeps_the_blocks(cache: Path, world: Path, scanner: Scanner) -> None:
+    made = hubcache.repo(cache)
+    blob = made.file("one.bin", b"w" * 40_000)
+    os.link(blob, blob.with_name("f" * 64))
+    made.link("two.bin", f"../../blobs/{'f' * 64}")
+    made.ref()
+    assert scanner.scan().repos[0].reclaimable == disk(blob)
+    os.link(blob, world / "kept")
+    made.ref()  # the same again: the repo is read anew, and alone it looks as before
+    (repo,) = scanner.scan().repos
+    assert (repo.size, repo.reclaimable, repo.revisions[0].reclaimable) == (40_000, 0, 0)
+
+
+def test_blocks_of_a_partial_count_whose_bytes_stay_the_same(
+    cache: Path, scanner: Scanner, settle: Callable[[], None]
+) -> None:
+    made = hubcache.healthy(cache)
+    partial = made.partial("e" * 64, b"x" * 1000)
+    settle()
+    before = scanner.scan().repos[0]
+    was = disk(partial)
+    subprocess.run(["fallocate", "--keep-size", "--length", "1M", partial], check=True)
+    assert disk(partial) > was
+    after = scanner.scan().repos[0]
+    assert after.partials == before.partials
+    assert after.reclaimable - before.reclaimable == disk(partial) - was
 
 
 def test_a_sparse_partial_counts_what_is_there(cache: Path, scanner: Scanner) -> None:

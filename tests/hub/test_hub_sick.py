@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -126,6 +127,37 @@ def test_a_starting_download_has_no_snapshots_yet(cache: Path, scanner: Scanner)
     (repo,) = look(scanner).repos
     assert rules(repo) == ["no-snapshots"]
     assert (repo.size, repo.revisions, repo.partials[0].bytes) == (0, (), 4096)
+
+
+def test_revisions_that_were_deleted_by_hand_are_a_problem(cache: Path, scanner: Scanner) -> None:
+    made = hubcache.healthy(cache)
+    shutil.rmtree(made.path / "snapshots" / hubcache.COMMIT)
+    for ref in (True, False):
+        if not ref:
+            (made.path / "refs" / "main").unlink()
+        (repo,) = look(scanner).repos
+        assert (rules(repo), repo.size, repo.revisions) == (["no-snapshots"], 0, ())
+        assert repo.reclaimable > 50_000, "the blobs are still there"
+
+
+def test_a_repo_that_was_only_asked_for_is_no_problem(
+    cache: Path, scanner: Scanner, settle: Callable[[], None]
+) -> None:
+    made = hubcache.repo(cache)
+    made.ref()
+    settle()
+    assert rules(look(scanner).repos[0]) == ["no-snapshots"]
+    (made.path / ".no_exist" / hubcache.COMMIT).mkdir(parents=True)
+    (made.path / ".no_exist" / hubcache.COMMIT / "adapter_config.json").touch()
+    (repo,) = look(scanner).repos
+    assert (rules(repo), repo.size, repo.reclaimable) == ([], 0, 0)
+    blob = made.blob(b"left behind")
+    assert rules(look(scanner).repos[0]) == ["no-snapshots"]
+    blob.unlink()
+    assert rules(look(scanner).repos[0]) == []
+    (made.path / ".no_exist").rename(cache / "elsewhere")
+    (made.path / ".no_exist").symlink_to(cache / "elsewhere")
+    assert rules(look(scanner).repos[0]) == ["no-snapshots"]
 
 
 @pytest.mark.parametrize("part", ["", "blobs", "refs", "snapshots", f"snapshots/{hubcache.COMMIT}"])

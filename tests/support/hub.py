@@ -47,8 +47,9 @@ def serving(hub: Path, rate: float | None = None) -> Iterator[str]:
                             for path, told in tree.items()], body)  # fmt: skip
             elif api:
                 self._json({"_id": "1", "id": f"{org}/{name}", "sha": commit, "siblings": [], "tags": []}, body)
+            elif not (file := snapshot.joinpath(*rest)).exists():
+                self._send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit}, body)
             else:
-                file = snapshot.joinpath(*rest)
                 headers = {"ETag": f'"{file.resolve().name}"', "X-Repo-Commit": commit}
                 self._send(200, file.read_bytes(), headers, body)
 

@@ -129,6 +129,8 @@ def _remarks(repo: Repo, roots: Sequence[Root]) -> str:
     detached = sum(revision.detached for revision in repo.revisions)
     if detached:
         found.append(f"{detached} detached")
+    if not (repo.revisions or repo.partials or repo.problems):
+        found.append("nothing downloaded")
     if repo.problems:
         found.append("1 problem" if len(repo.problems) == 1 else f"{len(repo.problems)} problems")
     return ", ".join(found)

@@ -8,6 +8,7 @@ stat calls tells that nothing changed.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -113,6 +114,23 @@ def mark(path: str, descriptor: int) -> Mark:
     """The mark of an open folder or file; take it before reading, so that a later change shows."""
     status = os.fstat(descriptor)
     return path, status.st_ctime_ns, status.st_mtime
+
+
+def only_asked_for(contents: Contents, name: str, top: int) -> bool:
+    """Whether nothing of a repo without revisions was ever here, by what else lies in its open folder `top`, `name`.
+
+    Of a file that does not exist on the Hub huggingface_hub keeps an empty one in `.no_exist/<commit>/` and the ref, so
+    as not to ask again. That folder gets a mark.
+    """
+    if contents.blobs or contents.partials:
+        return False
+    try:
+        status = os.lstat(".no_exist", dir_fd=top)
+    except OSError:
+        contents.marks.append((f"{name}/.no_exist", 0, 0.0))
+        return False
+    contents.marks.append((f"{name}/.no_exist", status.st_ctime_ns, status.st_mtime))
+    return stat.S_ISDIR(status.st_mode)
 
 
 def moved(root: int, marks: list[Mark]) -> bool:

@@ -25,9 +25,6 @@ from cachetop.hub.summary import unused
 from cachetop.hub.tree import Tree
 from cachetop.hub.warm import Opened, opened
 
-WORTH_ASKING = 1 << 20
-"""Bytes: `residency` asks only for content of at least this size, so that it is cheap enough for each second."""
-
 
 def with_detail(models: Models, scanner: Scanner, probe: bool = True) -> Models:
     """`models` with `complete`, `missing`, `resident` and all of `partials`, as they are now.
@@ -41,24 +38,6 @@ def with_detail(models: Models, scanner: Scanner, probe: bool = True) -> Models:
     return msgspec.structs.replace(
         models, repos=tuple([_repo(repo, scanner, locks, probe) for repo in in_turns(models.repos)])
     )
-
-
-def residency(repo: Repo, scanner: Scanner) -> dict[str, int | None]:
-    """Bytes in RAM now of the repo's large content, by `File.blob` (of real files: by `File.name`)."""
-    found: dict[str, int | None] = {}
-    known = scanner.find(repo)
-    if known is None:
-        return found
-    with opened(known) as hold:
-        if hold is not None:
-            for key, blob in known.contents.blobs.items():
-                if blob.size >= WORTH_ASKING:
-                    found[clean(key)] = hold.blob(key)
-            for snapshot in known.contents.snapshots:
-                for name, blob in snapshot.kept.items():
-                    if blob.size >= WORTH_ASKING:
-                        found[name] = hold.kept(snapshot.commit, name, blob)
-    return found
 
 
 def _repo(repo: Repo, scanner: Scanner, locks: Locks, probe: bool) -> Repo:
@@ -82,7 +61,7 @@ def _repo(repo: Repo, scanner: Scanner, locks: Locks, probe: bool) -> Repo:
         revisions=tuple(revisions),
         partials=partials,
         last_used=None if known.frozen else used or None,
-        last_used_reason=unused(known.frozen, used),
+        last_used_reason=unused(known.frozen, used, known.contents),
         problems=known.repo.problems + complaints.problems(sick),
     )
     if found != known.detailed:
@@ -120,10 +99,10 @@ def _revision(
             warm = hold.kept(snapshot.commit, file.name, snapshot.kept[file.name])
         else:
             warm = hold.blob(contents.keys.get(file.blob, file.blob))
-            announced = tree.sizes.get(contents.names.get(file.name, file.name)) if tree else None
-            if announced is not None and announced != file.size:
-                name = contents.names.get(file.name, file.name)
-                complaints.add("wrong-size", f"{file.name} of {revision.commit[:12]}", (snapshot.commit, name))
+        name = contents.names.get(file.name, file.name)
+        announced = tree.sizes.get(name) if tree else None
+        if announced is not None and announced != file.size:
+            complaints.add("wrong-size", f"{file.name} of {revision.commit[:12]}", (snapshot.commit, name))
         if before is None or before.resident != warm or before.size != file.size or before.blob != file.blob:
             before = File(file.name, file.size, file.size_on_disk, file.blob, warm)
         files.append(before)
@@ -156,7 +135,9 @@ def _partials(hold: Opened, scanner: Scanner, locks: Locks, probe: bool) -> tupl
     for etag, group in rivals.items():
         held, pid = locks.holder(hold.root, known.folder, etag, probe)
         states = _alive(held, pid, group)
-        file, expected = next((tree.etags[etag] for tree in trees if etag in tree.etags), (None, None))
+        tree = next((tree for tree in trees if etag in tree.etags), None)
+        file = tree.etags[etag][0] if tree else None
+        expected = tree.sizes[file] if tree and file is not None else None
         for name, blob in group.items():
             there = min(blob.size, blob.disk)
             live = states[name]

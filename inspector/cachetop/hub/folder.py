@@ -21,7 +21,7 @@ from cachetop.base import files
 from cachetop.base.hostile import clean
 from cachetop.base.record import why
 from cachetop.hub import layout
-from cachetop.hub.contents import Blob, Contents, Snapshot, inode, mark, moved, open_folder
+from cachetop.hub.contents import Blob, Contents, Snapshot, inode, mark, moved, only_asked_for, open_folder
 from cachetop.hub.names import Names, harmless
 from cachetop.hub.problems import Complaints, unreadable
 from cachetop.hub.records import File
@@ -122,6 +122,8 @@ class _Reader:
         """The revision being read has folders."""
         self.vanished = False
         """Something that had been listed was gone when it was looked at."""
+        self.bare = False
+        """There is no folder for revisions, or an empty one."""
         self.sized = True
         """The blobs can be read, or there are none: one that is not found is really missing."""
 
@@ -130,7 +132,7 @@ class _Reader:
         self.pool = self.open("blobs", "blobs", self.top)
         try:
             self.pooled = self.contents.marks[-1][1]
-            listed = [] if self.pool is None else self._list("blobs", self.pool)
+            listed = self._listed()
             if len(listed) > self.place.most:
                 raise Unwieldy
             self.section("snapshots", "snapshots", self.top, self.snapshots)
@@ -138,6 +140,8 @@ class _Reader:
         finally:
             if self.pool is not None:
                 os.close(self.pool)
+        if self.bare and not only_asked_for(self.contents, self.name, self.top):
+            self.complain("no-snapshots")
 
     # Folders
 
@@ -147,8 +151,7 @@ class _Reader:
             descriptor = open_folder(name, at)
         except FileNotFoundError:
             self.contents.marks.append((f"{self.name}/{path}", 0, 0.0))
-            if path == "snapshots":
-                self.complain("no-snapshots")
+            self.bare |= path == "snapshots"
             self.vanished = True
             return None
         except OSError as error:
@@ -174,11 +177,11 @@ class _Reader:
         finally:
             os.close(descriptor)
 
-    def _list(self, path: str, descriptor: int) -> list[str]:
+    def _listed(self) -> list[str]:
         try:
-            return os.listdir(descriptor)
+            return [] if self.pool is None else os.listdir(self.pool)
         except OSError as error:
-            self._unreadable(path, error)
+            self._unreadable("blobs", error)
             return []
 
     def _unreadable(self, path: str, error: OSError) -> None:
@@ -302,18 +305,19 @@ class _Reader:
     def _one(self, status: os.stat_result) -> Blob:
         """The Blob of an inode, the same one for each of its names in this repo."""
         blob = inode(status)
-        return blob if blob.links == 1 else self._same(blob)
-
-    def _same(self, blob: Blob) -> Blob:
+        if blob.links == 1:
+            return blob
         self.contents.plain = False
         return self.several.setdefault((blob.device, blob.inode), blob)
 
     # Revisions
 
     def snapshots(self, path: str, descriptor: int) -> None:
+        self.bare = True
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 commit = entry.name
+                self.bare &= commit in layout.IGNORED
                 if entry.is_dir(follow_symlinks=False):
                     snapshot = Snapshot(commit, [], [], {}, [])
                     self.contents.snapshots.append(snapshot)

@@ -17,8 +17,8 @@ _SENTENCES = {
     "read. Look whether the disk or the network file system is well.",
     "bad-ref": "{n:ref is|refs are} not one plain commit: {names}. Delete the ref file, or download the repo again.",
     "missing-commit": "{n:ref names|refs name} a commit that is not in the cache: {names}. Download the repo again.",
-    "no-snapshots": "It has no snapshots yet: a download is starting, was cut off, or only a ref was looked up. "
-    "If nothing downloads it, delete it or download it again.",
+    "no-snapshots": "It has no snapshots: a download is starting or was cut off, only a ref was looked up, or they "
+    "were deleted. If nothing downloads it, delete it or download it again.",
     "stray-file": "{n:thing lies|things lie} where a folder of a revision belongs: {names}. Move it out of the cache.",
     "orphan-blob": "{n:blob belongs|blobs belong} to no revision: {names}. Only deleting the whole repo frees them.",
     "too-deep": "{n:folder is|folders are} nested too deeply and {n:=was|were} not read: {names}. "

@@ -9,6 +9,9 @@ from cachetop.hub.records import Models, Partial, Repo
 _WINDOW = 15.0
 """Seconds looked back: huggingface_hub writes in steps of 10 MB, which a shorter look would show as a stutter."""
 _LEAST = 0.9
+"""Seconds between two sizes from which on a rate can be told."""
+_STALLED = 2
+"""A download that was silent for so many times the span that its rate was taken from does not move."""
 
 
 class Rates:
@@ -31,17 +34,19 @@ class Rates:
             while len(samples) > 2 and now - samples[0][0] > _WINDOW:
                 samples.popleft()
 
-    def rate(self, repo: Repo, partial: Partial) -> float | None:
-        """Bytes a second over the last seconds; None until it can be told."""
+    def rate(self, repo: Repo, partial: Partial, now: float) -> float | None:
+        """Bytes a second over the last seconds; None until it can be told, 0 when it does not move any more."""
         samples = self._seen.get(_key(repo, partial))
         if not samples or samples[-1][0] - samples[0][0] < _LEAST:
             return None
         (start, least), (end, most) = samples[0], samples[-1]
+        if now - end > max(_WINDOW, _STALLED * (end - start)):
+            return 0.0
         return max(0.0, (most - least) / (end - start))
 
-    def left(self, repo: Repo, partial: Partial) -> float | None:
+    def left(self, repo: Repo, partial: Partial, now: float) -> float | None:
         """Seconds until it is whole at that rate; None where rate or total are unknown, or nothing moves."""
-        rate = self.rate(repo, partial)
+        rate = self.rate(repo, partial, now)
         if not rate or partial.expected is None:
             return None
         return max(0, partial.expected - partial.bytes) / rate

@@ -274,7 +274,7 @@ class _Root:
             summary = summarise(name, self.record.path, contents, frozen)
             newest = max([changed for _, changed, _ in contents.marks], default=0) / 1e9
             settled = abs(now - newest) >= _YOUNG
-            if known is not None and known.summary.repo == summary.repo:
+            if known is not None and known.summary.same(summary):
                 known.contents, known.summary, known.settled = contents, summary, settled
                 return False  # read again, and nothing to see: it stays the same record
             fresh = Known(self.location.path, name, contents, summary, summary.repo, settled, frozen)
@@ -293,7 +293,7 @@ class _Root:
             contents.partials[partial] = now
             disk += now.disk - blob.disk
         grown = partials(contents)
-        if grown == before.partials:
+        if grown == before.partials and not disk:
             return False
         known.summary.repo = msgspec.structs.replace(before, partials=grown, reclaimable=before.reclaimable + disk)
         known.repo = known.summary.repo

@@ -27,6 +27,11 @@ class Shared(msgspec.Struct, eq=False, gc=False):
     counted: bool
     """Some revision names it, so it counts in sizes."""
 
+    @property
+    def told(self) -> tuple[int, int, bool, int | None, bool]:
+        """What of it goes into sizes, by its inode."""
+        return self.blob.device, self.blob.inode, self.all_here, self.revision, self.counted
+
 
 class Summary(msgspec.Struct, eq=False, gc=False):
     """A repo's record as far as the repo alone can tell, and what only all repos together can."""
@@ -37,6 +42,11 @@ class Summary(msgspec.Struct, eq=False, gc=False):
     private_size: int
     """Bytes of `repo.size` and of `repo.size_on_disk` that no other repo can name."""
     private_disk: int
+
+    def same(self, other: Summary) -> bool:
+        """Whether it says the same of the repo, also where other repos come in."""
+        mine, theirs = ({share.told for share in one.shared} for one in (self, other))
+        return mine == theirs and self.repo == other.repo
 
 
 def summarise(folder: str, root: str, contents: Contents, frozen: bool) -> Summary:
@@ -78,7 +88,7 @@ def summarise(folder: str, root: str, contents: Contents, frozen: bool) -> Summa
         size_on_disk=disk,
         reclaimable=everything_disk - sum([blob.disk for blob in shared]) if shared else everything_disk,
         last_used=used or None,
-        last_used_reason=unused(frozen, used),
+        last_used_reason=unused(frozen, used, contents),
         last_modified=modified if modified > -inf else contents.modified,
         problems=complaints.problems(Subject(kind, name, root, folder, contents.refs)) if complaints else (),
         revisions=tuple(
@@ -97,11 +107,14 @@ def summarise(folder: str, root: str, contents: Contents, frozen: bool) -> Summa
     )
 
 
-def unused(frozen: bool, used: float) -> str | None:
+def unused(frozen: bool, used: float, contents: Contents) -> str | None:
     """Why it is not known when a repo was last used; None where it is."""
     if frozen:
         return "its file system keeps no access times (noatime or read-only)"
-    return None if used else "nothing was read since it was downloaded"
+    if used:
+        return None
+    here = any(snapshot.files for snapshot in contents.snapshots)
+    return "nothing was read since it was downloaded" if here else "no file of it is here"
 
 
 def _each_once(contents: Contents) -> bool:

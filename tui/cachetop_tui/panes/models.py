@@ -90,7 +90,7 @@ def line(row: Row, width: int, view: View, now: float) -> Line:
         pen.put(x, inner_path(name, at.name - x - 1), "dim")
         _numbers(pen, at, file.size, file.resident)
     else:
-        _partial(pen, at, row.subject[0], row.subject[1], view.rates)
+        _partial(pen, at, row.subject[0], row.subject[1], view.rates, now)
     return pen.line()
 
 
@@ -164,17 +164,9 @@ def _numbers(pen: Pen, at: _Columns, size: int, warm: int | None) -> None:
         pen.right(at.ram, words.share(min(warm, size), size), "fg" if part > 0.5 else "dim")
 
 
-def _partial(pen: Pen, at: _Columns, repo: Repo, partial: Partial, rates: Rates) -> None:
+def _partial(pen: Pen, at: _Columns, repo: Repo, partial: Partial, rates: Rates, now: float) -> None:
     token = "live" if partial.live else "warn"
-    who = (
-        f"pid {partial.pid}"
-        if partial.pid
-        else ""
-        if partial.live
-        else "nobody holds it"
-        if partial.live is False
-        else ""
-    )
+    who = f"pid {partial.pid}" if partial.pid else "nobody holds it" if partial.live is False else ""
     end = pen.right(at.used, who, "dim") if who else at.used
     x, said = 5, [units.size(partial.bytes)]
     drops = []
@@ -185,12 +177,12 @@ def _partial(pen: Pen, at: _Columns, repo: Repo, partial: Partial, rates: Rates)
         percent = words.share(min(partial.bytes, partial.expected), partial.expected)
         said = [percent, f"{units.size(partial.bytes)} of {units.size(partial.expected)}"]
         drops = [percent]
-    rate = rates.rate(repo, partial)
+    rate = rates.rate(repo, partial, now)
     if rate is not None:
         speed = f"{units.size(rate)}/s"
         said.append(speed)
         drops.insert(0, speed)
-        left = rates.left(repo, partial)
+        left = rates.left(repo, partial, now)
         if left is not None:
             said.append(f"{_left(left)} left")
     for drop in drops:

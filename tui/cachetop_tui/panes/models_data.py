@@ -52,7 +52,9 @@ def repo_state(repo: Repo) -> State:
     detached = sum(revision.detached for revision in repo.revisions)
     if detached:
         return State("▲", "warn", f"{detached} revision{'s' if detached > 1 else ''} detached")
-    if any(revision.complete is None for revision in repo.revisions) or not repo.revisions:
+    if not repo.revisions:
+        return State("·", "dim", "nothing downloaded")
+    if any(revision.complete is None for revision in repo.revisions):
         return State("·", "dim", "")
     return State("●", "ok", "")
 
