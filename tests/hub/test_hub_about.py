@@ -76,6 +76,29 @@ def test_a_sharded_model(cache: Path, scanner: Scanner) -> None:
     assert found.resident is not None and found.resident > 0
 
 
+def test_shards_that_are_counted_with_six_digits(cache: Path, scanner: Scanner) -> None:
+    made = hubcache.repo(cache)
+    for number in (1, 2, 3):
+        made.file(f"model-{number:05d}-of-000003.safetensors", header({f"w{number}": ("F32", [number], 4 * number)}))
+    made.ref()
+    found = about(scanner)
+    assert (found.parameters, [w.name for w in found.weights]) == (6, ["model.safetensors"])
+
+
+def test_a_revision_by_its_ref_before_a_commit_that_begins_so(cache: Path, scanner: Scanner) -> None:
+    made = hubcache.repo(cache)
+    for commit in ("2024" + "a" * 36, "2024" + "b" * 36, "9" * 40):
+        made.file("config.json", commit.encode(), commit)
+    made.ref("2024", "9" * 40)
+    assert about(scanner, "2024").revision == "9" * 40
+    assert about(scanner, "2024b").revision == "2024" + "b" * 36
+    made.ref("2024", "2024" + "b" * 36).rename(made.path / "refs" / "main")
+    with pytest.raises(LookupError, match="several revisions that begin with '2024'"):
+        about(scanner, "2024")
+    with pytest.raises(LookupError, match="no revision '202'"):
+        about(scanner, "202")
+
+
 def test_a_pipeline_of_several_models_adds_up(cache: Path, scanner: Scanner) -> None:
     made = hubcache.repo(cache)
     made.file("model_index.json", b'{"_class_name": "StableDiffusionPipeline"}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -46,6 +47,7 @@ def test_every_place_at_its_default(world: Path) -> None:
 def test_variables_decide(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, below, kind in (
         ("HF_XET_CACHE", "", "xet"),
+        ("HUGGINGFACE_ASSETS_CACHE", "", "assets"),
         ("TORCH_HOME", "hub/checkpoints", "torch-hub"),
         ("DOCLING_CACHE_DIR", "models", "docling"),
         ("OLLAMA_MODELS", "", "ollama"),
@@ -95,6 +97,25 @@ def test_a_place_that_is_no_folder_says_so(world: Path) -> None:
     put(world / ".cache" / "whisper", 3)
     row = rows()["whisper"]
     assert row.size is None and row.problem == "It could not be read: Not a directory."
+
+
+def test_a_disk_that_does_not_answer_is_said(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(world / ".cache/whisper/tiny.pt", 70)
+    put(world / ".cache/torch/hub/checkpoints/deep/a.pth", 40)
+    put(world / ".cache/torch/hub/checkpoints/b.pth", 5)
+    real = os.listdir
+
+    def listdir(place: int) -> list[str]:
+        if os.readlink(f"/proc/self/fd/{place}").endswith(("whisper", "deep")):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(place)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    found = rows()
+    assert (found["whisper"].size, found["whisper"].problem) == (None, "It could not be read: Input/output error.")
+    assert (found["torch-hub"].size, found["torch-hub"].problem) == (
+        5, "1 folder could not be read (Input/output error).",
+    )  # fmt: skip
 
 
 def test_they_are_in_the_listing(world: Path) -> None:

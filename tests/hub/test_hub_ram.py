@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -63,11 +64,38 @@ def test_what_is_refused(blob: Path, scanner: Scanner, monkeypatch: pytest.Monke
     monkeypatch.delenv("CACHETOP_READ_ONLY")
     monkeypatch.setattr(os, "geteuid", lambda: blob.stat().st_uid + 1)
     others = ram.drop(repo, scanner, confirmed=True)
-    assert (others.skipped, others.before) == (2, 0)
+    assert (others.skipped, others.before, others.after) == (2, 2 * SIZE, 2 * SIZE)
 
 
 def test_a_repo_that_changed_is_left_alone(blob: Path, scanner: Scanner) -> None:
     (repo,) = scanner.scan().repos
     blob.unlink()
     blob.write_bytes(b"another one")
-    assert ram.drop(repo, scanner, confirmed=True).skipped == 1
+    dropped = ram.drop(repo, scanner, confirmed=True)
+    assert (dropped.skipped, dropped.before, dropped.after) == (1, None, None), "of one nobody knows"
+
+
+def test_a_bad_disk_spoils_one_file_alone(blob: Path, scanner: Scanner, monkeypatch: pytest.MonkeyPatch) -> None:
+    (repo,) = scanner.scan().repos
+    real, bad = os.preadv, blob.stat().st_ino
+
+    def preadv(descriptor: int, buffers: list[bytearray], at: int) -> int:
+        if os.fstat(descriptor).st_ino == bad:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(descriptor, buffers, at)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    steps: list[int] = []
+
+    def note(done: int, _: int) -> bool:
+        steps.append(done)
+        return True
+
+    warmed = ram.warm(repo, scanner, confirmed=True, progress=note)
+    assert (warmed.skipped, warmed.complete, steps[-1]) == (1, True, SIZE)
+
+
+def test_what_was_not_reached_before_it_was_cancelled_is_counted(blob: Path, scanner: Scanner) -> None:
+    (repo,) = scanner.scan().repos
+    stopped = ram.warm(repo, scanner, confirmed=True, progress=lambda *_: False)
+    assert (stopped.complete, stopped.skipped, stopped.before, stopped.after) == (False, 0, 2 * SIZE, 2 * SIZE)

@@ -49,6 +49,15 @@ def test_every_way_of_keeping_a_file(cache: Path, scanner: Scanner) -> None:
     assert found.bytes == 5000 + 2 + 5000 + 300
 
 
+def test_real_files_of_one_content_are_all_checked(cache: Path, scanner: Scanner) -> None:
+    made = hubcache.repo(cache)
+    names = ("a/__init__.py", "b/__init__.py")
+    for name in names:
+        made.real(name, b"same")
+    made.tree({name: (4, hubcache.git_etag_of(b"same")) for name in names})
+    assert states(verify(scanner, None)) == dict.fromkeys(names, "sound")
+
+
 def test_one_flipped_bit_is_damage(cache: Path, scanner: Scanner, store: Path) -> None:
     made = hubcache.healthy(cache)
     blob = (made.path / "snapshots" / hubcache.COMMIT / "onnx" / "model.onnx").resolve()

@@ -162,7 +162,8 @@ def moved(outcome: ram.Outcome) -> tuple[str, str]:
     was, now = (units.UNKNOWN if part is None else units.size(part) for part in (outcome.before, outcome.after))
     said = f"{clean(outcome.repo)}: {now} of {units.size(outcome.size)} in RAM, before {was}."
     if outcome.skipped:
-        said += f" {outcome.skipped} files are not yours or changed meanwhile, and were left alone."
+        few = "1 file is" if outcome.skipped == 1 else f"{outcome.skipped:,} files are"
+        said += f" {few} not yours, changed meanwhile or cannot be read, and stayed as before."
     return said, "warn" if outcome.skipped else "fg"
 
 

@@ -15,6 +15,7 @@ import msgspec
 from cachetop.base.hostile import clean
 from cachetop.base.record import Record
 from cachetop.hub import gguf, safetensors
+from cachetop.hub.choose import named
 from cachetop.hub.contents import Snapshot
 from cachetop.hub.detail import with_detail
 from cachetop.hub.records import File, Models, Repo, Revision
@@ -28,7 +29,8 @@ PICKLED = (".bin", ".pth", ".pt", ".ckpt", ".pkl", ".pickle")
 """Endings of files that loading would unpickle, which can run code."""
 _CONFIG_BYTES = 4 << 20
 _CARD_BYTES = 512 << 10
-_SHARD = re.compile(r"-(\d{5})-of-(\d{5})(?=\.[a-z]+$)")
+_SHARD = re.compile(r"-(\d{5,6})-of-(\d{5,6})(?=\.[a-z]+$)")
+"""The end of a shard's name; some of the largest models count to `000163`."""
 _PLAIN = ("model", "diffusion_pytorch_model", "pytorch_model", "adapter_model")
 
 
@@ -75,11 +77,11 @@ class About(Repo, frozen=True):
 def describe(repo: Repo, scanner: Scanner, revision: str | None = None) -> About:
     """`repo`, a record of `scanner`, in depth. `revision` is a ref or the beginning of a commit.
 
-    Raises LookupError with a sentence when it has no such revision.
+    Raises LookupError with a sentence when it has no such revision, or several.
     """
     (repo,) = with_detail(Models(repos=(repo,)), scanner).repos
     fields: dict[str, Any] = {name: getattr(repo, name) for name in Repo.__struct_fields__}
-    chosen = choose(repo, revision)
+    chosen = _chosen(repo, revision)
     known = scanner.find(repo)
     if chosen is None or known is None:
         return About(**fields)
@@ -96,13 +98,14 @@ def describe(repo: Repo, scanner: Scanner, revision: str | None = None) -> About
     return About(**fields)
 
 
-def choose(repo: Repo, revision: str | None = None) -> Revision | None:
-    """The revision meant by a ref or the beginning of a commit; without one main, else the first with a ref."""
+def _chosen(repo: Repo, revision: str | None) -> Revision | None:
+    """The revision that `describe` was asked for; without one main, else the first with a ref."""
     if revision is not None:
-        for each in repo.revisions:
-            if revision in each.refs or (len(revision) >= 4 and each.commit.startswith(revision)):
-                return each
-        raise LookupError(f"{repo.id} has no revision {clean(revision, 80)!r} in the cache")
+        found = named(repo, revision)
+        if len(found) == 1:
+            return found[0]
+        several = f"several revisions that begin with {clean(revision, 80)!r}"
+        raise LookupError(f"{repo.id} has {several if found else f'no revision {clean(revision, 80)!r}'} in the cache")
     return next(
         (each for ref in ("main", None) for each in repo.revisions if (ref in each.refs if ref else each.refs)),
         repo.revisions[0] if repo.revisions else None,

@@ -42,7 +42,14 @@ def places(env: Mapping[str, str] | None = None) -> list[Location]:
     cached = os.path.join(own, ".cache")
     found = [
         _first(env, "xet", [("HF_XET_CACHE", "")], os.path.join(base, "xet"), reason, variable),
-        _first(env, "assets", [("HF_ASSETS_CACHE", "")], os.path.join(base, "assets"), reason, variable),
+        _first(
+            env,
+            "assets",
+            [("HF_ASSETS_CACHE", ""), ("HUGGINGFACE_ASSETS_CACHE", "")],
+            os.path.join(base, "assets"),
+            reason,
+            variable,
+        ),
         _first(env, "datasets", [("HF_DATASETS_CACHE", "")], os.path.join(base, "datasets"), reason, variable),
         _first(
             env,
@@ -106,7 +113,7 @@ def look(env: Mapping[str, str] | None = None) -> tuple[Beside, ...]:
         except FileNotFoundError:
             continue
         except OSError as error:
-            rows.append(_row(place, None, None, None, f"It could not be read: {why(error)}."))
+            rows.append(_unread(place, error))
             continue
         try:
             status = os.fstat(descriptor)
@@ -117,16 +124,24 @@ def look(env: Mapping[str, str] | None = None) -> tuple[Beside, ...]:
             inodes: set[tuple[int, int]] = set()
             troubles: list[str] = []
             for each in _walk(descriptor, troubles):
-                key = (each.st_dev, each.st_ino)
-                if each.st_nlink > 1 and key in inodes:
-                    continue
-                inodes.add(key)
+                if each.st_nlink > 1:
+                    key = (each.st_dev, each.st_ino)
+                    if key in inodes:
+                        continue
+                    inodes.add(key)
                 size, disk, files = size + each.st_size, disk + each.st_blocks * 512, files + 1
-            problem = f"{len(troubles)} folders could not be read ({troubles[0]})." if troubles else None
+            many = "1 folder" if len(troubles) == 1 else f"{len(troubles)} folders"
+            problem = f"{many} could not be read ({troubles[0]})." if troubles else None
             rows.append(_row(place, size, disk, files, problem))
+        except OSError as error:
+            rows.append(_unread(place, error))
         finally:
             os.close(descriptor)
     return tuple(rows)
+
+
+def _unread(place: Location, error: OSError) -> Beside:
+    return _row(place, None, None, None, f"It could not be read: {why(error)}.")
 
 
 def _row(place: Location, size: int | None, disk: int | None, files: int | None, problem: str | None) -> Beside:
@@ -143,7 +158,10 @@ def _row(place: Location, size: int | None, disk: int | None, files: int | None,
 
 
 def _walk(descriptor: int, troubles: list[str], depth: int = 0) -> Iterator[os.stat_result]:
-    """The regular files below an open folder; symlinks are not followed, other file systems not entered."""
+    """The regular files below an open folder; symlinks are not followed, other file systems not entered.
+
+    Raises OSError where the folder itself cannot be read; what cannot be read below it is added to `troubles`.
+    """
     device = os.fstat(descriptor).st_dev
     for name in os.listdir(descriptor):
         try:

@@ -134,7 +134,7 @@ def tasks(repo: Repo, scanner: Scanner) -> list[Task]:
         with opened(known) as hold:
             for snapshot in contents.snapshots:
                 tree = scanner.trees.get(hold.top, snapshot.commit, etags=True) if hold else None
-                hashes = {name: etag for etag, (name, _) in tree.etags.items()} if tree else {}
+                hashes = {name: etag for etag, names in tree.etags.items() for name in names} if tree else {}
                 for name, blob in snapshot.kept.items():
                     etag = hashes.get(contents.names.get(name, name), "")
                     found.append(Task(repo, known, name, None, snapshot.commit, blob, _algorithm(etag), etag))

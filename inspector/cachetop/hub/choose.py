@@ -11,16 +11,26 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from cachetop.base.filters import Predicate, compile_filters
-from cachetop.hub.records import Repo
+from cachetop.hub.records import Repo, Revision
 
 Part = Callable[[Repo], tuple[int, int] | None]
 Arrange = Callable[[Sequence[Repo]], list[Repo]]
 _SORT = "sort="
+_DIGITS = 4
 
 
 def refs(repo: Repo) -> list[str]:
     """All refs of a repo."""
     return [ref for revision in repo.revisions for ref in revision.refs]
+
+
+def named(repo: Repo, revision: str) -> list[Revision]:
+    """The revisions meant by a ref, else by a commit or by its beginning, of four digits at least."""
+    return (
+        [one for one in repo.revisions if revision in one.refs]
+        or [one for one in repo.revisions if one.commit == revision]
+        or [one for one in repo.revisions if len(revision) >= _DIGITS and one.commit.startswith(revision)]
+    )
 
 
 def resident(repo: Repo) -> tuple[int, int] | None:

@@ -26,7 +26,7 @@ class Refused(Exception):
 
 
 class Outcome(Record, frozen=True):
-    """What happened: bytes in RAM before and after (None: cannot be told), and files that are not one's own."""
+    """What happened: bytes in RAM before and after (None: cannot be told), and files that were left alone."""
 
     repo: str
     size: int
@@ -127,22 +127,26 @@ def _each(
                 "reading it would push out what others use."
             )
         for blob, open_it in work.items():
-            descriptor = open_it() if going else None
+            descriptor = open_it()
             if descriptor is None:
                 skipped += going
+                before.append(None)
+                after.append(None)
                 continue
             try:
-                if os.fstat(descriptor).st_uid != os.geteuid():
-                    skipped += 1
-                    continue
                 before.append(resident_fd(descriptor))
-                for step in act(descriptor, blob.size):
-                    done += step
-                    going = progress is None or progress(done, total)
-                    if not going:
-                        break
-                after.append(resident_fd(descriptor))
+                if going and os.fstat(descriptor).st_uid == os.geteuid():
+                    for step in act(descriptor, blob.size):
+                        done += step
+                        going = progress is None or progress(done, total)
+                        if not going:
+                            break
+                else:
+                    skipped += going
+            except OSError:  # a bad disk: the others are read all the same
+                skipped += 1
             finally:
+                after.append(resident_fd(descriptor))
                 os.close(descriptor)
     return Outcome(repo=repo.id, size=total, before=_sum(before), after=_sum(after), skipped=skipped, complete=going)
 

@@ -55,11 +55,11 @@ class Tree:
         self.sizes: dict[str, int | None] = {intern(name): entry.expected for name, entry in raw.files.items()}
         """Bytes by file name; None for a size that cannot be."""
         self.whole = etags
-        self.etags: dict[str, tuple[str, int | None]] = {}
-        """(file name, bytes) by the etag that a blob of it carries; none where nobody asked for them (not `whole`)."""
+        self.etags: dict[str, list[str]] = {}
+        """The files with this content, by the etag of its blob; none where nobody asked for them (not `whole`)."""
         if etags:
             for name, entry in raw.files.items():
-                self.etags.setdefault(entry.lfs_sha256 or entry.blob_id, (intern(name), entry.expected))
+                self.etags.setdefault(entry.lfs_sha256 or entry.blob_id, []).append(intern(name))
 
 
 class Trees:

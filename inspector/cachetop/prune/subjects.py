@@ -124,9 +124,5 @@ def _named(models: Models, name: str) -> list[Subject]:
         if not at:
             found.append(Subject(repo))
             continue
-        found += [
-            Subject(repo, each)
-            for each in repo.revisions
-            if revision in each.refs or (len(revision) >= 4 and each.commit.startswith(revision))
-        ]
+        found += [Subject(repo, each) for each in choose.named(repo, revision)]
     return found
