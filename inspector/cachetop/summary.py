@@ -120,7 +120,7 @@ def problems(models: Models, kernels: Kernels, gpus: Gpus) -> Iterator[StatusPro
 def _problems(models: Models, kernels: Kernels, gpus: Gpus) -> Iterator[StatusProblem]:
     for root in models.roots:
         if root.problem:
-            yield StatusProblem(rule="unreadable", subject=root.path, message=root.problem)
+            yield StatusProblem(rule="unreadable", subject=root.path, message=root.problem, fix=root.fix)
     for problem in models.problems:
         yield StatusProblem(rule=problem.rule, subject="models", message=problem.message, fix=problem.fix)
     for repo in models.repos:

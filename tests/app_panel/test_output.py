@@ -72,8 +72,8 @@ def sick(rule: str, name: str = "org/sick model") -> Repo:
 
 @pytest.mark.parametrize(
     "rule",
-    ["missing-blob", "wrong-size", "corrupt", "no-snapshots", "orphan-blob", "stray-file", "foreign-link", "unreadable",
-     "io-error", "missing-commit", "bad-ref", "repo-link", "not-a-folder", "too-deep"],
+    ["missing-blob", "wrong-size", "corrupt", "read-error", "no-snapshots", "orphan-blob", "stray-file", "foreign-link",
+     "unreadable", "io-error", "missing-commit", "bad-ref", "repo-link", "not-a-folder", "too-deep"],
 )  # fmt: skip
 def test_each_problem_of_a_repo_has_a_command_that_can_be_run(rule: str) -> None:
     (found,) = problems(Models(repos=(sick(rule),)), Kernels(), Gpus(available=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -16,7 +17,10 @@ import pytest
 
 import cachetop
 from cachetop import cli, locations
+from cachetop.base import files
 from cachetop.base.record import Problem
+from cachetop.hub import contents, folder, warm
+from cachetop.hub import scan as scanning
 from cachetop.hub import verify as verifying
 from cachetop.hub.checking import Checked
 from cachetop.hub.scan import Scanner
@@ -45,10 +49,10 @@ def weights(made: hubcache.RepoFolder) -> Path:
     return (made.path / "snapshots" / hubcache.COMMIT / "onnx" / "model.onnx").resolve()
 
 
-def corrupt() -> list[tuple[str, Problem]]:
-    """What a look from the start lists as corrupt."""
+def corrupt(rule: str = "corrupt") -> list[tuple[str, Problem]]:
+    """What a look from the start lists as corrupt, or under another rule."""
     found = cachetop.models(detail=True)
-    return [(repo.id, one) for repo in found.repos for one in repo.problems if one.rule == "corrupt"]
+    return [(repo.id, one) for repo in found.repos for one in repo.problems if one.rule == rule]
 
 
 def test_a_damaged_file_is_a_problem_until_it_is_replaced(cache: Path) -> None:
@@ -160,8 +164,8 @@ def meddle(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object], i
     return arrange
 
 
-def only(found: Verification, file: str) -> Checked:
-    (one,) = [one for one in found.files if one.file == file]
+def only(found: Verification, file: str, repo: str | None = None) -> Checked:
+    (one,) = [one for one in found.files if one.file == file and repo in (None, one.repo)]
     return one
 
 
@@ -230,6 +234,129 @@ def test_what_may_not_be_read_is_said_so(cache: Path) -> None:
             blob.chmod(0o644)
     assert (one.state, one.message) == ("unreadable", "It may not be read.")
     assert shlex.split(one.fix or "")[:3] == ["chmod", "-R", "u+rX"]
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
+    """Inode numbers of which nothing beyond the first bytes can be read, with the error's number."""
+    real: Any = os.pread
+    bad: dict[int, int] = {}
+
+    def pread(descriptor: int, count: int, at: int) -> bytes:
+        if at and (number := bad.get(os.fstat(descriptor).st_ino)):
+            raise OSError(number, os.strerror(number))
+        return real(descriptor, count, at)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(os, "pread", pread)
+    return bad
+
+
+@pytest.mark.parametrize("end", ["read well", "replaced"])
+def test_what_the_disk_no_longer_gives_is_a_problem_until_it_does(
+    cache: Path, failing: dict[int, int], end: str
+) -> None:
+    hubcache.healthy(cache, "org/good")
+    blob = weights(hubcache.healthy(cache, "org/bad"))
+    failing[blob.stat().st_ino] = errno.EIO
+    one = only(check(), "onnx/model.onnx", "org/bad")
+    assert (one.state, one.message) == ("unreadable", "Reading failed: Input/output error. The disk may be failing.")
+    assert corrupt() == [], "what it holds is not known to be wrong"
+    ((name, problem),) = corrupt("read-error")
+    assert name == "org/bad" and problem.message.startswith(
+        f"1 file could not be read when it was checked: onnx/model.onnx of {hubcache.COMMIT[:12]} (Input/output error)."
+    )
+    assert "disk may be failing" in problem.message and problem.fix == one.fix
+    assert shlex.split(problem.fix or "")[:4] == ["hf", "download", "org/bad", "onnx/model.onnx"]
+    assert [one.subject for one in cachetop.status().problems if one.rule == "read-error"] == ["org/bad"]
+    assert check().unreadable == 1 and corrupt("read-error"), "it stays until something changes"
+    failing.clear()
+    if end == "read well":
+        assert check().unreadable == 0
+    else:
+        shutil.copy(blob, blob.with_name("fresh"))
+        blob.with_name("fresh").replace(blob)
+    assert corrupt("read-error") == []
+
+
+def test_damage_and_failed_reading_take_each_others_place(cache: Path, failing: dict[int, int]) -> None:
+    blob = spoil(weights(hubcache.healthy(cache)))
+    for rule, other in (("corrupt", "read-error"), ("read-error", "corrupt")) * 2:
+        if rule == "read-error":
+            failing[blob.stat().st_ino] = errno.EBADMSG
+        else:
+            failing.clear()
+        check()
+        assert len(corrupt(rule)) == 1 and corrupt(other) == []
+
+
+def test_a_file_system_that_went_away_is_said_and_does_not_spoil_the_file(cache: Path, failing: dict[int, int]) -> None:
+    failing[weights(hubcache.healthy(cache)).stat().st_ino] = errno.ENOTCONN
+    one = only(check(), "onnx/model.onnx")
+    assert (one.state, one.message) == ("unreadable", f"Reading failed: {os.strerror(errno.ENOTCONN)}.")
+    assert one.fix and one.fix.startswith("findmnt -T ")
+    assert corrupt("read-error") == []
+
+
+def test_what_the_disk_does_not_even_open_is_no_matter_of_changing(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = hubcache.healthy(cache)
+    made.stored("stored.bin", b"s" * 5000)
+    real = files.open_quietly
+
+    def refuse(name: str, at: int | None = None) -> int:
+        if len(name) == 64:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(name, at)
+
+    monkeypatch.setattr(warm, "open_quietly", refuse)
+    found = check()
+    assert (found.sound, found.unreadable) == (1, 2)
+    for name in ("onnx/model.onnx", "stored.bin"):
+        assert (only(found, name).message or "").startswith("Reading failed: Input/output error.")
+    ((_, problem),) = corrupt("read-error")
+    assert problem.message.startswith("2 files could not be read")
+
+
+def test_a_folder_that_stops_answering_is_not_called_removed(
+    cache: Path, meddle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = hubcache.healthy(cache, "org/bad")
+    real = contents.open_folder
+
+    def refuse(name: str, at: int) -> int:
+        if name == made.path.name:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(name, at)
+
+    def stop() -> None:
+        for room in (folder, contents):
+            monkeypatch.setattr(room, "open_folder", refuse)
+
+    meddle(stop)
+    found = check()
+    assert (found.sound, found.removed, found.unreadable) == (1, 0, 1), "the first was open already"
+    (one,) = [one for one in found.files if one.state == "unreadable"]
+    assert "Input/output error" in (one.message or "") and (one.fix or "").startswith("findmnt -T ")
+
+
+def test_a_cache_folder_that_stops_answering_is_not_called_removed(
+    cache: Path, meddle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hubcache.healthy(cache, "org/bad")
+
+    def refuse(path: str) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def stop() -> None:
+        for room in (scanning, warm):
+            monkeypatch.setattr(room, "open_root", refuse)
+
+    meddle(stop)
+    found = check()
+    assert (found.sound, found.removed, found.unreadable) == (1, 0, 1)
+    (one,) = [one for one in found.files if one.state == "unreadable"]
+    assert one.message == f"The cache folder {cache} could not be read: Input/output error."
 
 
 def test_the_command_line_says_it_on_stderr_beside_json(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:

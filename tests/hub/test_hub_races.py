@@ -126,6 +126,29 @@ def test_a_repo_is_moved_away_whole(fresh: Callable[[], hubcache.RepoFolder], wo
         assert repo is None or (repo.problems == () and len(repo.revisions[0].files) == 2)
 
 
+def test_a_file_takes_the_place_of_a_repo(fresh: Callable[[], hubcache.RepoFolder]) -> None:
+    """Whatever a look in the middle of it said, the next one sees the file."""
+    scanners: list[Scanner] = []
+
+    def build() -> Act:
+        made = fresh()
+        scanners.append(Scanner([locations.hub()]))
+
+        def replace() -> None:
+            shutil.rmtree(made.path)
+            made.path.write_text("x")
+
+        return replace
+
+    def look() -> Models:
+        return with_detail(scanners[-1].scan(), scanners[-1])
+
+    for found in each_moment(build, look):
+        assert untouched(found)
+        repo = named(look())
+        assert repo is not None and ([one.rule for one in repo.problems] == ["not-a-folder"] or repo.revisions)
+
+
 def test_a_repo_appears_whole(fresh: Callable[[], hubcache.RepoFolder], world: Path) -> None:
     def build() -> Act:
         made = fresh()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import re
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from cachetop.base.hostile import clean
-from cachetop.base.record import Record
-from cachetop.hub import layout
+from cachetop.base.record import Record, why
 from cachetop.hub.contents import Blob
 from cachetop.hub.mending import Subject, command
 from cachetop.hub.records import Repo
@@ -40,6 +39,10 @@ class Checked(Record, frozen=True, gc=False):
     root: str = ""
 
 
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+"""What opening says of a content that was removed, or that a link took the place of: one has to look again."""
+_BROKEN = frozenset({errno.EIO, errno.EREMOTEIO, errno.ENODATA, errno.EBADMSG, errno.EUCLEAN})
+"""What reading says of a bad sector, or of a file system's own checksum that does not hold."""
 BAD = ("damaged", "unreadable")
 """The states that somebody has to do something about."""
 
@@ -64,13 +67,20 @@ class Task(msgspec.Struct, gc=False):
         return repo.root, repo.type, repo.id, self.key, self.commit, None if self.key else self.file
 
     def open(self) -> int | None:
-        """Open the content if it is still the inode of the scan; the caller closes it."""
+        """Open the content if it is still the inode of the scan; the caller closes it.
+
+        Raises OSError where it is there and cannot be opened.
+        """
         with opened(self.known) as hold:
-            if hold is not None and self.key is not None:
-                return hold.open_blob(self.key)
-            if hold is not None and self.commit is not None and self.file is not None:
-                return hold.open_kept(self.commit, self.file, self.blob)
-            return None
+            if hold is None:
+                return None
+            if self.key is not None:
+                descriptor = hold.open_blob(self.key)
+            else:
+                descriptor = hold.open_kept(self.commit or "", self.file or "", self.blob)
+            if descriptor is None and hold.refused is not None and hold.refused.errno not in _GONE:
+                raise hold.refused
+            return descriptor
 
     def fix(self, rule: str) -> str | None:
         """What to run to have the content again."""
@@ -103,20 +113,21 @@ class Task(msgspec.Struct, gc=False):
             root=self.repo.root,
         )
 
-    def unread(self) -> Checked:
-        """The result where it could not be opened, or not be read whole, however often."""
-        root, contents = self.known.root, self.known.contents
-        path = os.path.join(root, self.known.folder)
-        if self.blob.stored:
-            path = os.path.join(root, layout.STORE, self.blob.stored)
-        elif self.key is not None:
-            path = os.path.join(path, "blobs", self.key)
-        else:
-            file = self.file or ""
-            path = os.path.join(path, "snapshots", self.commit or "", contents.names.get(file, file))
-        if os.access(path, os.R_OK, effective_ids=True):
+    def unread(self, error: OSError | None = None) -> Checked:
+        """The result where reading failed, or where it was another content each time it was looked at."""
+        if error is None:
             return self.result("unreadable", "It changed each time it was read. Check it again later.")
-        return self.result("unreadable", "It may not be read.", "unreadable")
+        if isinstance(error, PermissionError):
+            return self.result("unreadable", "It may not be read.", "unreadable")
+        if broken(error):
+            message = f"Reading failed: {why(error)}. The disk may be failing."
+            return self.result("unreadable", message, "read-error")
+        return self.result("unreadable", f"Reading failed: {why(error)}.", "io-error")
+
+
+def broken(error: OSError) -> bool:
+    """Whether the disk gave up on a content itself, rather than that the file system went away."""
+    return error.errno in _BROKEN
 
 
 def tasks(repo: Repo, scanner: Scanner) -> list[Task]:

@@ -140,7 +140,9 @@ def moved(root: int, marks: list[Mark]) -> bool:
         try:
             if look(path, dir_fd=root).st_ctime_ns != changed:
                 return True
-        except OSError:
+        except FileNotFoundError:
             if changed:
                 return True
+        except OSError:
+            return True  # what it lay in is no folder any more, or cannot be read
     return False

@@ -17,12 +17,13 @@ from cachetop.base.turns import in_turns
 from cachetop.hub import layout
 from cachetop.hub.contents import Blob, Snapshot
 from cachetop.hub.locks import Locks, has_open, proves_nothing
-from cachetop.hub.mending import Subject
+from cachetop.hub.mending import Subject, What
 from cachetop.hub.problems import Complaints
 from cachetop.hub.records import File, Models, Partial, Repo, Revision
 from cachetop.hub.scan import Known, Scanner
 from cachetop.hub.summary import unused
 from cachetop.hub.tree import Tree
+from cachetop.hub.verdicts import Damage
 from cachetop.hub.warm import Opened, opened
 
 
@@ -70,23 +71,33 @@ def _repo(repo: Repo, scanner: Scanner, locks: Locks, probe: bool) -> Repo:
 
 
 def _damaged(known: Known, scanner: Scanner, complaints: Complaints) -> None:
-    """Complain about every content that a check found damaged and that did not change since."""
+    """Complain about every content that a check found damaged, or could not read, and that did not change since."""
     contents, damages = known.contents, scanner.damages
     if not damages.any:
         return
-    wrong = {clean(key) for key, blob in contents.blobs.items() if damages.of(blob)}
-    wrong_kept = {blob for snapshot in contents.snapshots for blob in snapshot.kept.values() if damages.of(blob)}
+    wrong = {clean(key): found for key, blob in contents.blobs.items() if (found := damages.of(blob))}
+    wrong_kept = {
+        blob: found for each in contents.snapshots for blob in each.kept.values() if (found := damages.of(blob))
+    }
     if not wrong and not wrong_kept:
         return
+
+    def complain(found: Damage, subject: str, what: What = ("", "")) -> None:
+        if found.error:
+            complaints.add("read-error", f"{subject} ({found.error})", what)
+        else:
+            complaints.add("corrupt", subject, what)
+
     told = set[str]()
     for snapshot in contents.snapshots:
         for file in snapshot.files:
-            if file.blob in wrong if file.blob else snapshot.kept[file.name] in wrong_kept:
+            found = wrong.get(file.blob) if file.blob else wrong_kept.get(snapshot.kept[file.name])
+            if found is not None:
                 name = contents.names.get(file.name, file.name)
-                complaints.add("corrupt", f"{file.name} of {snapshot.commit[:12]}", (snapshot.commit, name))
+                complain(found, f"{file.name} of {snapshot.commit[:12]}", (snapshot.commit, name))
                 told.add(file.blob or "")
-    for key in sorted(wrong - told):
-        complaints.add("corrupt", f"the blob {key}")
+    for key in sorted(wrong.keys() - told):
+        complain(wrong[key], f"the blob {key}")
 
 
 def _revision(

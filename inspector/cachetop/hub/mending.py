@@ -38,15 +38,15 @@ class Subject(NamedTuple):
 
 def command(rule: str, sick: Subject, what: Sequence[What] = ()) -> str | None:
     """What to run where `rule` holds for `what` of a repo; None where the sentence alone says what to do."""
-    if not _plain(sick.id) or not _plain(sick.path):
+    if not typeable(sick.id) or not typeable(sick.path):
         return None
     path = shlex.quote(sick.path)
     match rule:
-        case "missing-blob" | "wrong-size" | "corrupt":
+        case "missing-blob" | "wrong-size" | "corrupt" | "read-error":
             return _contents(sick, what, force=rule != "missing-blob")
         case "bad-ref" | "missing-commit":
             ref = next((ref for ref, _ in what), "")
-            if not _plain(ref):
+            if not typeable(ref):
                 return f"ls -b {shlex.quote(os.path.join(sick.path, 'refs'))}"
             return _download(sick, [] if ref == "main" else [f"--revision {shlex.quote(ref)}"])
         case "no-snapshots" | "orphan-blob":
@@ -59,7 +59,7 @@ def command(rule: str, sick: Subject, what: Sequence[What] = ()) -> str | None:
             return f"mv -i {path} ~/"
         case "repo-link":
             leads = os.path.dirname(os.path.join(sick.root, what[0][0] if what else ""))
-            return f"cachetop models --root {shlex.quote(leads)}" if _plain(leads) else None
+            return f"cachetop models --root {shlex.quote(leads)}" if typeable(leads) else None
         case "foreign-link":
             return f"find {path} -type l -not -lname '*/blobs/*' -ls"
         case "stray-file":
@@ -73,13 +73,13 @@ def _contents(sick: Subject, what: Sequence[What], force: bool) -> str | None:
     attached = [one for one in what if one[0] in named]
     if not attached:
         commit = next((commit for commit, _ in what if commit), "")
-        return _prune(sick, f"@{commit}" if _plain(commit) else "")
+        return _prune(sick, f"@{commit}" if typeable(commit) else "")
     commit = attached[0][0]
     files = [file for one, file in attached if one == commit]
     pattern = len(files) > 1  # then hf takes them for patterns
-    if len(files) > _FEW or not all(_plain(file) and not (pattern and _GLOB & set(file)) for file in files):
+    if len(files) > _FEW or not all(typeable(file) and not (pattern and _GLOB & set(file)) for file in files):
         files = []
-    options = [f"--revision {shlex.quote(commit)}"] if _plain(commit) else []
+    options = [f"--revision {shlex.quote(commit)}"] if typeable(commit) else []
     return _download(sick, [*map(shlex.quote, files), *options, *(["--force-download"] if force else [])])
 
 
@@ -104,7 +104,8 @@ def _prune(sick: Subject, revision: str = "") -> str:
     return f"{where}cachetop prune models {shlex.quote(sick.id + revision)} --dry-run"
 
 
-def _plain(name: str) -> bool:
+def typeable(name: str) -> bool:
+    """Whether a name may stand in a command that a person is to run."""
     return bool(name) and not name.startswith("-") and clean(name) == name and "\N{REPLACEMENT CHARACTER}" not in name
 
 

@@ -26,12 +26,16 @@ _SENTENCES = {
     "repo-link": "The repo folder is a symlink and is not followed: {names}. Set HF_HUB_CACHE to where it leads.",
     "not-a-folder": "Something that is not a folder lies in the place of this repo: {names}. Move it away.",
     "corrupt": "{n:file is damaged, its|files are damaged, their} content is not what the name says: {names}. "
-    "Download them again.",
-    "wrong-size": "{n:file differs|files differ} in size from what the Hub announced: {names}. Download them again.",
+    "Download {n:=it|them} again.",
+    "read-error": "{n:file|files} could not be read when {n:=it was|they were} checked: {names}. The disk may be "
+    "failing: look whether it is well (dmesg, smartctl) before you download {n:=it|them} again.",
+    "wrong-size": "{n:file differs|files differ} in size from what the Hub announced: {names}. "
+    "Download {n:=it|them} again.",
 }
 
 
-_BLIND = ("unreadable", "io-error", "repo-link", "not-a-folder")
+BLIND = ("unreadable", "io-error", "repo-link", "not-a-folder")
+"""The rules by which part of a repo was not seen."""
 
 
 def unreadable(error: OSError) -> str:
@@ -64,7 +68,7 @@ class Complaints:
     @property
     def blind(self) -> bool:
         """Whether something could not be read: a change of rights moves no mtime, so one has to look again."""
-        return bool(self._found) and not self._found.keys().isdisjoint(_BLIND)
+        return bool(self._found) and not self._found.keys().isdisjoint(BLIND)
 
     def problems(self, sick: Subject) -> tuple[Problem, ...]:
         """One problem per rule, with the first three names and the command that mends it or looks closer."""

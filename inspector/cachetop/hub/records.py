@@ -101,6 +101,8 @@ class Root(Record, frozen=True):
     reason: str
     exists: bool = True
     problem: str | None = None
+    fix: str | None = None
+    """A command that mends the problem or looks closer."""
 
 
 class Beside(Record, frozen=True):

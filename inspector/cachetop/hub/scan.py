@@ -19,9 +19,9 @@ import msgspec
 
 from cachetop.base.collecting import collecting_later, give_up
 from cachetop.base.hostile import clean
-from cachetop.base.record import Problem, why
+from cachetop.base.record import Problem
 from cachetop.base.turns import in_turns
-from cachetop.hub import layout
+from cachetop.hub import layout, unseen
 from cachetop.hub.contents import Contents, inode, moved, open_root
 from cachetop.hub.folder import Place
 from cachetop.hub.names import Names
@@ -185,6 +185,10 @@ class _Root:
         self.store = Store()
         self._spellings: tuple[str, ...] = ()
         self._listed: tuple[int, int] | None = None
+        self._device: int | None = None
+        """The file system (st_dev) it was on last."""
+        self._held: tuple[int, int] | None = None
+        """On which file system (st_dev) repos were seen last, and how many."""
         self._folders: dict[str, Known | None] = {}
         self.read_anew = False
         """Some repo was read again in the last refresh, so inodes may differ even if no record does."""
@@ -208,7 +212,7 @@ class _Root:
         try:
             descriptor = open_root(self.location.path)
         except OSError as error:
-            return self._gone(_trouble(self.location.path, error))
+            return self._gone(unseen.refused(self.location.path, error) or self._lost())
         try:
             status = os.fstat(descriptor)
             if (status.st_dev, status.st_ino) in seen:
@@ -216,21 +220,33 @@ class _Root:
             seen.add((status.st_dev, status.st_ino))
             return self._read(descriptor, status, tell)
         except OSError as error:
-            return self._gone(_trouble(self.location.path, error))
+            return self._gone(unseen.refused(self.location.path, error))
         finally:
             os.close(descriptor)
 
-    def _gone(self, problem: str | None, exists: bool = False) -> bool:
-        record = msgspec.structs.replace(self.record, exists=exists or problem is not None, problem=problem)
-        changed = bool(self._folders or self.store.payloads) or record != self.record
-        self.record, self._folders, self.store, self._listed = record, {}, Store(), None
+    def _gone(self, why: unseen.Unseen | None, exists: bool = False) -> bool:
+        changed = bool(self._folders or self.store.payloads) | self._say(exists or why is not None, why)
+        self._folders, self.store, self._listed = {}, Store(), None
         return changed
+
+    def _say(self, exists: bool, why: unseen.Unseen | None) -> bool:
+        """Put into the record what there is to say; returns whether that is new."""
+        problem, fix = why or (None, None)
+        record = msgspec.structs.replace(self.record, exists=exists, problem=problem, fix=fix)
+        changed = record != self.record
+        self.record = record
+        return changed
+
+    def _lost(self) -> unseen.Unseen | None:
+        """What to say where no repo is left: nothing, unless the file system that held them is gone."""
+        return unseen.unmounted(self.location.path, *self._held) if self._held else None
 
     def _read(self, descriptor: int, status: os.stat_result, tell: Callable[[bool], None] | None) -> bool:
         now = time.time()
-        record = msgspec.structs.replace(self.record, exists=True, problem=None)
-        changed = record != self.record
-        self.record = record
+        changed = self._device not in (None, status.st_dev)
+        if changed:  # another file system: a copy of one has the same inode numbers and times
+            self._listed, self._folders, self.store = None, {}, Store()
+        self._device = status.st_dev
         if self._listed != (status.st_ino, status.st_mtime_ns):
             self._spellings = tuple({os.path.abspath(self.location.path), os.path.realpath(self.location.path)})
             names = [name for name in os.listdir(descriptor) if layout.is_repo(name) and self._wants(name)]
@@ -238,12 +254,16 @@ class _Root:
             self._folders = {name: self._folders.get(name) for name in sorted(names, key=_large_last)}
             young = abs(now - status.st_mtime) < _YOUNG
             self._listed = None if young else (status.st_ino, status.st_mtime_ns)
+        changed |= self._say(True, None if self._folders else self._lost())
+        if self._folders:
+            self._held = status.st_dev, len(self._folders)
         store_changed = self.store.refresh(descriptor)
         changed |= store_changed
         frozen = bool(os.fstatvfs(descriptor).f_flag & (os.ST_NOATIME | os.ST_RDONLY))
         due = []
         for name, known in self._folders.items():
-            if known is not None and known.settled and not moved(descriptor, known.contents.marks):
+            settled = known is not None and known.settled and known.frozen == frozen
+            if known is not None and settled and not moved(descriptor, known.contents.marks):
                 stored = store_changed and any(share.blob.stored for share in known.summary.shared)
                 hard_linked = known.contents.partials and not known.contents.plain
                 if not stored and not hard_linked and not known.contents.complaints.blind:
@@ -307,17 +327,6 @@ def _may_be_large(folder: str) -> bool:
 
 def _large_last(folder: str) -> tuple[bool, str]:
     return _may_be_large(folder), folder
-
-
-def _trouble(path: str, error: OSError) -> str | None:
-    """A sentence on a root that is there and cannot be read; None when it is not there."""
-    if isinstance(error, FileNotFoundError):
-        if os.path.islink(path):
-            return f"The cache folder {clean(path)} is a symlink to {clean(os.readlink(path))}, which is not there."
-        return None
-    if isinstance(error, NotADirectoryError):
-        return f"The cache folder {clean(path)} is not a folder. Set HF_HUB_CACHE to one, or move it away."
-    return f"The cache folder {clean(path)} could not be read: {why(error)}."
 
 
 def _share(known: list[Known]) -> None:

@@ -1,6 +1,6 @@
 """The file list of a revision as the Hub announced it: `trees/<commit>.json`.
 
-Format: huggingface_hub/_tree_cache.py, format_version 1, written by snapshot_download since 1.18. It tells
+Format: huggingface_hub/_tree_cache.py, format_version 1, written by snapshot_download since 1.22. It tells
 offline what a revision should hold, hence what is missing and how large a running download will be. It is a
 file like any other in a cache: bounded, checked, and ignored when it makes no sense.
 """

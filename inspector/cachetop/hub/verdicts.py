@@ -1,8 +1,9 @@
 """What checksums said of contents, kept in the state folder until a content changes.
 
-Two files: `verified.json` has what was sound, which spares a later check the reading; `damaged.json` what was not,
-which every look at the cache takes up. Both name a content by (device, inode, mtime, size), so that what is said of it
-ends with it: a file that was replaced or deleted is another one. Several processes may check at the same time.
+Two files: `verified.json` has what was sound, which spares a later check the reading; `damaged.json` what was not, or
+what the disk no longer gave, which every look at the cache takes up. Both name a content by (device, inode, mtime,
+size), so that what is said of it ends with it: a file that was replaced or deleted is another one. Several processes
+may check at the same time.
 """
 
 from __future__ import annotations
@@ -33,11 +34,13 @@ Identity = str
 
 
 class Damage(msgspec.Struct, frozen=True):
-    """What is wrong with one content: its `algorithm` gives `digest`, not `expected`."""
+    """What is wrong with one content: its `algorithm` gives `digest`, not `expected`, or it could not be read."""
 
     algorithm: str
     digest: str
     expected: str
+    error: str = ""
+    """Why reading failed, where it did: there is no `digest` then."""
 
 
 def identity(blob: Blob) -> Identity:

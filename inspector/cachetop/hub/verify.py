@@ -19,10 +19,11 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from threading import Lock
 
-from cachetop.base.record import Record, why
+from cachetop.base.record import Problem, Record, why
 from cachetop.base.turns import in_turns
-from cachetop.hub.checking import BAD, Checked, Task, batches, tasks
+from cachetop.hub.checking import BAD, Checked, Task, batches, broken, tasks
 from cachetop.hub.contents import inode
+from cachetop.hub.problems import BLIND
 from cachetop.hub.records import Repo
 from cachetop.hub.scan import Scanner
 from cachetop.hub.verdicts import Damage, Verdicts
@@ -169,7 +170,9 @@ class Verifier:
 
     def _again(self, changed: Sequence[Task]) -> tuple[list[Task], list[Checked]]:
         """Look at the disk again for what changed: what is to be checked now, and what is settled without."""
-        here = {(repo.root, repo.type, repo.id): repo for repo in self._scanner.scan().repos}
+        models = self._scanner.scan()
+        here = {(repo.root, repo.type, repo.id): repo for repo in models.repos}
+        roots = {root.path: root.problem for root in models.roots}
         repos = {key: here.get(key) for key in dict.fromkeys(task.name[:3] for task in changed)}
         now = {task.name: task for repo in repos.values() if repo is not None for task in tasks(repo, self._scanner)}
         waiting, settled = [], []
@@ -177,6 +180,10 @@ class Verifier:
             fresh, repo = now.get(task.name), repos[task.name[:3]]
             if fresh is not None:
                 waiting.append(fresh)
+            elif trouble := roots.get(task.repo.root):
+                settled.append(task.result("unreadable", trouble))
+            elif blind := _blind(repo):
+                settled.append(task.result("unreadable", blind.message, blind.rule))
             elif repo is not None and any(task.file in revision.missing for revision in repo.revisions):
                 settled.append(task.result("unreadable", "Its content is gone.", "missing-blob"))
             else:
@@ -197,26 +204,30 @@ class Verifier:
 
     def _check(self, task: Task) -> Checked | None:
         """The result for one content; None where it is not what the scan saw, or changed while it was read."""
-        descriptor = task.open()
-        if descriptor is None:
-            return None
+        read = task.blob
         try:
-            before = inode(os.fstat(descriptor))
-            digest = self._digest(task, descriptor)
-            after = inode(os.fstat(descriptor))
-        except OSError as error:
-            return task.result("unreadable", f"Reading failed: {why(error)}.", "corrupt")
-        finally:
+            descriptor = task.open()
+            if descriptor is None:
+                return None
+            try:
+                before = read = inode(os.fstat(descriptor))
+                digest = self._digest(task, descriptor)
+                after = inode(os.fstat(descriptor))
+            finally:
+                os.close(descriptor)
+            if (before.modified, before.size) != (after.modified, after.size):
+                return None
+            if digest == task.expected:
+                self._verdicts.note(after, digest)
+                return task.result("sound")
+            descriptor = task.open()
+            if descriptor is None:  # replaced meanwhile: it says nothing of what is there now
+                return None
             os.close(descriptor)
-        if (before.modified, before.size) != (after.modified, after.size):
-            return None
-        if digest == task.expected:
-            self._verdicts.note(after, digest)
-            return task.result("sound")
-        descriptor = task.open()
-        if descriptor is None:  # replaced meanwhile: it says nothing of what is there now
-            return None
-        os.close(descriptor)
+        except OSError as error:
+            if broken(error):
+                self._verdicts.note(read, Damage(task.algorithm or "", "", task.expected, why(error)))
+            return task.unread(error)
         self._verdicts.note(after, Damage(task.algorithm or "", digest, task.expected))
         message = f"Its {task.algorithm} is {digest[:12]}…, not {task.expected[:12]}…: download the repo again."
         return task.result("damaged", message, "corrupt")
@@ -236,3 +247,8 @@ class Verifier:
             if self._stop:
                 raise _Cancelled
         return digest.hexdigest()
+
+
+def _blind(repo: Repo | None) -> Problem | None:
+    """Why part of a repo cannot be seen, where that is so."""
+    return next((problem for problem in repo.problems if problem.rule in BLIND), None) if repo is not None else None

@@ -23,6 +23,8 @@ class Opened:
         self.top = top
         self.used: list[float] = []
         """Access times that tell of a use: later than the last write."""
+        self.refused: OSError | None = None
+        """Why the content last asked for could not be opened, if it is not simply gone or another one."""
         self._blobs = blobs
         self._asked: dict[Blob, int | None] = {}
 
@@ -57,7 +59,7 @@ class Opened:
         blob = self.known.contents.blobs[key]
         if blob.stored:
             return self._below(self.root, f"{layout.STORE}/{blob.stored}", blob)
-        return _open(self._blobs, key, blob)
+        return self._open(self._blobs, key, blob)
 
     def open_kept(self, commit: str, name: str, blob: Blob) -> int | None:
         """Open a real file in a revision's folder if it is still the inode of the scan; the caller closes it."""
@@ -70,9 +72,28 @@ class Opened:
             try:
                 for part in folders:
                     start = stack.enter_context(folder(part, start))
-            except OSError:
+            except OSError as error:
+                self.refused = error
                 return None
-            return _open(start, name, blob)
+            return self._open(start, name, blob)
+
+    def _open(self, at: int | None, name: str, blob: Blob) -> int | None:
+        if at is None:
+            return None
+        self.refused = None
+        try:
+            descriptor = open_quietly(name, at)
+        except OSError as error:
+            self.refused = error
+            return None
+        try:
+            status = os.fstat(descriptor)
+            if (status.st_dev, status.st_ino, status.st_size) == (blob.device, blob.inode, blob.size):
+                return descriptor
+        except OSError:
+            pass  # a file system that went away
+        os.close(descriptor)  # or it was replaced since the scan
+        return None
 
     def _ask(self, descriptor: int | None) -> int | None:
         if descriptor is None:
@@ -86,23 +107,6 @@ class Opened:
             return None
         finally:
             os.close(descriptor)
-
-
-def _open(at: int | None, name: str, blob: Blob) -> int | None:
-    if at is None:
-        return None
-    try:
-        descriptor = open_quietly(name, at)
-    except OSError:
-        return None
-    try:
-        status = os.fstat(descriptor)
-        if (status.st_dev, status.st_ino, status.st_size) == (blob.device, blob.inode, blob.size):
-            return descriptor
-    except OSError:
-        pass  # a file system that went away
-    os.close(descriptor)  # or it was replaced since the scan
-    return None
 
 
 @contextmanager

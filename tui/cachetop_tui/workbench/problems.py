@@ -39,7 +39,7 @@ _WRAPPED = 200
 """Up to so many problems each takes as many lines as its words do."""
 _BESIDE = 24
 """Cells that must be left for a message to begin beside what it is about."""
-_ERRORS = {"unreadable", "io-error", "corrupt", "disk-full", "gpu", "xid"}
+_ERRORS = {"unreadable", "io-error", "read-error", "corrupt", "disk-full", "gpu", "xid"}
 
 
 def fix_of(problem: StatusProblem) -> str:
