@@ -56,9 +56,12 @@ async def test_typing_goes_to_the_row_and_up_and_down_to_the_next_one() -> None:
             seen.add(models.cursor.subject.id)
             await pilot.press("down")
         assert seen == {repo.id for repo in pictures.models().repos if "docling" in repo.id}
+        here = under(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: models.find is None and "find docling" not in screen(app))
+        assert app.overview.tabs.current is None and under(app) == here
         await pilot.press("enter")
         await until(pilot, lambda: app.overview.tabs.current is not None)
-        assert models.find is None and "find docling" not in screen(app)
 
 
 async def test_escape_gives_it_up_and_what_is_nowhere_is_said() -> None:

@@ -15,7 +15,7 @@ from cachetop.conversion.records import Jobs
 from cachetop.gpu.records import Gpu, Gpus, Memory
 from cachetop_tui.dialogs import folders, options
 from cachetop_tui.dialogs.fields import Choice, Press, Sentence, Ticks
-from cachetop_tui.dialogs.keys import KeysScreen
+from cachetop_tui.dialogs.keys import KeyList, KeysScreen
 from cachetop_tui.dialogs.picker import FilePicker
 from cachetop_tui.dialogs.start import StartDialog, StartRequest
 from support import runs
@@ -369,7 +369,7 @@ async def test_the_keys_screen_lists_commands_and_panels() -> None:
         await app.push_screen(KeysScreen())
         await pilot.pause()
         assert "EVERYWHERE" in "\n".join(screen_lines(app))
-        text = "\n".join(sentence.text for sentence in app.screen.query(Sentence))
+        text = "\n".join(row.subject[0] for row in app.screen.query_one(KeyList).shown_rows)
         assert "Leave at once" in text and "IN THE RUNS" in text and "Cancel the run that is shown" in text
         await pilot.press("escape")
         await pilot.pause()

@@ -77,6 +77,18 @@ async def _pin(at: Stage) -> None:
     await at.until(lambda: at.app.overview.tabs.tabs[0].pinned)
 
 
+@case("document.find")
+async def _find_in_document(at: Stage) -> None:
+    from cachetop_tui.workbench.opening import revision_document
+
+    repo = pictures.models().repos[0]
+    at.app.overview.open_document(revision_document(repo, repo.revisions[0]))
+    await at.until(lambda: at.app.overview.pane == "document")
+    await at.go()
+    await at.press(*"frees")
+    await at.sees("1 of ")
+
+
 @case("pane.maximise")
 async def _maximise(at: Stage) -> None:
     await at.go()

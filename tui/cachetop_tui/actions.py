@@ -36,8 +36,16 @@ class Actions(ModelActions):
         self.overview.maximise()
 
     def action_filter(self) -> None:
-        """Type a filter for the list in focus."""
-        self.overview.open_filter()
+        """Type a filter for the list in focus; where there is none, find."""
+        from cachetop_tui.workbench.here import focused
+
+        if self.overview.open_filter():
+            return
+        view = focused(self.overview)
+        if view is not None:
+            view.action_find()
+        else:  # what is typed next would be taken for commands
+            self.notify("There is nothing to filter here.", severity="warning", markup=False)
 
     def action_side_bar(self) -> None:
         """Show the tree of the activity, or hide it."""

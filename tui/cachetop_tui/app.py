@@ -15,7 +15,7 @@ from textual import on
 from textual.binding import BindingType
 
 from cachetop.base.hostile import clean
-from cachetop_tui import garbage, keyboard, terminal
+from cachetop_tui import ahead, garbage, keyboard, terminal
 from cachetop_tui.actions import Actions
 from cachetop_tui.arrivals import Arrived, GpusArrived, KernelsArrived, ModelsArrived, RunsArrived
 from cachetop_tui.background import in_background
@@ -61,6 +61,7 @@ class CachetopApp(keyboard.TypedAhead, Actions, inherit_bindings=False):
         self._announcer: Announcer | None = None
         self._kernels_next = self._runs_next = 0.0
         self._runs: RunsArrived | None = None
+        self._looked = False
         self.feed = Feed(self, source, clock)
         self.overview.note = note
 
@@ -94,6 +95,10 @@ class CachetopApp(keyboard.TypedAhead, Actions, inherit_bindings=False):
         self.set_interval(REFRESH, self._refresh)
         self.watch_configuration()
         self.run_worker(self._take_up(), exit_on_error=False)
+
+    async def _load_ahead(self) -> None:
+        await in_background(ahead.load)
+        garbage.loaded()
 
     def copy_to_clipboard(self, text: str) -> None:
         """By OSC 52, in tmux also past it: one of the two is let through, as tmux is set up."""
@@ -166,6 +171,9 @@ class CachetopApp(keyboard.TypedAhead, Actions, inherit_bindings=False):
         self.overview.take(message)
         if isinstance(message, ModelsArrived | KernelsArrived):
             self._aside.note(self.overview.picture.size)
+        if isinstance(message, ModelsArrived) and not message.models.scanning and not self._looked:
+            self._looked = True
+            self.set_timer(ahead.AFTER, lambda: self.run_worker(self._load_ahead(), exit_on_error=False))
         if isinstance(message, RunsArrived):
             self._announce(message.jobs)
         if isinstance(message, GpusArrived):

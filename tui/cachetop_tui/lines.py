@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
 from textual import events
@@ -11,12 +11,14 @@ from textual.binding import BindingType
 from textual.message import Message
 
 from cachetop_tui.commands import registry
-from cachetop_tui.finding import Find
+from cachetop_tui.finding import Find, Place
 from cachetop_tui.listing import Listing, parent, step
-from cachetop_tui.marks import Row
+from cachetop_tui.marks import Line, Row
 from cachetop_tui.rowview import SLIP, RowView
 
 _WHEEL = 3
+_FOUND = "b:ink@warn"
+"""How text that was looked for is written."""
 
 
 class LineView(RowView, can_focus=True):
@@ -24,12 +26,12 @@ class LineView(RowView, can_focus=True):
 
     Up and down move; right unfolds or enters; left folds or goes to the parent. Enter
     opens the row where it `opens`, Space marks it where it `marks`; elsewhere both fold and unfold.
-    `find` goes to a row by a part of its name, letter by letter.
+    `find` goes to a row by a part of its name, letter by letter, and unfolds what it is in.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = registry.bindings("list")
     DEFAULT_CSS = "LineView { width: 1fr; height: 1fr; background: $background; }"
-    FINDS_FIXED: ClassVar[bool] = False  # whether finding leads to rows too that the cursor steps over
+    IS_TEXT: ClassVar[bool] = False  # whether it is read: every line can be found, Enter goes from one to the next
     FOLDS: ClassVar[bool] = True  # whether any of its rows folds
     LETTERS_FIND: ClassVar[bool] = False  # whether a letter finds at once, as in VS Code's explorer, and is no key
 
@@ -50,6 +52,8 @@ class LineView(RowView, can_focus=True):
         self.opens: Callable[[Row], bool] = lambda row: False  # whether Enter opens a row: the workbench says so
         self.marks: Callable[[Row], bool] = lambda row: False  # whether Space marks a row
         self.label: Callable[[Row], str] = self._text  # what finding looks through in a row
+        self._began: tuple[dict[str, bool], str | None, int] = ({}, None, 0)  # what was unfolded, where one was
+        self._sought = ""  # what was looked for last
 
     # Opening and marking
 
@@ -90,10 +94,44 @@ class LineView(RowView, can_focus=True):
     def _text(self, row: Row) -> str:
         return self.line(row, max(self.size.width, 200)).text
 
+    def folded(self) -> Iterator[Place]:
+        """What finding looks through after the rows: everything that folds, whether it is among them or not."""
+        return iter(())
+
+    def found_in(self, line: Line) -> Line:
+        """A line of a text, with what is being looked for marked in it."""
+        return line if self.find is None else line.marked(self.find.text, _FOUND)
+
     def action_find(self) -> None:
         """Go to a row by typing a part of its name."""
-        self.find = Find(self._cursor, self._offset)
+        self._find()
+
+    def _find(self, opens: bool = False) -> None:
+        self._began = (dict(self.unfolded), self._cursor, self._offset)
+        self.find = Find(self._from_here, opens=opens, text=self.IS_TEXT, last=self._sought)
         self._draw()
+
+    def _from_here(self) -> Iterator[Place]:
+        self._go_back()
+        return self._places(self._rows, self._index() or 0)
+
+    def _go_back(self) -> None:
+        """To where one was when finding began."""
+        unfolded, cursor, offset = self._began
+        self._unfold(unfolded)
+        self._cursor, self._offset = cursor, offset
+
+    def _places(self, rows: Sequence[Row], start: int) -> Iterator[Place]:
+        """Every row from `start` on and round the end, then what is folded.
+
+        Rows that the cursor steps over count if there are no others, or in a text.
+        """
+        steps_over = not self.IS_TEXT and any(not row.fixed for row in rows)
+        for n in range(len(rows)):
+            row = rows[(start + n) % len(rows)]
+            if not (row.fixed and steps_over):
+                yield Place(row.key, self.label(row))
+        yield from self.folded()
 
     async def on_key(self, event: events.Key) -> None:
         """While something is being looked for, what is typed belongs to it; so does a letter where letters find."""
@@ -101,23 +139,41 @@ class LineView(RowView, can_focus=True):
             letter = event.is_printable and event.key.isalpha() and len(event.key) == 1
             if not (self.LETTERS_FIND and letter) or event.key in registry.keys_of("view.side", "view.glance"):
                 return
-            self.action_find()
-        assert self.find is not None
-        step = self.find.take(event.key, event.character if event.is_printable else None)
-        if step is None:
-            self.find = None
-            self._draw()
-            return
-        event.stop()
-        event.prevent_default()
-        if self.find.left:
-            self._cursor, self._offset = self.find.start
-            self.find = None
-        else:
-            found = await self.find.seek(self._rows, self.label, self._index() or 0, step, self.FINDS_FIXED)
-            if found is not None:
-                self.go_to(found.key)
+            self._find(opens=True)
+        find = self.find
+        assert find is not None
+        step = find.take(event.key, event.character if event.is_printable else None)
+        if step is not None:
+            event.stop()
+            event.prevent_default()
+            if find.left:
+                self._go_back()
+            elif not find.over:
+                await self._seek(find, step)
+        if find.over and self.find is find:
+            self.find, self._sought = None, find.text or self._sought
         self._draw()
+
+    async def _seek(self, find: Find, step: int) -> None:
+        place = await find.seek(step)
+        if place is not None and self.find is find:  # else the focus went elsewhere meanwhile
+            self._unfold({**self._began[0], **dict.fromkeys(place.above, True)})
+            self.go_to(place.key, middle=True)
+        self._draw()
+
+    def find_again(self) -> None:
+        """Look for the same in other rows."""
+        if self.find is not None:
+            self.find.look_for(self.find.text)
+            self.run_worker(self._seek(self.find, 0), exit_on_error=False)
+
+    def _unfold(self, unfolded: dict[str, bool]) -> None:
+        """Let these rows be unfolded or folded by hand, and no others."""
+        if unfolded != self.unfolded:
+            self.unfolded.clear()  # others hold on to it
+            self.unfolded.update(unfolded)
+            self.touched = self.placed = True
+            self.update_lines()
 
     # Folding
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
-from cachetop_tui.paint import Canvas, Part, width_of
+from cachetop_tui.paint import Canvas, Part, cells, width_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +125,27 @@ class Line:
             out += ("  " if out and mark.x > end else "") + mark.text
             end = mark.x + width_of(mark.text)
         return out
+
+    def marked(self, text: str, word: str) -> Line:
+        """The line with every place where `text` stands in it, in whatever case, written as `word`."""
+        wanted = text.casefold()
+        shown: list[str] = []  # what stands in each cell
+        for mark in self.marks if wanted else ():
+            if isinstance(mark, Text):
+                shown += [" "] * (mark.x + width_of(mark.text) - len(shown))
+                at = mark.x
+                for char, wide in cells(mark.text):
+                    shown[at : at + wide] = [char, *[""] * (wide - 1)]
+                    at += wide
+        column = [x for x, char in enumerate(shown) for _ in char.casefold()]  # of each letter of the text
+        whole = "".join(shown).casefold()
+        found: list[Mark] = []
+        at = whole.find(wanted) if shown else -1
+        while at >= 0:
+            start, end = column[at], column[at + len(wanted) - 1] + 1
+            found.append(Text(start, "".join(shown[start:end]), word))
+            at = whole.find(wanted, at + len(wanted))
+        return replace(self, marks=(*self.marks, *found)) if found else self
 
 
 @dataclass(frozen=True, slots=True)

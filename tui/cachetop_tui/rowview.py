@@ -223,12 +223,14 @@ class RowView(Widget, can_focus=True):
 
     # Moving
 
-    def _go(self, index: int) -> None:
+    def _go(self, index: int, middle: bool = False) -> None:
         row = self._rows[index]
         self.touched = self.placed = True
         self._cursor = row.key
         room = max(1, self.size.height - len(self.headers(self.size.width)))
-        if index < self._offset:
+        if middle and not self._offset <= index < self._offset + room:
+            self._offset = max(0, min(index - room // 2, len(self._rows) - room))
+        elif index < self._offset:
             self._offset = index
         elif index >= self._offset + room:
             self._offset = index - room + 1
@@ -277,8 +279,8 @@ class RowView(Widget, can_focus=True):
         seen = self._rows[self._offset : self._offset + self.size.height - top]
         return [(top + y, row.key) for y, row in enumerate(seen) if not row.fixed]
 
-    def go_to(self, key: str) -> None:
-        """Put the cursor on a row, if it is still there."""
+    def go_to(self, key: str, middle: bool = False) -> None:
+        """Put the cursor on a row, if it is still there; `middle`: if it was out of sight, with rows all around it."""
         index = find(self._rows, key, self._at)
         if index is not None:
-            self._go(index)
+            self._go(index, middle)

@@ -77,6 +77,7 @@ ROUTES: Final[dict[str, Routes]] = {
     "list.open": Routes(("enter",), ("enter",), ("enter",)),
     "list.mark": Routes(("space",), ("space",), ("space",)),
     "document.leave": Routes(("escape",), ("escape",), ("escape",)),
+    "document.find": Routes(("f",), ("alt+s",), ("ctrl+f",)),
     "document.pin": Routes(("enter",), ("enter",), ("enter",)),
     "kernel.stage": Routes(("v",), ("alt+v",), ("ctrl+tab",)),
     **{f"kernel.stage.{n}": Routes((str(n),), (str(n),), (str(n),)) for n in range(1, 8)},

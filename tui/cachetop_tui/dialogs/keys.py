@@ -7,16 +7,15 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Vertical
 
 from cachetop_tui.commands.keynames import shown
 from cachetop_tui.commands.registry import COMMANDS, HOMES, Command
 from cachetop_tui.dialogs.dialog import Dialog
-from cachetop_tui.dialogs.fields import Sentence
-from cachetop_tui.marks import sentences
+from cachetop_tui.lines import LineView
+from cachetop_tui.marks import Line, Pen, Row, sentences
 
 _KEYS_WIDTH = 30
-_WIDTH = 110
 PANE_NAMES = {
     "models": "models", "kernels": "kernels", "gpus": "GPU", "conversion": "runs", "problems": "problems",
     "side": "side bar", "glance": "below the side bar", "document": "document",
@@ -24,21 +23,53 @@ PANE_NAMES = {
 """What people call the panes that commands are for."""
 
 
+class KeyList(LineView):
+    """The lines: one widget for each of them would take longer than the event loop may be held."""
+
+    BACKGROUND: ClassVar[str] = "head"
+    IS_TEXT: ClassVar[bool] = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f,slash,ctrl+f", "find", "find", show=False),
+        Binding("space", "page(1)", "page down", show=False),
+    ]
+    DEFAULT_CSS = "KeyList { background: $panel; }"
+
+    def __init__(self, commands: Sequence[Command]) -> None:
+        super().__init__()
+        self._commands = commands
+
+    def headers(self, width: int) -> list[Line]:
+        """The title."""
+        pen = Pen(width)
+        pen.put(2, "Keys        Esc closes, f finds", "b:hi")
+        return [pen.line()]
+
+    def rows(self, width: int, height: int) -> list[Row]:
+        """See `LineView`."""
+        made = lines(self._commands, width - 4)
+        return [Row(str(number), "line", one, fixed=True) for number, one in enumerate(made)]
+
+    def line(self, row: Row, width: int) -> Line:
+        """See `LineView`."""
+        pen = Pen(width)
+        pen.put(2, *row.subject)
+        return self.found_in(pen.line())
+
+    def action_open(self) -> None:
+        """Enter leaves."""
+        self.screen.dismiss(None)
+
+
 class KeysScreen(Dialog[None]):
     """Lists keys and what they do; Esc, q or ? leaves."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,enter", "dismiss(None)", "close", show=False),
-        Binding("down,j", "scroll(1)", "down", show=False),
-        Binding("up,k", "scroll(-1)", "up", show=False),
-        Binding("pagedown,space", "page(1)", "page down", show=False),
-        Binding("pageup", "page(-1)", "page up", show=False),
+        Binding("escape,q,question_mark", "dismiss(None)", "close", show=False),
     ]
     DEFAULT_CSS = """
     KeysScreen { align: center middle; background: $background 60%; }
     KeysScreen > Vertical { width: 110; max-width: 96%; height: 40; max-height: 100%; background: $panel; }
     KeysScreen > Vertical { padding: 0 1; }
-    KeysScreen VerticalScroll { scrollbar-size-vertical: 1; }
     """
 
     def __init__(self, commands: Sequence[Command] = COMMANDS) -> None:
@@ -48,18 +79,11 @@ class KeysScreen(Dialog[None]):
     def compose(self) -> ComposeResult:
         """One line for each command and key."""
         with Vertical():
-            yield Sentence("Keys        Esc closes", "b:hi")
-            with VerticalScroll(can_focus=False):
-                for text, word in lines(self._commands, min(_WIDTH, int(self.app.size.width * 0.96)) - 4):
-                    yield Sentence(text, word)
+            yield KeyList(self._commands)
 
-    def action_scroll(self, by: int) -> None:
-        """Scroll by lines."""
-        self.query_one(VerticalScroll).scroll_relative(y=by, animate=False)
-
-    def action_page(self, by: int) -> None:
-        """Scroll by pages."""
-        self.action_scroll(by * max(1, self.query_one(VerticalScroll).size.height - 2))
+    def on_mount(self) -> None:
+        """The keys are for the list."""
+        self.query_one(KeyList).focus()
 
 
 def lines(commands: Sequence[Command], width: int = 86) -> list[tuple[str, str]]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from cachetop.base.hostile import clean
 from cachetop_tui.cut import head
+from cachetop_tui.finding import Place
 from cachetop_tui.marks import Line, Pen, Row
 
 _OPEN_DEPTH = 1
@@ -34,6 +36,20 @@ def _rows(value: Any, key: str, name: str, depth: int, unfolded: Mapping[str, bo
         pen = Pen(width)
         pen.put(4 + 2 * depth, f"and {len(members) - _MOST:,} more", "dim")
         yield Row(f"{key}\0…", "line", pen.line(), depth=depth + 1)
+
+
+def places(value: Any) -> Iterator[Place]:
+    """Everything in `value` that can be unfolded to, by what its row says."""
+    return _places(value, "$", "", ())
+
+
+def _places(value: Any, key: str, name: str, above: tuple[str, ...]) -> Iterator[Place]:
+    inner = isinstance(value, dict | list) and bool(value)
+    yield Place(key, f"{clean(name, 80)}: {_written(value, hint=False)[0]}" if name else "", above)
+    if inner:
+        members = value.items() if isinstance(value, dict) else enumerate(value)
+        for label, member in islice(members, _MOST):
+            yield from _places(member, f"{key}\0{label}", str(label), (*above, key))
 
 
 def _line(value: Any, name: str, depth: int, is_open: bool | None, width: int) -> Line:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from operator import attrgetter
 from pathlib import Path
 
 from cachetop.kernelcache.records import Entry, Kernels
+from cachetop_tui.finding import Place
 from cachetop_tui.listing import Listing
 from cachetop_tui.marks import Row
 from cachetop_tui.panes import names
@@ -123,6 +124,16 @@ def _all(tree: Tree, unfolded: Mapping[str, bool], chosen: Mapping[str, tuple[En
             asked = unfolded.get(group.key)
             _group(out, group, chosen.get(group.key, ()) if asked is None else group.entries if asked else ())
     return out
+
+
+def folded(tree: Tree, view: View) -> Iterator[Place]:
+    """Every group and entry, in the order in which they stand when all is unfolded; none where a filter does that."""
+    for cache in tree.caches if not view.filter else ():
+        for group in cache.groups:
+            yield Place(group.key, group.sm, (cache.key,))
+            above = (cache.key, group.key)
+            for entry in group.entries:
+                yield Place(key_of(entry), entry.name or entry.key, above)
 
 
 def _cache(cache: CacheGroup, is_open: bool) -> Row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cachetop.base import units
@@ -13,6 +13,7 @@ from cachetop.kernelcache.records import Entry
 from cachetop_tui import words
 from cachetop_tui.commands.registry import named
 from cachetop_tui.cut import middle, path_name
+from cachetop_tui.finding import Place
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen, Row, title
 from cachetop_tui.paint import width_of
@@ -266,6 +267,10 @@ class KernelsPane(LineView):
         self._laid = (width, height)
         self.view.cursor = self._cursor if self.placed else None
         return kernel_rows.rows(self.shown, width, height, self.view)
+
+    def folded(self) -> Iterator[Place]:
+        """See `LineView`."""
+        return iter(()) if self.shown is None else kernel_rows.folded(self.shown, self.view)
 
     def line(self, row: Row, width: int) -> Line:
         """See `LineView`."""

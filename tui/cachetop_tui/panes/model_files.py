@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 
 from cachetop.hub.records import File, Repo, Revision
+from cachetop_tui.finding import Place
 from cachetop_tui.listing import Listing
 from cachetop_tui.marks import Row
 
@@ -130,3 +131,25 @@ def add(out: Listing, folder: Folder, mark: str, depth: int, unfolded: Mapping[s
 
 def _row(mark: str, depth: int) -> Callable[[File], Row]:
     return lambda file: Row(f"{mark}\0{file.name}", "file", file, depth)
+
+
+def places(known: Known, key: str, revision: Revision, mark: str) -> Iterator[Place]:
+    """Every folder and file of a revision of the repo `key`, as they stand below each other when all is unfolded.
+
+    `mark` is the key of the revision.
+    """
+    if len(revision.files) <= _MANY:
+        for file in largest_first(revision.files):
+            yield Place(f"{mark}\0{file.name}", file.name, (key, mark))
+    else:
+        yield from _places(folder(known, key, revision), mark, (key, mark))
+
+
+def _places(within: Folder, mark: str, above: tuple[str, ...]) -> Iterator[Place]:
+    for one in within.folders:
+        inner = f"{mark}\0{one.path}"
+        yield Place(inner, one.path[:-1], above, len(within.path))
+        yield from _places(one, mark, (*above, inner))
+    start = len(within.path)
+    for file in within.files:
+        yield Place(f"{mark}\0{file.name}", file.name, above, start)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cachetop.hub import choose
 from cachetop.hub.rates import Rates
-from cachetop.hub.records import Models, Repo
+from cachetop.hub.records import Models, Partial, Repo
+from cachetop_tui.finding import Place
 from cachetop_tui.listing import Listing
 from cachetop_tui.marks import Row
 from cachetop_tui.panes import model_files, names
@@ -112,7 +113,7 @@ def _with_rows_below(out: Listing, key: str, repo: Repo, view: View) -> None:
     out.add(Row(key, "repo", repo, 0, is_open if repo.revisions else None))
     for partial in repo.partials:
         if partial.live or is_open:
-            out.add(Row(f"{key}\0partial\0{partial.blob}", "partial", (repo, partial), 1, fixed=not is_open))
+            out.add(Row(partial_key(key, partial), "partial", (repo, partial), 1, fixed=not is_open))
     if is_open:
         _below(out, repo, key, view)
 
@@ -146,3 +147,20 @@ def _empty(models: Models, width: int) -> list[Row]:
     if not models.roots:
         out += notes("No cache folder is known to look in.", width, "dim")
     return out + notes("It fills when a program downloads a model, for example: hf download REPO", width, "dim")
+
+
+def folded(models: Models, view: View) -> Iterator[Place]:
+    """Everything below the repos that are shown, in the order in which it stands when all is unfolded."""
+    files = view.files
+    for key, repo in _choose(models, view).repos:
+        for partial in repo.partials:
+            yield Place(partial_key(key, partial), partial.file or partial.blob, (key,))
+        for revision in repo.revisions:
+            mark = f"{key}\0{revision.commit}"
+            yield Place(mark, f"{' '.join(revision.refs)} {revision.commit}", (key,))
+            yield from model_files.places(files, key, revision, mark)
+
+
+def partial_key(key: str, partial: Partial) -> str:
+    """The key of the row of a download of the repo `key`."""
+    return f"{key}\0partial\0{partial.blob}"

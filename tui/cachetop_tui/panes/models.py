@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cachetop.base import units
@@ -14,12 +14,13 @@ from cachetop.hub.records import Beside, File, Models, Partial, Repo
 from cachetop_tui import words
 from cachetop_tui.commands.registry import named
 from cachetop_tui.cut import head, inner_path, path_name
+from cachetop_tui.finding import Place
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen, Row, Thin, title
 from cachetop_tui.paint import width_of
 from cachetop_tui.panes import model_files, names
 from cachetop_tui.panes import models_data as data
-from cachetop_tui.panes.model_rows import View, order, rows
+from cachetop_tui.panes.model_rows import View, folded, order, rows
 from cachetop_tui.panes.order import settle
 
 __all__ = ["ModelsPane", "View", "headers", "line", "rows"]
@@ -254,6 +255,10 @@ class ModelsPane(LineView):
     def rows(self, width: int, height: int) -> Sequence[Row]:
         """See `LineView`."""
         return rows(self.models, width, self.view)
+
+    def folded(self) -> Iterator[Place]:
+        """See `LineView`."""
+        return iter(()) if self.models is None else folded(self.models, self.view)
 
     def line(self, row: Row, width: int) -> Line:
         """See `LineView`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -14,6 +14,7 @@ from cachetop_tui import words
 from cachetop_tui.background import in_background
 from cachetop_tui.commands import registry
 from cachetop_tui.cut import head
+from cachetop_tui.finding import Place
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Link, Pen, Row, Tabs, sentences
 from cachetop_tui.workbench.tabs import Tab
@@ -25,6 +26,8 @@ _HEAD_FROM = 12
 """Lines of the view from which on a document's head stays while the rest scrolls."""
 _OF_REPORTS = ("runs.result", "runs.tree")
 """The ids of commands of the runs that work in a report, too."""
+_SAID = 3
+"""Fewer lines say that a document is being read."""
 _OF_KERNELS = ("show_stage", "turn_stage", "turn_diff")
 
 
@@ -36,7 +39,7 @@ class DocumentView(LineView):
         *(registry.named(name).binding() for name in _OF_REPORTS if registry.named(name).keys),
     ]
     DEFAULT_CSS = "DocumentView { display: none; }"
-    FINDS_FIXED: ClassVar[bool] = True
+    IS_TEXT: ClassVar[bool] = True
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         super().__init__(id="document")
@@ -52,8 +55,16 @@ class DocumentView(LineView):
             self._offset = self._offsets.get(tab.document.key, 0)
             self._cursor, self.touched, self.placed = None, False, False
             self.unfolded = {}
+            self.find = None
         self._tab = tab
         self.update_lines()
+
+    def update_lines(self, quiet: bool = False, arrived: bool = False) -> None:
+        """See `RowView`. What was looked for while nothing was there yet is looked for again."""
+        reading = len(self._rows) < _SAID
+        super().update_lines(quiet, arrived)
+        if self.find is not None and (self.find.missing or (reading and len(self._rows) >= _SAID)):
+            self.find_again()
 
     @property
     def link(self) -> Link | None:
@@ -121,10 +132,16 @@ class DocumentView(LineView):
                 made = self._head(width) + made
         return [_row(i, line) for i, line in enumerate(made)]
 
+    def folded(self) -> Iterator[Place]:
+        """See `LineView`."""
+        tab = self._tab
+        places = tab.document.places if tab is not None and tab.record is not None else None
+        return places(tab.record) if tab is not None and places is not None else iter(())
+
     def line(self, row: Row, width: int) -> Line:
         """See `LineView`."""
         made: Line = row.subject
-        return made
+        return self.found_in(made)
 
     def action_open(self) -> None:
         """What Enter does: a second click does it too."""

@@ -136,8 +136,12 @@ def label_of(row: Row) -> str:
         return str(subject.cache.id)
     if row.kind == "problem":
         return f"{subject.rule} {subject.subject}"
-    if row.kind == "line":
-        return str(subject.text)
+    if isinstance(subject, Line):
+        return subject.text
+    if row.kind == "partial":
+        return str(subject[1].file or subject[1].blob)
+    if row.kind == "file" and row.depth > 2:  # in a folder: its own name
+        return str(subject.name).rpartition("/")[2]
     return str(getattr(subject, "id", None) or getattr(subject, "name", None) or getattr(subject, "path", ""))
 
 
@@ -246,7 +250,13 @@ def tree_document(job: Any) -> Document:
     name = clean(job.files[0].rpartition("/")[2], 80) if job.files else clean(job.id, 40)
     trail = ("runs", name, "JSON")
     return Document(
-        f"tree\0{job.id}", f"{name} JSON", trail, lambda: result.load_tree(job.id), lambda *_: [], rows=tree.rows
+        f"tree\0{job.id}",
+        f"{name} JSON",
+        trail,
+        lambda: result.load_tree(job.id),
+        lambda *_: [],
+        rows=tree.rows,
+        places=tree.places,
     )
 
 

@@ -346,14 +346,16 @@ class Overview(Live):
 
     # Filter
 
-    def open_filter(self) -> None:
-        """Type a filter for the list in focus."""
-        if self.pane in LISTS:
-            from cachetop_tui.workbench.filterline import FilterLine
+    def open_filter(self) -> bool:
+        """Type a filter for the list in focus; False where it is none that can be filtered."""
+        if self.pane not in LISTS:
+            return False
+        from cachetop_tui.workbench.filterline import FilterLine
 
-            line = self.query_one(FilterLine)
-            line.open(self._filtered().view.filter)
-            self.set_focus(line)
+        line = self.query_one(FilterLine)
+        line.open(self._filtered().view.filter)
+        self.set_focus(line)
+        return True
 
     def narrow(self, text: str) -> None:
         """Show only the rows of the list in focus that have `text` in their name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from textual import events
@@ -14,6 +14,7 @@ from cachetop.config import SETTINGS
 from cachetop_tui.commands import registry
 from cachetop_tui.cut import head, middle
 from cachetop_tui.documents.settings import written
+from cachetop_tui.finding import EveryOpen, Place, below
 from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen, Row
 from cachetop_tui.paint import Canvas
@@ -139,6 +140,10 @@ class SideBar(LineView):
         """See `tree`."""
         return tree(self.activity, self._picture, self.unfolded)
 
+    def folded(self) -> Iterator[Place]:
+        """See `LineView`."""
+        return below(tree(self.activity, self._picture, EveryOpen()), self.label)
+
     def line(self, row: Row, width: int) -> Line:
         """Name, and at the right a size or a count."""
         name, right, token, _ = row.subject
@@ -168,12 +173,19 @@ def tree(activity: str, picture: Picture, unfolded: dict[str, bool]) -> list[Row
     def leaf(key: str, kind: str, name: str, right: str, token: str, target: object, depth: int = 1) -> None:
         made.append(Row(key, kind, (name, right, token, target), depth))
 
+    def more(key: str, count: int, depth: int = 1) -> None:
+        """Say how many a branch has beyond those that are listed."""
+        if count > _MOST:
+            name = f"and {count - _MOST:,} more"
+            made.append(Row(f"{key}\0…", "note", (name, "", "faint", None), depth, fixed=True))
+
     if activity == "models" and picture.models is not None:
         for kind, size, repos in picture.totals.summary(picture.models).kinds:
             if branch(f"type\0{kind}", f"{clean(kind, 10)}s", units.size(size), True):
                 for repo in repos[:_MOST]:
                     key = f"{repo.root}\0{repo.type}\0{repo.id}"
                     leaf(key, "repo", clean(repo.id), units.size(on_disk(repo)), "fg", repo)
+                more(kind, len(repos))
     elif activity == "kernels" and picture.tree is not None:
         for cache in picture.tree.caches:
             if not cache.groups:
@@ -187,6 +199,7 @@ def tree(activity: str, picture: Picture, unfolded: dict[str, bool]) -> list[Row
                             text = clean(entry.name or entry.key, 200)
                             leaf(f"{entry.cache}\0{entry.path}", "entry", text, units.size(entry.size_on_disk),
                                  "warn" if entry.stale else "fg", entry, 2)  # fmt: skip
+                        more(group.key, len(group.entries), 2)
     elif activity == "gpus" and picture.gpus is not None:
         for gpu in picture.gpus.gpus:
             used = units.memory(gpu.in_use)
@@ -202,12 +215,14 @@ def tree(activity: str, picture: Picture, unfolded: dict[str, bool]) -> list[Row
             name = clean(job.files[0].rpartition("/")[2]) if job.files else job.id
             token = {"running": "live", "queued": "live", "failed": "err", "lost": "err"}.get(job.state, "fg")
             leaf(job.id, "job", name, job.state, token, job, 0)
+        more("jobs", len(picture.jobs.jobs), 0)
     elif activity == "problems":
         for rule in dict.fromkeys(problem.rule for problem in picture.problems):
             found = [problem for problem in picture.problems if problem.rule == rule]
             if branch(f"rule\0{rule}", clean(rule, 24), str(len(found)), True, token="warn"):
                 for i, problem in enumerate(found[:_MOST]):
                     leaf(f"{rule}\0{i}", "problem", clean(problem.subject, 200), "", "fg", problem)
+                more(rule, len(found))
     elif activity == "settings" and picture.told is not None:
         for section, known in SETTINGS.items():
             if branch(f"section\0{section}", f"[{section}]", str(len(known)), True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from textual import events
 from textual.message import Message
 
 from cachetop_tui.cut import middle
+from cachetop_tui.finding import Place
 from cachetop_tui.marks import Line, Row
 from cachetop_tui.paint import Canvas, width_of
 from cachetop_tui.workbench.chrome import Painted
@@ -38,6 +39,8 @@ class Document:
     """Its first lines, which stay in sight while the others scroll."""
     rows: Callable[[Any, Mapping[str, bool], int], list[Row]] | None = None
     """Instead of lines: rows that fold, given which the person folded or unfolded; each one's subject is its line."""
+    places: Callable[[Any], Iterator[Place]] | None = None
+    """Of rows that fold: everything that can be found by unfolding them."""
 
 
 @dataclass
