@@ -13,6 +13,7 @@ from cachetop.base import units
 from cachetop.base.hostile import clean
 from cachetop.hub import ram
 from cachetop.hub.checking import Checked
+from cachetop.hub.facts import checked
 from cachetop.hub.records import Repo
 from cachetop.hub.roots import roots
 from cachetop.hub.scan import Scanner
@@ -159,7 +160,7 @@ def _size(repo: Repo, commit: str | None) -> int:
 
 def moved(outcome: ram.Outcome) -> tuple[str, str]:
     """What warming or dropping one repo did, in a sentence with its style word."""
-    was, now = (units.UNKNOWN if part is None else units.size(part) for part in (outcome.before, outcome.after))
+    was, now = units.size(outcome.before), units.size(outcome.after)
     said = f"{clean(outcome.repo)}: {now} of {units.size(outcome.size)} in RAM, before {was}."
     if outcome.skipped:
         few = "1 file is" if outcome.skipped == 1 else f"{outcome.skipped:,} files are"
@@ -172,12 +173,6 @@ def summary(state: State) -> Iterator[str]:
     found = state.found
     if found is None:
         return
-    before = f" ({found.remembered:,} of them checked earlier)" if found.remembered else ""
-    parts = [f"{found.sound:,} sound{before}"]
-    parts += [f"{found.damaged:,} damaged"] if found.damaged else []
-    parts += [f"{found.unreadable:,} unreadable"] if found.unreadable else []
-    parts += [f"{found.removed:,} removed meanwhile"] if found.removed else []
-    parts += [f"{found.unchecked:,} that cannot be checked offline"] if found.unchecked else []
-    yield f"{', '.join(parts)}. {units.size(found.bytes)} read in {units.duration(found.seconds)}."
+    yield checked(found)
     if state.unchecked:
         yield state.unchecked

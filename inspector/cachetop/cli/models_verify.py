@@ -43,6 +43,10 @@ def run(args: argparse.Namespace) -> int:
 
     scanner, wrong = models_show.scanner_of([*args.root, *args.verify_root])
     models = scanner.scan()
+    for root in models.roots:
+        if root.problem:
+            wrong = True
+            print(f"cachetop: {root.problem}", file=sys.stderr)
     repos = [repo for name in args.repos for repo in models_show.find_all(scanner, name)] or list(models.repos)
     verifier = Verifier(scanner, locations.state_dir())
     as_json = args.json or args.verify_json
@@ -55,7 +59,6 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join([*([""] if said.told else []), report(found, len(repos))]))
     if interrupted:
         return INTERRUPTED
-    wrong = wrong or any(root.problem for root in models.roots)
     return FAILED if found.damaged or found.unreadable or wrong else DONE
 
 
@@ -109,12 +112,7 @@ class _Narrator:
 
 def report(found: Verification, repos: int) -> str:
     """The sums, for people."""
-    before = f" ({found.remembered} of them checked earlier)" if found.remembered else ""
-    parts = [f"{found.sound} sound{before}"]
-    parts += [f"{found.damaged} damaged"] if found.damaged else []
-    parts += [f"{found.unreadable} unreadable"] if found.unreadable else []
-    parts += [f"{found.unchecked} that cannot be checked offline"] if found.unchecked else []
-    parts += [f"{found.removed} removed meanwhile"] if found.removed else []
-    took = f" {units.size(found.bytes)} read in {units.duration(found.seconds)}."
-    many = "1 repo" if repos == 1 else f"{repos} repos"
-    return f"{many}: {', '.join(parts)}.{took}" + ("" if found.complete else " Interrupted.")
+    from cachetop.hub.facts import checked
+
+    many = "1 repo" if repos == 1 else f"{repos:,} repos"
+    return f"{many}: {checked(found)}" + ("" if found.complete else " Interrupted.")

@@ -18,7 +18,7 @@ from cachetop.hub import gguf, safetensors
 from cachetop.hub.choose import named
 from cachetop.hub.contents import Snapshot
 from cachetop.hub.detail import with_detail
-from cachetop.hub.records import File, Models, Repo, Revision
+from cachetop.hub.records import File, Models, Repo, Revision, in_ram
 from cachetop.hub.scan import Scanner
 from cachetop.hub.tree import Tree
 from cachetop.hub.warm import Opened, opened
@@ -90,11 +90,10 @@ def describe(repo: Repo, scanner: Scanner, revision: str | None = None) -> About
         if hold is None:
             return About(**fields)
         tree = scanner.trees.get(hold.top, snapshot.commit)
-        fields |= {"revision": chosen.commit, "resident": resident(chosen), **_missing(chosen, tree)}
-        fields |= _config(hold, snapshot, chosen) | _card(hold, snapshot, chosen) | _weights(hold, snapshot, chosen)
-    if fields.get("architecture") is None:
-        fields["architecture"] = fields.pop("told", None)
-    fields.pop("told", None)
+        warm = in_ram(chosen.files) if chosen.files else None
+        fields |= {"revision": chosen.commit, "resident": warm[0] if warm else None}
+        fields |= _missing(chosen, tree) | _card(hold, snapshot, chosen) | _weights(hold, snapshot, chosen)
+        fields |= _config(hold, snapshot, chosen)
     return About(**fields)
 
 
@@ -110,13 +109,6 @@ def _chosen(repo: Repo, revision: str | None) -> Revision | None:
         (each for ref in ("main", None) for each in repo.revisions if (ref in each.refs if ref else each.refs)),
         repo.revisions[0] if repo.revisions else None,
     )
-
-
-def resident(revision: Revision) -> int | None:
-    """Bytes of the revision in RAM, each blob once; None where one of them was not measured."""
-    files = {file.blob or f"/{file.name}": file.resident for file in revision.files}
-    told = [warm for warm in files.values() if warm is not None]
-    return sum(told) if files and len(told) == len(files) else None
 
 
 def _missing(revision: Revision, tree: Tree | None) -> dict[str, Any]:
@@ -142,6 +134,7 @@ def _read(hold: Opened, snapshot: Snapshot, file: File | None, limit: int) -> by
 
 
 def _config(hold: Opened, snapshot: Snapshot, revision: Revision) -> dict[str, Any]:
+    """What the configuration says, without what it does not."""
     for name in ("config.json", "model_index.json", "adapter_config.json"):
         file = _file(revision, name)
         try:
@@ -154,11 +147,12 @@ def _config(hold: Opened, snapshot: Snapshot, revision: Revision) -> dict[str, A
         first = architectures[0] if isinstance(architectures, list) and architectures else None
         quantized = told.get("quantization_config")
         method = quantized.get("quant_method") if isinstance(quantized, dict) else None
-        return {
+        said = {
             "architecture": _word(first),
             "model_type": _word(told.get("model_type")),
             "quantization": _word(method),
         }
+        return {name: word for name, word in said.items() if word is not None}
     return {}
 
 
@@ -186,14 +180,14 @@ def _weights(hold: Opened, snapshot: Snapshot, revision: Revision) -> dict[str, 
         if ending in ("safetensors", "gguf"):
             sets.setdefault((ending, _SHARD.sub("", file.name)), []).append(file)
     preferred = _preferred(sets)
-    found, tensors, told = [], [], None
+    found, tensors, architecture = [], [], None
     for key, files in sorted(sets.items()):
         headers, problem = _headers(hold, snapshot, files, key[0])
         mine = [tensor for header in headers for tensor in header.tensors]
         dtypes: dict[str, int] = {}
         for tensor in mine:
             dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + tensor.elements
-        told = told or next((header.architecture for header in headers if header.architecture), None)
+        architecture = architecture or next((one.architecture for one in headers if one.architecture), None)
         found.append(
             Weights(
                 name=key[1],
@@ -221,7 +215,7 @@ def _weights(hold: Opened, snapshot: Snapshot, revision: Revision) -> dict[str, 
         "parameters": sum(dtypes.values()) if whole else None,
         "memory": sum(weights.size or 0 for weights in chosen) if whole else None,
         "pickled": tuple(file.name for file in revision.files if file.name.endswith(PICKLED)),
-        "told": told,
+        "architecture": architecture,
     }
 
 

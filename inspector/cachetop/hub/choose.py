@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from cachetop.base.filters import Predicate, compile_filters
-from cachetop.hub.records import Repo, Revision
+from cachetop.hub.records import Repo, Revision, in_ram
 
 Part = Callable[[Repo], tuple[int, int] | None]
 Arrange = Callable[[Sequence[Repo]], list[Repo]]
@@ -34,12 +35,10 @@ def named(repo: Repo, revision: str) -> list[Revision]:
 
 
 def resident(repo: Repo) -> tuple[int, int] | None:
-    """(bytes in RAM, bytes) of a repo, each blob once; None where one of its files was not measured."""
-    files = {file.blob or (revision.commit, file.name): file for revision in repo.revisions for file in revision.files}
-    warm = [file.resident for file in files.values() if file.resident is not None]
-    if not files or len(warm) != len(files):
+    """(bytes in RAM, bytes) of a repo, each blob once; None where one of its files was not measured, or it has none."""
+    if not any(revision.files for revision in repo.revisions):
         return None
-    return sum(warm), sum(file.size for file in files.values())
+    return in_ram(chain.from_iterable([revision.files for revision in repo.revisions]))
 
 
 def _partial(repo: Repo) -> list[str]:

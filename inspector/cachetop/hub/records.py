@@ -8,6 +8,8 @@ The records hold no cycles, so those of which there are many are kept out of the
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from cachetop.base.record import Problem, Record
 
 SCHEMA = "cachetop.models/1"
@@ -24,6 +26,22 @@ class File(Record, frozen=True, gc=False):
     blob: str | None
     resident: int | None = None
     """Bytes of it in the page cache; None where that was not measured or cannot be."""
+
+
+def in_ram(files: Iterable[File]) -> tuple[int, int] | None:
+    """(bytes in RAM, bytes) of files, each blob once; None where one of them was not measured."""
+    warm = size = 0
+    seen: set[str] = set()
+    for file in files:
+        if file.blob is not None:
+            if file.blob in seen:
+                continue
+            seen.add(file.blob)
+        if file.resident is None:
+            return None
+        warm += file.resident
+        size += file.size
+    return warm, size
 
 
 class Revision(Record, frozen=True, gc=False):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 
-from cachetop.hub.records import File, Repo, Revision
+from cachetop.hub.records import File, Repo, Revision, in_ram
 from cachetop_tui.finding import Place
 from cachetop_tui.listing import Listing
 from cachetop_tui.marks import Row
@@ -60,22 +60,13 @@ def folder(known: Known, key: str, revision: Revision) -> Folder:
 def warm(known: Known, key: str, revision: Revision) -> int | None:
     """Bytes of a revision of the repo `key` in RAM, None where one of its files was not measured."""
     found = known.get((key, revision.commit))
-    return found[1].warm if found is not None and found[0] is revision else resident(revision.files)
+    return found[1].warm if found is not None and found[0] is revision else _warm(revision.files)
 
 
-def resident(files: Iterable[File]) -> int | None:
+def _warm(files: Iterable[File]) -> int | None:
     """Bytes of `files` in RAM, each blob once; None where one of them was not measured."""
-    total = 0
-    seen: set[str] = set()
-    for file in files:
-        if file.blob is not None:
-            if file.blob in seen:
-                continue
-            seen.add(file.blob)
-        if file.resident is None:
-            return None
-        total += file.resident
-    return total
+    found = in_ram(files)
+    return None if found is None else found[0]
 
 
 def largest_first(files: Iterable[File]) -> list[File]:
@@ -115,7 +106,7 @@ def _made(
 
 def _folder(name: str, path: str, folders: tuple[Folder, ...], files: list[File], every: list[File]) -> Folder:
     each = {file.blob or f"/{file.name}": file.size for file in every}
-    return Folder(name, path, folders, tuple(files), len(every), sum(each.values()), resident(every))
+    return Folder(name, path, folders, tuple(files), len(every), sum(each.values()), _warm(every))
 
 
 def add(out: Listing, folder: Folder, mark: str, depth: int, unfolded: Mapping[str, bool]) -> None:
