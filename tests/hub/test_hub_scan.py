@@ -8,11 +8,13 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cachetop.hub.detail import with_detail
 from cachetop.hub.scan import Scanner, scan
 from cachetop.locations import Location
+from cachetop_tui.panes.models_data import Totals
 from support import hubcache
 
 
@@ -62,6 +64,27 @@ def test_what_two_repos_share_frees_nothing_until_one_is_gone(cache: Path, scann
     one, two = scanner.scan().repos
     assert (one.reclaimable, one.revisions[0].reclaimable) == (disk(payload), disk(payload))
     assert (two.size, two.reclaimable) == (0, 0)
+
+
+def test_what_repos_share_counts_once_in_every_sum(cache: Path, world: Path, scanner: Scanner) -> None:
+    for name, kind in (("org/one", "model"), ("org/two", "model"), ("org/data", "dataset")):
+        made = hubcache.repo(cache, name, kind)
+        made.stored("shared.bin", b"w" * 200_000)
+        own = made.file("own.bin", name.encode() * 1000)
+        made.ref()
+    models = with_detail(scanner.scan(), scanner)
+    sizes = {repo.id: repo.size for repo in models.repos}
+    assert sizes == {"org/one": 207_000, "org/two": 207_000, "org/data": 208_000}
+    assert models.size == 222_000 and models.size_by_type == {"model": 214_000, "dataset": 208_000}
+    assert all(repo.revisions[0].files[1].resident == 200_000 for repo in models.repos)
+    assert models.resident == 222_000
+    some = msgspec.structs.replace(models, repos=models.repos[:1])
+    assert with_detail(some, scanner).resident is None, "the others were not looked at"
+    summary = Totals().summary(models)
+    assert (summary.size, summary.warm) == (222_000, 222_000)
+    assert [(kind, size) for kind, size, _ in summary.kinds] == [("dataset", 208_000), ("model", 214_000)]
+    os.link(own, world / "link")
+    assert scan([Location("hub", str(cache), "test")]).size_by_type == models.size_by_type
 
 
 def test_a_hard_link_outside_keeps_the_blocks(cache: Path, world: Path, scanner: Scanner) -> None:

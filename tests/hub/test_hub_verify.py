@@ -58,6 +58,16 @@ def test_real_files_of_one_content_are_all_checked(cache: Path, scanner: Scanner
     assert states(verify(scanner, None)) == dict.fromkeys(names, "sound")
 
 
+def test_a_content_that_repos_share_is_read_once(cache: Path, scanner: Scanner) -> None:
+    for name in ("org/one", "org/two", "org/three"):
+        hubcache.repo(cache, name).stored("model.bin", b"w" * 200_000)
+    steps: list[Progress] = []
+    found = Verifier(scanner, None).run(scanner.scan().repos, steps.append, afresh=True)
+    assert (found.sound, found.remembered) == (3, 0)
+    assert found.bytes == 200_000
+    assert (steps[-1].total, steps[-1].files) == (200_000, 3)
+
+
 def test_one_flipped_bit_is_damage(cache: Path, scanner: Scanner, store: Path) -> None:
     made = hubcache.healthy(cache)
     blob = (made.path / "snapshots" / hubcache.COMMIT / "onnx" / "model.onnx").resolve()

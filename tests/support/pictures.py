@@ -10,6 +10,7 @@ from typing import Any
 from cachetop.base.disks import Disk
 from cachetop.conversion.records import Jobs, Run
 from cachetop.gpu.records import Gpu, Gpus, HeldModel, Memory, Pcie, Process
+from cachetop.hub.choose import resident
 from cachetop.hub.records import File, Models, Partial, Repo, Revision, Root
 from cachetop.inventory.updates import (
     GpusChanged,
@@ -102,7 +103,11 @@ def models(*extra: Repo) -> Models:
     )
     size = sum(one.size for one in repos)
     root = Root(path=HUB, reason="default: no variable set")
-    return Models(roots=(root,), size=size, size_on_disk=size, repos=repos)
+    types: dict[str, int] = {}
+    for one in repos:
+        types[one.type] = types.get(one.type, 0) + one.size
+    warm = sum(part[0] for one in repos if (part := resident(one)))
+    return Models(roots=(root,), size=size, size_on_disk=size, repos=repos, size_by_type=types, resident=warm)
 
 
 def entry(cache: str, name: str, sm: str, size: float = 40e3, age: float = 2 * DAY, **more: Any) -> Entry:

@@ -7,7 +7,7 @@ access time. What cannot be told stays None.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import repeat
 
 import msgspec
@@ -34,14 +34,34 @@ def with_detail(models: Models, scanner: Scanner, probe: bool = True) -> Models:
     where /proc/locks does not know it. A repo of which nothing changed is the very record of the previous call.
     Never raises for what is on disk; a repo that vanished stays as it is.
     """
-    locks = Locks()
+    locks, warm = Locks(), _Warm()
     scanner.damages.refresh()
-    return msgspec.structs.replace(
-        models, repos=tuple([_repo(repo, scanner, locks, probe) for repo in in_turns(models.repos)])
-    )
+    repos = tuple([_repo(repo, scanner, locks, warm, probe) for repo in in_turns(models.repos)])
+    return msgspec.structs.replace(models, repos=repos, resident=warm.bytes if scanner.is_whole(models) else None)
 
 
-def _repo(repo: Repo, scanner: Scanner, locks: Locks, probe: bool) -> Repo:
+class _Warm:
+    """Adds up what is in RAM, each inode once however many repos name it."""
+
+    def __init__(self) -> None:
+        self.bytes: int | None = None
+        """None until something could be measured."""
+        self._seen: set[tuple[int, int]] = set()
+
+    def add(self, asked: Mapping[Blob, int | None]) -> None:
+        """Add what a repo was asked for."""
+        for blob, warm in asked.items():
+            if warm is None:
+                continue
+            if blob.links > 1 or blob.stored:
+                inode = (blob.device, blob.inode)
+                if inode in self._seen:
+                    continue
+                self._seen.add(inode)
+            self.bytes = (self.bytes or 0) + warm
+
+
+def _repo(repo: Repo, scanner: Scanner, locks: Locks, warm: _Warm, probe: bool) -> Repo:
     known = scanner.find(repo)
     if known is None:
         return repo
@@ -55,6 +75,7 @@ def _repo(repo: Repo, scanner: Scanner, locks: Locks, probe: bool) -> Repo:
             revisions.append(_revision(revision, snapshot, tree, hold, complaints))
         partials = _partials(hold, scanner, locks, probe) if known.contents.partials else ()
         used = max(0.0, known.repo.last_used or 0.0, *hold.used)
+        warm.add(hold.asked)
     _damaged(known, scanner, complaints)
     sick = Subject(repo.type, repo.id, repo.root, known.folder, known.contents.refs)
     found = msgspec.structs.replace(

@@ -147,5 +147,9 @@ class Models(Record, frozen=True):
     problems: tuple[Problem, ...] = ()
     beside: tuple[Beside, ...] = ()
     """Other places with models, where somebody looked (`cachetop.hub.beside`)."""
+    size_by_type: dict[str, int] = {}
+    """Bytes of the repos of each type, each inode once over all of them."""
+    resident: int | None = None
+    """Bytes of all repos in RAM, each inode once, of what could be measured; None until all were looked at."""
     scanning: bool = False
     """The first scan is still running: more repos are to come, and sizes grow."""

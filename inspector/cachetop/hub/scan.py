@@ -141,6 +141,10 @@ class Scanner:
         """What lies behind a record of this scanner, also one that detail was added to."""
         return self._known.get((repo.root, repo.type, repo.id))
 
+    def is_whole(self, models: Models) -> bool:
+        """Whether no repo of the last scan is left out."""
+        return len(models.repos) == len(self._known)
+
     def path(self, repo: Repo) -> str | None:
         """The folder of a repo as the system spells it; None when it is gone."""
         known = self.find(repo)
@@ -153,14 +157,20 @@ class Scanner:
         return self._inodes
 
     def _total(self, known: list[Known]) -> Models:
-        size = sum([each.summary.private_size for each in known])
+        sizes: dict[str, int] = {}
+        for each in known:
+            sizes[each.repo.type] = sizes.get(each.repo.type, 0) + each.summary.private_size
+        size = sum(sizes.values())
         disk = sum([each.summary.private_disk for each in known])
-        shared = {
-            (share.blob.device, share.blob.inode): share.blob
+        typed = {
+            (each.repo.type, share.blob.device, share.blob.inode): share.blob
             for each in known
             for share in each.summary.shared
             if share.counted
         }
+        for (kind, _, _), blob in typed.items():
+            sizes[kind] += blob.size
+        shared = {(blob.device, blob.inode): blob for blob in typed.values()}
         for root in self._roots:
             for blob in root.store.payloads.values():
                 shared[blob.device, blob.inode] = blob
@@ -168,6 +178,7 @@ class Scanner:
             roots=tuple(root.record for root in self._roots),
             size=size + sum([blob.size for blob in shared.values()]),
             size_on_disk=disk + sum([blob.disk for blob in shared.values()]),
+            size_by_type=sizes,
             repos=tuple(sorted((each.repo for each in known), key=lambda repo: (repo.type, repo.id, repo.root))),
             problems=tuple(
                 Problem(rule="shared-store", message=root.store.problem) for root in self._roots if root.store.problem

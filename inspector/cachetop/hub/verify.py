@@ -26,7 +26,7 @@ from cachetop.hub.contents import inode
 from cachetop.hub.problems import BLIND
 from cachetop.hub.records import Repo
 from cachetop.hub.scan import Scanner
-from cachetop.hub.verdicts import Damage, Verdicts
+from cachetop.hub.verdicts import Damage, Identity, Verdicts, identity
 
 SCHEMA = "cachetop.verify/1"
 _CHUNK = 1 << 20
@@ -76,6 +76,8 @@ class Verifier:
     def __init__(self, scanner: Scanner, state: Path | None) -> None:
         self._scanner = scanner
         self._verdicts = Verdicts(state)
+        self._sound: set[tuple[Identity, str]] = set()
+        """What this run found sound: repos that share a content have it read once."""
         self._stop = False
         self._bytes = 0
         self._counting = Lock()
@@ -106,7 +108,8 @@ class Verifier:
                 found.append(task.result("sound", remembered=True))
             else:
                 waiting.append(task)
-        total, of = sum(task.blob.size for task in waiting), len(waiting)
+        of, (waiting, later) = len(waiting), _apart(waiting)
+        total = sum(task.blob.size for task in waiting)
         done = 0
 
         def step(results: Sequence[Checked]) -> None:
@@ -122,10 +125,11 @@ class Verifier:
         try:
             for left in reversed(range(_ROUNDS)):
                 waiting = self._round(waiting, step, last=not left)
-                if not waiting or self._stop:
+                if self._stop or not (waiting or later):
                     break
-                waiting, settled = self._again(waiting)
+                waiting, settled = self._again(waiting) if waiting else ([], [])
                 step(settled)
+                waiting, later = waiting + later, []
         finally:
             self._verdicts.save()
         states = Counter(one.state for one in found)
@@ -204,6 +208,8 @@ class Verifier:
 
     def _check(self, task: Task) -> Checked | None:
         """The result for one content; None where it is not what the scan saw, or changed while it was read."""
+        if (identity(task.blob), task.expected) in self._sound:
+            return task.result("sound")
         read = task.blob
         try:
             descriptor = task.open()
@@ -219,6 +225,7 @@ class Verifier:
                 return None
             if digest == task.expected:
                 self._verdicts.note(after, digest)
+                self._sound.add((identity(after), digest))
                 return task.result("sound")
             descriptor = task.open()
             if descriptor is None:  # replaced meanwhile: it says nothing of what is there now
@@ -252,3 +259,13 @@ class Verifier:
 def _blind(repo: Repo | None) -> Problem | None:
     """Why part of a repo cannot be seen, where that is so."""
     return next((problem for problem in repo.problems if problem.rule in BLIND), None) if repo is not None else None
+
+
+def _apart(tasks: Sequence[Task]) -> tuple[list[Task], list[Task]]:
+    """The first task for each content, and those for the same one in other repos, which find it known."""
+    firsts: dict[tuple[int, int, str], Task] = {}
+    for task in tasks:
+        firsts.setdefault((task.blob.device, task.blob.inode, task.expected), task)
+    return list(firsts.values()), [
+        task for task in tasks if firsts[task.blob.device, task.blob.inode, task.expected] is not task
+    ]

@@ -26,20 +26,21 @@ class Opened:
         self.refused: OSError | None = None
         """Why the content last asked for could not be opened, if it is not simply gone or another one."""
         self._blobs = blobs
-        self._asked: dict[Blob, int | None] = {}
+        self.asked: dict[Blob, int | None] = {}
+        """Bytes in RAM of what was asked for so far."""
 
     def blob(self, key: str) -> int | None:
         """Bytes in RAM of the blob named `key` on disk; None where that cannot be told."""
         blob = self.known.contents.blobs[key]
-        if blob not in self._asked:
-            self._asked[blob] = self._ask(self.open_blob(key))
-        return self._asked[blob]
+        if blob not in self.asked:
+            self.asked[blob] = self._ask(self.open_blob(key))
+        return self.asked[blob]
 
     def kept(self, commit: str, name: str, blob: Blob) -> int | None:
         """Bytes in RAM of a real file in a revision's folder; `name` as in `File.name`."""
-        if blob not in self._asked:
-            self._asked[blob] = self._ask(self.open_kept(commit, name, blob))
-        return self._asked[blob]
+        if blob not in self.asked:
+            self.asked[blob] = self._ask(self.open_kept(commit, name, blob))
+        return self.asked[blob]
 
     @contextmanager
     def content(self, snapshot: Snapshot, file: File) -> Iterator[int | None]:

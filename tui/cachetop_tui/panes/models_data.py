@@ -97,16 +97,16 @@ class Summary:
     kinds: tuple[tuple[str, int, tuple[Repo, ...]], ...]
     """(type, bytes on disk, its repos), the types by name, the biggest repos first."""
     size: int
-    """Bytes on disk."""
+    """Bytes on disk, with those of downloads so far."""
     warm: int | None
-    """Bytes in RAM of all repos that were measured; None while none was."""
+    """Bytes in RAM of all repos; None until they were looked at."""
     files: model_files.Known
     """What lies in the large revisions."""
 
 
 @dataclass(slots=True)
 class Totals:
-    """Bytes in RAM over all repos, remembered by repo so that a new snapshot costs what changed.
+    """Bytes in RAM of each repo, remembered so that a new snapshot costs what changed.
 
     The feed's thread asks for each `summary` first, so that the event loop finds it made.
     """
@@ -154,16 +154,17 @@ class Totals:
         sizes.sort(key=lambda one: one[:3])
         kinds: dict[str, list[Repo]] = {}
         sums: dict[str, int] = {}
-        for size, _, _, repo in sizes:
+        for _, _, _, repo in sizes:
             kinds.setdefault(repo.type, []).append(repo)
-            sums[repo.type] = sums.get(repo.type, 0) - size
-        values = [value for repo in models.repos if (value := self.of(repo)) is not None]
+            partly = sum(partial.bytes for partial in repo.partials)
+            sums[repo.type] = sums.get(repo.type, models.size_by_type.get(repo.type, 0)) + partly
+            self.part(repo)  # worked out here, where nobody waits
         ranked = tuple((key, repo) for _, _, key, repo in sizes)
         return Summary(
             models,
             ranked,
             tuple((kind, sums[kind], tuple(kinds[kind])) for kind in sorted(kinds)),
-            sum(sums.values()),
-            sum(values) if values else None,
+            models.size + sum(partial.bytes for repo in models.repos for partial in repo.partials),
+            models.resident,
             model_files.prepared(ranked, self._made[-1].files if self._made else {}),
         )
