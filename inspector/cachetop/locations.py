@@ -45,7 +45,11 @@ def expand(path: str, env: Mapping[str, str]) -> str:
     def value(found: re.Match[str]) -> str:
         return env.get(found[1] or found[2], found[0])
 
-    path = re.sub(r"\$(?:(\w+)|\{(\w+)\})", value, path)
+    return expand_home(re.sub(r"\$(?:(\w+)|\{(\w+)\})", value, path), env)
+
+
+def expand_home(path: str, env: Mapping[str, str]) -> str:
+    """`~` alone, as os.path.expanduser does, but against `env`."""
     return home(env) + path[1:] if path == "~" or path.startswith("~/") else os.path.expanduser(path)
 
 
@@ -76,6 +80,29 @@ def hf_home(env: Mapping[str, str] | None = None) -> tuple[str, str, str | None]
             "XDG_CACHE_HOME",
         )
     return os.path.join(home(env), ".cache", "huggingface"), "default: no variable set", None
+
+
+def token_files(env: Mapping[str, str] | None = None) -> list[str]:
+    """Where huggingface_hub keeps login tokens (constants.HF_TOKEN_PATH and HF_STORED_TOKENS_PATH).
+
+    Their content is nobody's business here: whatever opens files of a cache passes them by.
+    """
+    env = os.environ if env is None else env
+    base = hf_home(env)[0]
+    found = [os.path.join(base, "token"), os.path.join(base, "stored_tokens")]
+    if env.get("HF_TOKEN_PATH"):
+        path = expand(env["HF_TOKEN_PATH"], env)
+        found += [path, os.path.join(os.path.dirname(path), "stored_tokens")]
+    return found
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """Device and inode of what `path` leads to; None where there is nothing."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _user() -> str:

@@ -13,20 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cachetop.hub import gguf, safetensors
-from cachetop.hub.about import About, describe
 from cachetop.hub.scan import Scanner
 from cachetop.hub.weights import Unreadable
 from support import hubcache
-
-
-def header(tensors: dict[str, tuple[str, list[int], int]]) -> bytes:
-    """A safetensors file of (type, shape, bytes) by name, its data all zero."""
-    at, told = 0, {"__metadata__": {"format": "pt"}}
-    for name, (dtype, shape, size) in tensors.items():
-        told[name] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + size]}  # type: ignore[dict-item]
-        at += size
-    raw = json.dumps(told).encode()
-    return struct.pack("<Q", len(raw)) + raw + bytes(at)
+from support.weights import about, header
 
 
 def text(word: str) -> bytes:
@@ -43,12 +33,8 @@ def quantized() -> bytes:
     tensors = [text("blk.0.weight") + struct.pack("<IQQIQ", 2, 256, 4, 12, 0),
                text("norm") + struct.pack("<IQIQ", 1, 256, 0, 576)]  # fmt: skip
     start = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(properties))
-    return start + b"".join(properties) + b"".join(tensors) + bytes(576 + 1024)
-
-
-def about(scanner: Scanner, revision: str | None = None) -> About:
-    (repo,) = scanner.scan().repos
-    return describe(repo, scanner, revision)
+    head = start + b"".join(properties) + b"".join(tensors)
+    return head + bytes(-len(head) % 32) + bytes(576 + 1024)
 
 
 def test_a_sharded_model(cache: Path, scanner: Scanner) -> None:

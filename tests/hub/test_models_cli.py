@@ -103,8 +103,8 @@ def test_the_table_shows_problems_downloads_and_totals(three: Path) -> None:
     row = next(line for line in lines if line.startswith("org/sick"))
     assert "cut off at 3.00 KB, 1 file missing, 1 detached, 1 problem" in row
     assert any(line.startswith("  org/sick: 1 of its files lost its content") for line in lines)
-    assert lines[-1] == f"In {three} (default: no variable set)."
-    assert lines[-2].startswith("4 repos, ")
+    assert f"In {three} (default: no variable set)." in lines
+    assert any(line.startswith("4 repos, ") for line in lines)
 
 
 def test_a_row_for_each_revision_with_its_refs_and_what_it_frees(three: Path) -> None:

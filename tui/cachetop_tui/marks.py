@@ -242,21 +242,32 @@ def title(width: int, key: str, name: str, focused: bool, *parts: str) -> Line:
 def sentences(text: str, width: int) -> list[str]:
     """`text` wrapped at blanks into lines of at most `width` cells; a longer word is broken."""
     lines: list[str] = []
-    now = ""
+    now, used = "", 0
     for word in text.split():
-        while width_of(word) > width > 0:
+        wide = width_of(word)
+        if wide > width > 0:
             if now:
                 lines.append(now)
                 now = ""
-            cut = len(word)
-            while cut > 1 and width_of(word[:cut]) > width:
-                cut -= 1
-            lines.append(word[:cut])
-            word = word[cut:]
-        joined = f"{now} {word}" if now else word
-        if width_of(joined) > width:
+            *whole, word = _broken(word, width)
+            lines += whole
+            wide = width_of(word)
+        if now and used + 1 + wide > width:
             lines.append(now)
-            now = word
-        else:
-            now = joined
+            now = ""
+        now, used = (f"{now} {word}", used + 1 + wide) if now else (word, wide)
     return [*lines, now] if now else lines
+
+
+def _broken(word: str, width: int) -> list[str]:
+    """A word in pieces of at most `width` cells, and at least one character."""
+    if word.isascii():
+        return [word[at : at + width] for at in range(0, len(word), width)]
+    pieces, now, used = [], "", 0
+    for char in word:
+        wide = width_of(char)
+        if now and used + wide > width:
+            pieces.append(now)
+            now, used = "", 0
+        now, used = now + char, used + wide
+    return [*pieces, now]

@@ -16,6 +16,25 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+STILL = ("noatime", "read-only")
+"""The ways of keeping access times that keep none."""
+
+
+def access_times(descriptor: int) -> str:
+    """How the mount of an open file or folder keeps access times: strictatime, relatime, noatime or read-only."""
+    flags = os.fstatvfs(descriptor).f_flag
+    if flags & os.ST_RDONLY:
+        return "read-only"
+    if flags & os.ST_NOATIME:
+        return "noatime"
+    return "relatime" if flags & os.ST_RELATIME else "strictatime"
+
+
+def leaves_a_trace(descriptor: int) -> bool:
+    """Whether reading from an open file may move its access time: it belongs to somebody else."""
+    return not fcntl.fcntl(descriptor, fcntl.F_GETFL) & _NOATIME and access_times(descriptor) not in STILL
+
+
 def open_quietly(path: str | bytes, dir_fd: int | None = None) -> int:
     """Open a file for reading without moving its access time where allowed; returns the descriptor.
 

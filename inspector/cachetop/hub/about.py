@@ -6,15 +6,15 @@ opened, and no weight is read. What cannot be told stays None.
 
 from __future__ import annotations
 
-import os
-import re
 from typing import Any
 
 import msgspec
 
+from cachetop.base.files import access_times
 from cachetop.base.hostile import clean
 from cachetop.base.record import Record
-from cachetop.hub import gguf, safetensors
+from cachetop.base.turns import in_turns
+from cachetop.hub import sets
 from cachetop.hub.choose import named
 from cachetop.hub.contents import Snapshot
 from cachetop.hub.detail import with_detail
@@ -22,16 +22,13 @@ from cachetop.hub.records import File, Models, Repo, Revision, in_ram
 from cachetop.hub.scan import Scanner
 from cachetop.hub.tree import Tree
 from cachetop.hub.warm import Opened, opened
-from cachetop.hub.weights import Header, Tensor, Unreadable, Weights
+from cachetop.hub.weights import Tensor, Weights
 
 SCHEMA = "cachetop.repo/1"
 PICKLED = (".bin", ".pth", ".pt", ".ckpt", ".pkl", ".pickle")
 """Endings of files that loading would unpickle, which can run code."""
 _CONFIG_BYTES = 4 << 20
 _CARD_BYTES = 512 << 10
-_SHARD = re.compile(r"-(\d{5,6})-of-(\d{5,6})(?=\.[a-z]+$)")
-"""The end of a shard's name; some of the largest models count to `000163`."""
-_PLAIN = ("model", "diffusion_pytorch_model", "pytorch_model", "adapter_model")
 
 
 class GpuFree(Record, frozen=True):
@@ -60,6 +57,10 @@ class About(Repo, frozen=True):
     tensors: tuple[Tensor, ...] = ()
     pickled: tuple[str, ...] = ()
     """Weight files that are pickles: named, never opened."""
+    access_times: str | None = None
+    """How its mount keeps access times, as in `Root.access_times`: how exact `last_used` is."""
+    access_times_moved: bool = False
+    """Files were read here that belong to another user, for which the kernel moves the access time."""
     resident: int | None = None
     """Bytes of the revision in RAM, each blob once."""
     files_expected: int | None = None
@@ -94,6 +95,7 @@ def describe(repo: Repo, scanner: Scanner, revision: str | None = None) -> About
         fields |= {"revision": chosen.commit, "resident": warm[0] if warm else None}
         fields |= _missing(chosen, tree) | _card(hold, snapshot, chosen) | _weights(hold, snapshot, chosen)
         fields |= _config(hold, snapshot, chosen)
+        fields |= {"access_times": access_times(hold.root), "access_times_moved": hold.traced}
     return About(**fields)
 
 
@@ -123,22 +125,12 @@ def _file(revision: Revision, name: str) -> File | None:
     return next((file for file in revision.files if file.name == name), None)
 
 
-def _read(hold: Opened, snapshot: Snapshot, file: File | None, limit: int) -> bytes:
-    if file is None:
-        return b""
-    with hold.content(snapshot, file) as descriptor:
-        try:
-            return b"" if descriptor is None else os.pread(descriptor, limit, 0)
-        except OSError:
-            return b""
-
-
 def _config(hold: Opened, snapshot: Snapshot, revision: Revision) -> dict[str, Any]:
     """What the configuration says, without what it does not."""
     for name in ("config.json", "model_index.json", "adapter_config.json"):
         file = _file(revision, name)
         try:
-            told = msgspec.json.decode(_read(hold, snapshot, file, _CONFIG_BYTES) or b"{}")
+            told = msgspec.json.decode(hold.read(snapshot, file, _CONFIG_BYTES) or b"{}")
         except (msgspec.MsgspecError, ValueError, RecursionError):
             continue
         if not isinstance(told, dict) or not told:
@@ -161,12 +153,13 @@ def _word(told: object) -> str | None:
 
 
 def _card(hold: Opened, snapshot: Snapshot, revision: Revision) -> dict[str, Any]:
-    raw = _read(hold, snapshot, _file(revision, "README.md"), _CARD_BYTES)
+    raw = hold.read(snapshot, _file(revision, "README.md"), _CARD_BYTES)
     if not raw:
         return {}
-    lines = [clean(line, 4000) for line in raw.decode("utf-8", "replace").splitlines()]
+    text = raw.decode("utf-8-sig", "replace")
+    lines = [clean(line.rstrip().expandtabs(4), 4000) for line in in_turns(text.splitlines(), 64)]
     named = None
-    if lines[0].strip() == "---" and "---" in lines[1:]:
+    if lines[0] == "---" and "---" in lines[1:]:  # its YAML is not read as such: one plain line of it is all we want
         end = lines.index("---", 1)
         named = next((line.partition(":")[2].strip() for line in lines[:end] if line.startswith("license:")), None)
         lines = lines[end + 1 :]
@@ -174,84 +167,22 @@ def _card(hold: Opened, snapshot: Snapshot, revision: Revision) -> dict[str, Any
 
 
 def _weights(hold: Opened, snapshot: Snapshot, revision: Revision) -> dict[str, Any]:
-    sets: dict[tuple[str, str], list[File]] = {}
-    for file in revision.files:
-        ending = file.name.rpartition(".")[2]
-        if ending in ("safetensors", "gguf"):
-            sets.setdefault((ending, _SHARD.sub("", file.name)), []).append(file)
-    preferred = _preferred(sets)
-    found, tensors, architecture = [], [], None
-    for key, files in sorted(sets.items()):
-        headers, problem = _headers(hold, snapshot, files, key[0])
-        mine = [tensor for header in headers for tensor in header.tensors]
-        dtypes: dict[str, int] = {}
-        for tensor in mine:
-            dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + tensor.elements
-        architecture = architecture or next((one.architecture for one in headers if one.architecture), None)
-        found.append(
-            Weights(
-                name=key[1],
-                format=key[0],
-                files=tuple(file.name for file in files),
-                parameters=None if problem else sum(dtypes.values()),
-                size=None if problem else sum(tensor.size for tensor in mine),
-                dtypes=dtypes,
-                chosen=key in preferred,
-                problem=problem,
-            )
-        )
-        if key in preferred:
-            tensors += mine
-    chosen = [weights for weights in found if weights.chosen]
-    whole = bool(chosen) and not any(weights.problem for weights in chosen)
-    dtypes = {}
-    for weights in chosen:
-        for dtype, elements in weights.dtypes.items():
+    found = sets.sets(hold, snapshot, revision)
+    chosen = sets.chosen(found, hold, snapshot, revision)
+    records = tuple(one.record(one in chosen) for one in found)
+    counted = [record for record in records if record.chosen]
+    whole = bool(counted) and not any(record.problem for record in counted)
+    dtypes: dict[str, int] = {}
+    for record in counted:
+        for dtype, elements in record.dtypes.items():
             dtypes[dtype] = dtypes.get(dtype, 0) + elements
+    headers = [header for one in found for header in one.headers]
     return {
-        "weights": tuple(found),
-        "tensors": tuple(tensors),
+        "weights": records,
+        "tensors": tuple(tensor for one in chosen for tensor in one.tensors),
         "dtypes": dict(sorted(dtypes.items(), key=lambda item: -item[1])),
         "parameters": sum(dtypes.values()) if whole else None,
-        "memory": sum(weights.size or 0 for weights in chosen) if whole else None,
+        "memory": sum(record.size or 0 for record in counted) if whole else None,
         "pickled": tuple(file.name for file in revision.files if file.name.endswith(PICKLED)),
-        "architecture": architecture,
+        "architecture": next((header.architecture for header in headers if header.architecture), None),
     }
-
-
-def _preferred(sets: dict[tuple[str, str], list[File]]) -> set[tuple[str, str]]:
-    """Of several sets in one folder, which are variants of one model, the plainly named or the largest.
-
-    A GGUF set counts only where it is the only one and nothing else does: several are quantizations to pick from.
-    """
-    folders: dict[str, list[tuple[str, str]]] = {}
-    for key in sets:
-        if key[0] == "safetensors":
-            folders.setdefault(key[1].rpartition("/")[0], []).append(key)
-
-    def rank(key: tuple[str, str]) -> tuple[bool, int]:
-        return _plain(key[1]), sum(file.size for file in sets[key])
-
-    return {max(keys, key=rank) for keys in folders.values()} or (set(sets) if len(sets) == 1 else set())
-
-
-def _plain(name: str) -> bool:
-    return name.rpartition("/")[2].removesuffix(".safetensors") in _PLAIN
-
-
-def _headers(hold: Opened, snapshot: Snapshot, files: list[File], ending: str) -> tuple[list[Header], str | None]:
-    reader = safetensors.read if ending == "safetensors" else gguf.read
-    headers, problem = [], None
-    for file in files:
-        try:
-            with hold.content(snapshot, file) as descriptor:
-                if descriptor is None:
-                    raise Unreadable(f"{file.name} could not be opened")
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # no read-ahead: it would warm the file
-                headers.append(reader(descriptor, file.name, file.size))
-        except (Unreadable, OSError) as error:
-            problem = problem or f"{error}."
-    shards = {int(found[2]) for file in files if (found := _SHARD.search(file.name))}
-    if shards and len(files) != max(shards):
-        problem = problem or f"{len(files)} of its {max(shards)} shards are there."
-    return headers, problem

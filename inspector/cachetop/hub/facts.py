@@ -67,10 +67,14 @@ def warmth(about: About) -> str:
 
 
 def used(about: About, now: float) -> str:
-    """How long ago it was read last, or why that is not known."""
+    """How long ago it was read last, how exact that is, or why it is not known."""
     if about.last_used is None:
-        return about.last_used_reason or units.UNKNOWN
-    return "now" if now - about.last_used < 5 else f"{units.age(about.last_used, now)} ago"
+        said = about.last_used_reason or units.UNKNOWN
+    else:
+        said = "now" if now - about.last_used < 5 else f"{units.age(about.last_used, now)} ago"
+        if about.access_times == "relatime":
+            said += ", to a day (relatime)"
+    return f"{said}; this look at another user's files may have moved it" if about.access_times_moved else said
 
 
 def checked(found: Verification) -> str:

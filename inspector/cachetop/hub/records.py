@@ -109,7 +109,7 @@ class Repo(Record, frozen=True, gc=False):
     revisions: tuple[Revision, ...]
     partials: tuple[Partial, ...]
     last_used_reason: str | None = None
-    """Why `last_used` is None. Access times are exact to a day: relatime moves them at most once a day."""
+    """Why `last_used` is None. Access times are exact to a day on most mounts: see `Root.access_times`."""
 
 
 class Root(Record, frozen=True):
@@ -121,6 +121,9 @@ class Root(Record, frozen=True):
     problem: str | None = None
     fix: str | None = None
     """A command that mends the problem or looks closer."""
+    access_times: str | None = None
+    """How its mount keeps access times, hence how exact `last_used` is: strictatime, relatime (moved at most once a
+    day), noatime or read-only (not at all). None where it is not there."""
 
 
 class Beside(Record, frozen=True):

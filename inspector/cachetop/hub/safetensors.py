@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 import os
 import struct
+from collections.abc import Iterable
 
 import msgspec
 
 from cachetop.base.hostile import clean
+from cachetop.base.turns import in_turns
 from cachetop.hub.weights import Header, Tensor, Unreadable
 
 _LIMIT = 100_000_000
@@ -49,12 +51,27 @@ def read(descriptor: int, file: str, size: int) -> Header:
     try:
         entries = _OBJECT.decode(raw)
         entries.pop("__metadata__", None)
-        tensors = tuple(_tensor(name, _ENTRY.decode(entry), file) for name, entry in entries.items())
+        told = {name: _ENTRY.decode(entry) for name, entry in in_turns(entries.items(), 64)}
+        tensors = tuple(_tensor(name, entry, file) for name, entry in in_turns(told.items(), 64))
+        end = _end(told.values())
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise Unreadable(f"{file} has a header that makes no sense ({clean(str(error), 100)})") from None
-    if any(tensor.size > size for tensor in tensors) or sum(tensor.size for tensor in tensors) > size - 8 - length:
+    room = size - 8 - length
+    if end > room:
         raise Unreadable(f"{file} is cut off: its header announces more tensors than it has bytes")
+    if end < room:
+        raise Unreadable(f"{file} has {room - end} bytes that belong to no tensor, which the format forbids")
     return Header(tensors=tensors)
+
+
+def _end(entries: Iterable[_Entry]) -> int:
+    """Where the last tensor ends. Raises ValueError unless each begins where another ends, as the format has it."""
+    end = 0
+    for begin, its_end in sorted(entry.data_offsets for entry in entries):
+        if begin != end:
+            raise ValueError("tensors that overlap or leave a hole")
+        end = its_end
+    return end
 
 
 def _tensor(name: str, entry: _Entry, file: str) -> Tensor:
@@ -63,6 +80,6 @@ def _tensor(name: str, entry: _Entry, file: str) -> Tensor:
     bits = _BITS.get(entry.dtype)
     if not 0 <= begin <= end < _MOST or not 0 <= elements < _MOST:
         raise ValueError("a tensor with an impossible shape or place")
-    if bits is not None and -(-elements * bits // 8) != end - begin:
+    if bits is not None and elements * bits != (end - begin) * 8:
         raise ValueError("a tensor whose shape does not fit its bytes")
     return Tensor(name=clean(name), dtype=clean(entry.dtype, 20), shape=tuple(entry.shape), size=end - begin, file=file)

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from cachetop.base.collecting import collecting_later, give_up
+from cachetop.base.files import STILL, access_times
 from cachetop.base.hostile import clean
 from cachetop.base.record import Problem
 from cachetop.base.turns import in_turns
@@ -240,10 +241,10 @@ class _Root:
         self._folders, self.store, self._listed = {}, Store(), None
         return changed
 
-    def _say(self, exists: bool, why: unseen.Unseen | None) -> bool:
+    def _say(self, exists: bool, why: unseen.Unseen | None, kept: str | None = None) -> bool:
         """Put into the record what there is to say; returns whether that is new."""
         problem, fix = why or (None, None)
-        record = msgspec.structs.replace(self.record, exists=exists, problem=problem, fix=fix)
+        record = msgspec.structs.replace(self.record, exists=exists, problem=problem, fix=fix, access_times=kept)
         changed = record != self.record
         self.record = record
         return changed
@@ -258,6 +259,7 @@ class _Root:
         if changed:  # another file system: a copy of one has the same inode numbers and times
             self._listed, self._folders, self.store = None, {}, Store()
         self._device = status.st_dev
+        kept = access_times(descriptor)
         if self._listed != (status.st_ino, status.st_mtime_ns):
             self._spellings = tuple({os.path.abspath(self.location.path), os.path.realpath(self.location.path)})
             names = [name for name in os.listdir(descriptor) if layout.is_repo(name) and self._wants(name)]
@@ -265,12 +267,12 @@ class _Root:
             self._folders = {name: self._folders.get(name) for name in sorted(names, key=_large_last)}
             young = abs(now - status.st_mtime) < _YOUNG
             self._listed = None if young else (status.st_ino, status.st_mtime_ns)
-        changed |= self._say(True, None if self._folders else self._lost())
+        changed |= self._say(True, None if self._folders else self._lost(), kept)
         if self._folders:
             self._held = status.st_dev, len(self._folders)
         store_changed = self.store.refresh(descriptor)
         changed |= store_changed
-        frozen = bool(os.fstatvfs(descriptor).f_flag & (os.ST_NOATIME | os.ST_RDONLY))
+        frozen = kept in STILL
         due = []
         for name, known in self._folders.items():
             settled = known is not None and known.settled and known.frozen == frozen

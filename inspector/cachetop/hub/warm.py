@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from cachetop.base.files import open_quietly
+from cachetop.base.files import leaves_a_trace, open_quietly
 from cachetop.base.residency import resident_fd
 from cachetop.hub import layout
 from cachetop.hub.contents import Blob, Snapshot, folder, open_root
 from cachetop.hub.records import File
 from cachetop.hub.scan import Known
+from cachetop.locations import identity, token_files
 
 
 class Opened:
@@ -25,6 +26,8 @@ class Opened:
         """Access times that tell of a use: later than the last write."""
         self.refused: OSError | None = None
         """Why the content last asked for could not be opened, if it is not simply gone or another one."""
+        self.traced = False
+        """Reading a content may have moved its access time."""
         self._blobs = blobs
         self.asked: dict[Blob, int | None] = {}
         """Bytes in RAM of what was asked for so far."""
@@ -49,11 +52,22 @@ class Opened:
             descriptor = self.open_kept(snapshot.commit, file.name, snapshot.kept[file.name])
         else:
             descriptor = self.open_blob(self.known.contents.keys.get(file.blob, file.blob))
+        self.traced = self.traced or (descriptor is not None and leaves_a_trace(descriptor))
         try:
             yield descriptor
         finally:
             if descriptor is not None:
                 os.close(descriptor)
+
+    def read(self, snapshot: Snapshot, file: File | None, limit: int) -> bytes:
+        """At most `limit` first bytes of a file of a revision; none when there is none, or it cannot be read."""
+        if file is None:
+            return b""
+        with self.content(snapshot, file) as descriptor:
+            try:
+                return b"" if descriptor is None else os.pread(descriptor, limit, 0)
+            except OSError:
+                return b""
 
     def open_blob(self, key: str) -> int | None:
         """Open the blob named `key` on disk if it is still the inode of the scan; the caller closes it."""
@@ -79,9 +93,9 @@ class Opened:
             return self._open(start, name, blob)
 
     def _open(self, at: int | None, name: str, blob: Blob) -> int | None:
-        if at is None:
-            return None
         self.refused = None
+        if at is None or _holds_a_token(blob):
+            return None
         try:
             descriptor = open_quietly(name, at)
         except OSError as error:
@@ -108,6 +122,13 @@ class Opened:
             return None
         finally:
             os.close(descriptor)
+
+
+def _holds_a_token(blob: Blob) -> bool:
+    """Whether it is the file in which huggingface_hub keeps the login token: it may have been told to keep it here."""
+    if blob.links == 1 and "HF_TOKEN_PATH" not in os.environ:
+        return False
+    return (blob.device, blob.inode) in [identity(path) for path in token_files()]
 
 
 @contextmanager
