@@ -141,6 +141,8 @@ def test_a_root_that_cannot_be_read_says_so() -> None:
     root = Root(path="/data/hub", reason="HF_HUB_CACHE", problem=said)
     picture = msgspec.structs.replace(pictures.models(), roots=(root,))
     assert model_lines(picture)[0].strip() == said
+    empty = " ".join(" ".join(model_lines(Models(roots=(root,)))).split())
+    assert empty == said, "nothing about what lies there"
 
 
 # Kernels

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cachetop import cli
 from cachetop.hub import choose
 from cachetop.hub.detail import with_detail
 from cachetop.hub.records import Models
 from cachetop.hub.scan import Scanner
+from cachetop_tui.panes import models as pane
 from support import hubcache
 
 
@@ -81,3 +83,13 @@ def test_what_needs_the_second_pass() -> None:
     assert choose.needs_detail(["resident>5%"], "size") and choose.needs_detail(["partial"], "size")
     assert choose.needs_detail([], "resident:asc")
     assert not choose.needs_detail(["size>1GB", "detached", "superseded"], "accessed")
+
+
+@pytest.mark.parametrize("preset", choose.PRESETS)
+def test_a_preset_has_the_same_rows_in_the_app_and_on_the_command_line(
+    models: Models, preset: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["models", "--preset", preset, "-q"]) == 0
+    listed = capsys.readouterr().out.split()
+    rows = pane.rows(models, 90, pane.View(filter=choose.typed(preset)))
+    assert [row.subject.id for row in rows if row.kind == "repo"] == listed

@@ -62,7 +62,7 @@ def test_a_cache_whose_disk_goes_with_its_folder(hub: Path) -> None:
     there, gone, back, again = run("below")
     assert list(there["repos"]) == ["org/one"] and back == there
     assert gone == again == {
-        "exists": True, "problem": GONE.format(hub, "1 repo was"), "fix": f"findmnt -T {hub}", "repos": {},
+        "exists": False, "problem": GONE.format(hub, "1 repo was"), "fix": f"findmnt -T {hub}", "repos": {},
     }  # fmt: skip
 
 

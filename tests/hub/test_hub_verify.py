@@ -96,6 +96,23 @@ def test_results_are_kept_until_the_file_changes(cache: Path, scanner: Scanner, 
     assert verify(scanner, store).bytes == first.bytes
 
 
+def test_results_that_cannot_be_kept_are_said_and_kept_later(cache: Path, scanner: Scanner, store: Path) -> None:
+    hubcache.healthy(cache)
+    hubcache.repo(cache, "org/bad").file("model.bin", b"not what it says", etag="a" * 64)
+    (store / "verified.json").mkdir(parents=True)
+    verifier = Verifier(scanner, store)
+    found = verifier.run(scanner.scan().repos)
+    assert found.unkept == f"What was found could not be kept in {store}: Is a directory."
+    assert sorted(path.name for path in store.iterdir()) == ["damaged.json", "verified.json", "verified.lock"]
+    assert len(json.loads((store / "damaged.json").read_bytes())) == 1, "damage comes first"
+    (store / "verified.json").rmdir()
+    assert verifier.run(scanner.scan().repos).unkept is None
+    assert len(json.loads((store / "verified.json").read_bytes())) == 2
+    refused = verify(scanner, store / "verified.json")
+    assert (refused.sound, refused.damaged) == (2, 1)
+    assert (refused.unkept or "").endswith("verified.json: File exists.")
+
+
 def test_the_results_of_very_many_files_are_kept(cache: Path, scanner: Scanner, store: Path) -> None:
     made = hubcache.repo(cache)
     for number in range(4100):

@@ -146,6 +146,8 @@ class Task:
         why = next((one.message for one in found.files if one.state == "unchecked"), None)
         found = msgspec.structs.replace(found, files=())  # of very many files that would be a lot to keep
         self._set(found=found, unchecked=why, done=found.bytes)
+        if found.unkept:
+            self._say(found.unkept, "warn")
 
     def _say(self, sentence: str, word: str) -> None:
         self._set(said=(*self.state.said, (sentence, word)))

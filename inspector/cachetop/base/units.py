@@ -11,13 +11,14 @@ import time
 from datetime import datetime
 
 UNKNOWN = "?"
-_SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
-          "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
-          "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}  # fmt: skip
+_SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "PB": 10**15,
+          "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15,
+          "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40, "PIB": 2**50}  # fmt: skip
 _SPANS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800, "mo": 2592000, "y": 31536000}
-SPAN_PATTERN = rf"^\s*\d+(\.\d+)?\s*({'|'.join(_SPANS)})\s*$"
+_SPAN_UNITS = "|".join("m" if unit == "m" else "".join(f"[{c.upper()}{c}]" for c in unit) for unit in _SPANS)
+SPAN_PATTERN = rf"^\s*\d+(\.\d+)?\s*({_SPAN_UNITS})\s*$"
 """What `parse_span` takes, as a regular expression of any dialect."""
-SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([KMGTkmgt]([Ii][Bb]|[Bb])?|[Bb])?\s*$"
+SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([KMGTPkmgtp]([Ii][Bb]|[Bb])?|[Bb])?\s*$"
 """What `parse_size` takes."""
 
 
@@ -93,8 +94,9 @@ def parse_size(text: str) -> int:
 
 
 def parse_span(text: str) -> float:
-    """`30d`, `2h`, `90s` -> seconds. Raises ValueError with a sentence."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", text)
-    if not found or found[2] not in _SPANS:
+    """`30d`, `2h`, `90s` -> seconds; capitals, too, but for `M`, months to some. Raises ValueError with a sentence."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", text)
+    unit = found[2].lower() if found and found[2] != "M" else ""
+    if not found or unit not in _SPANS:
         raise ValueError(f"{text!r} is not a length of time; write for example 30d, 12h or 2w")
-    return float(found[1]) * _SPANS[found[2]]
+    return float(found[1]) * _SPANS[unit]

@@ -38,7 +38,7 @@ def add(words: argparse._SubParsersAction[Any]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check the repos; what is wrong is told as it is found."""
     from cachetop import locations
-    from cachetop.cli.table import emit
+    from cachetop.cli.table import emit, say
     from cachetop.hub.verify import Verifier
 
     scanner, wrong = models_show.scanner_of([*args.root, *args.verify_root])
@@ -57,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
         emit(found)
     else:
         print("\n".join([*([""] if said.told else []), report(found, len(repos))]))
+    if found.unkept:
+        say(found.unkept)
     if interrupted:
         return INTERRUPTED
     return FAILED if found.damaged or found.unreadable or wrong else DONE

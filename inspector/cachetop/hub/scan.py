@@ -224,7 +224,7 @@ class _Root:
         try:
             descriptor = open_root(self.location.path)
         except OSError as error:
-            return self._gone(unseen.refused(self.location.path, error) or self._lost())
+            return self._failed(error)
         try:
             status = os.fstat(descriptor)
             if (status.st_dev, status.st_ino) in seen:
@@ -232,12 +232,16 @@ class _Root:
             seen.add((status.st_dev, status.st_ino))
             return self._read(descriptor, status, tell)
         except OSError as error:
-            return self._gone(unseen.refused(self.location.path, error))
+            return self._failed(error)
         finally:
             os.close(descriptor)
 
-    def _gone(self, why: unseen.Unseen | None, exists: bool = False) -> bool:
-        changed = bool(self._folders or self.store.payloads) | self._say(exists or why is not None, why)
+    def _failed(self, error: OSError) -> bool:
+        refused = unseen.refused(self.location.path, error)
+        return self._gone(refused or self._lost(), exists=refused is not None)
+
+    def _gone(self, why: unseen.Unseen | None, exists: bool) -> bool:
+        changed = bool(self._folders or self.store.payloads) | self._say(exists, why)
         self._folders, self.store, self._listed = {}, Store(), None
         return changed
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -20,6 +20,8 @@ from typing import Any
 import msgspec
 
 from cachetop import locations
+from cachetop.base.hostile import clean
+from cachetop.base.record import why
 from cachetop.hub.contents import Blob
 
 _SOUND, _DAMAGED, _LOCK = "verified.json", "damaged.json", "verified.lock"
@@ -57,6 +59,8 @@ class Verdicts:
         self._sound: dict[Identity, str] = _load(self._path(_SOUND), dict[str, str])
         self._fresh: dict[Identity, str | Damage] = {}
         """What was found since the last time it was saved."""
+        self.unkept: str | None = None
+        """Why the last time it could not be saved."""
 
     def _path(self, name: str) -> Path | None:
         return None if self._folder is None else self._folder / name
@@ -82,9 +86,15 @@ class Verdicts:
             return
         sound = {key: found for key, found in fresh.items() if isinstance(found, str)}
         damaged = {key: found for key, found in fresh.items() if not isinstance(found, str)}
-        with suppress(OSError), _alone(self._folder):  # what cannot be kept costs a second reading, no more
-            _change(self._folder / _SOUND, dict[str, str], sound, damaged)
-            _change(self._folder / _DAMAGED, dict[str, Damage], damaged, sound)
+        try:
+            with _alone(self._folder):
+                _change(self._folder / _DAMAGED, dict[str, Damage], damaged, sound)
+                _change(self._folder / _SOUND, dict[str, str], sound, damaged)
+            self.unkept = None
+        except OSError as error:
+            with self._lock:
+                self._fresh = fresh | self._fresh  # for the next time
+            self.unkept = f"What was found could not be kept in {clean(self._folder)}: {why(error)}."
 
 
 class Damages:
@@ -163,10 +173,14 @@ def _change(path: Path, kind: Any, more: Mapping[Identity, Any], gone: Mapping[I
     kept |= more
     if kept == before:
         return
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
-        file.writelines(_encoded(dict(islice(kept.items(), max(0, len(kept) - _KEPT), None))))
-    fresh.replace(path)
+    fresh = path.with_name(f"{path.name}.new")  # nobody else writes meanwhile
+    try:
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
+            file.writelines(_encoded(dict(islice(kept.items(), max(0, len(kept) - _KEPT), None))))
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

@@ -55,6 +55,8 @@ class Verification(Record, frozen=True):
     """Bytes read by this run."""
     seconds: float = 0.0
     files: tuple[Checked, ...] = ()
+    unkept: str | None = None
+    """Why what was found could not be kept, where that is so: nothing else lists it, and it will be read again."""
 
 
 class Progress(Record, frozen=True):
@@ -144,6 +146,7 @@ class Verifier:
             bytes=self._bytes,
             seconds=time.perf_counter() - began,
             files=tuple(found),
+            unkept=self._verdicts.unkept,
         )
 
     def _round(self, waiting: Sequence[Task], step: Callable[[Sequence[Checked]], None], last: bool) -> list[Task]:

@@ -140,8 +140,12 @@ def _below(out: Listing, repo: Repo, key: str, view: View) -> None:
 
 
 def _empty(models: Models, width: int) -> list[Row]:
+    if models.roots and all(root.problem for root in models.roots):
+        return []  # that is all there is to say
     out = notes("No models here yet.", width, "fg")
     for root in models.roots:
+        if root.problem:
+            continue
         state = "is empty" if root.exists else "does not exist"
         out += notes(f"{names.home(root.path, str(Path.home()))} {state} ({root.reason}).", width, "dim")
     if not models.roots:
