@@ -92,4 +92,4 @@ def test_a_preset_has_the_same_rows_in_the_app_and_on_the_command_line(
     assert cli.main(["models", "--preset", preset, "-q"]) == 0
     listed = capsys.readouterr().out.split()
     rows = pane.rows(models, 90, pane.View(filter=choose.typed(preset)))
-    assert [row.subject.id for row in rows if row.kind == "repo"] == listed
+    assert [f"{row.subject.type}/{row.subject.id}" for row in rows if row.kind == "repo"] == listed
