@@ -27,17 +27,20 @@ from cachetop.hub.verdicts import Damage
 from cachetop.hub.warm import Opened, opened
 
 
-def with_detail(models: Models, scanner: Scanner, probe: bool = True) -> Models:
+def with_detail(models: Models, scanner: Scanner, probe: bool = True, quick: bool = False) -> Models:
     """`models` with `complete`, `missing`, `resident` and all of `partials`, as they are now.
 
     `models` comes from `scanner`, possibly with some repos left out. `probe` allows to try a download's lock
     where /proc/locks does not know it. A repo of which nothing changed is the very record of the previous call.
+    `quick` looks again only at repos that changed since the previous call or have downloads; of the others it says what
+    it said then, and nothing of the sum in RAM.
     Never raises for what is on disk; a repo that vanished stays as it is.
     """
     locks, warm = Locks(), _Warm()
-    scanner.damages.refresh()
-    repos = tuple([_repo(repo, scanner, locks, warm, probe) for repo in in_turns(models.repos)])
-    return msgspec.structs.replace(models, repos=repos, resident=warm.bytes if scanner.is_whole(models) else None)
+    quick &= not scanner.damages.refresh()
+    repos = tuple([_repo(repo, scanner, locks, warm, probe, quick) for repo in in_turns(models.repos)])
+    whole = scanner.is_whole(models) and not quick
+    return msgspec.structs.replace(models, repos=repos, resident=warm.bytes if whole else None)
 
 
 class _Warm:
@@ -61,10 +64,12 @@ class _Warm:
             self.bytes = (self.bytes or 0) + warm
 
 
-def _repo(repo: Repo, scanner: Scanner, locks: Locks, warm: _Warm, probe: bool) -> Repo:
+def _repo(repo: Repo, scanner: Scanner, locks: Locks, warm: _Warm, probe: bool, quick: bool) -> Repo:
     known = scanner.find(repo)
     if known is None:
         return repo
+    if quick and known.detailed is not None and known.detail_of is known.repo and not known.repo.partials:
+        return known.detailed
     with opened(known) as hold:
         if hold is None:
             return repo
@@ -86,6 +91,7 @@ def _repo(repo: Repo, scanner: Scanner, locks: Locks, warm: _Warm, probe: bool) 
         last_used_reason=unused(known.frozen, used, known.contents),
         problems=known.repo.problems + complaints.problems(sick),
     )
+    known.detail_of = known.repo
     if found != known.detailed:
         known.detailed = found
     return known.detailed or found

@@ -61,6 +61,8 @@ class Known(msgspec.Struct, eq=False, gc=False):
     """Its file system keeps no access times: when it was last used cannot be told."""
     detailed: Repo | None = None
     """What the second pass last said."""
+    detail_of: Repo | None = None
+    """The `repo` that it said that of."""
 
     def piles(self) -> Iterator[list[Any]]:
         """What there may be very much of, in lists of their own."""

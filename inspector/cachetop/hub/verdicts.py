@@ -111,17 +111,19 @@ class Damages:
         """Whether anything is damaged."""
         return bool(self._known)
 
-    def refresh(self) -> None:
-        """Take up what the file says now."""
+    def refresh(self) -> bool:
+        """Take up what the file says now; returns whether that is something new."""
         try:
             status = os.stat(self._path)
             mark = status.st_ino, status.st_mtime_ns, status.st_size
         except OSError:
             mark = None
-        if mark != self._mark:
-            self._mark = mark
-            self._known = _load(self._path, dict[str, Damage])
-            self._inodes = frozenset(int(key.split(":")[1]) for key in self._known)
+        if mark == self._mark:
+            return False
+        self._mark = mark
+        self._known = _load(self._path, dict[str, Damage])
+        self._inodes = frozenset(int(key.split(":")[1]) for key in self._known)
+        return True
 
     def of(self, blob: Blob) -> Damage | None:
         """What is wrong with a content; None where nothing is known to be."""

@@ -1,4 +1,8 @@
-"""The hub cache, live: a whole scan first, then the mtimes that tell what changed, once a second."""
+"""The hub cache, live: a whole scan first, then the times that tell what changed, once a second.
+
+What no time tells (residency, last use, file lists) costs much more to look at in a large cache, and comes round less
+often. While something is downloaded, looks in between are at what changed and at the downloads alone.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +26,12 @@ _WALK_PAUSE = 60.0
 """Seconds between two walks of the other places with models; more where a walk takes long."""
 
 
+_SHARE = 20
+"""A whole look takes at most one part in so many of the time, and so do those at downloads in between."""
+
+
 class HubFeed(Feed):
-    """Publishes `ModelsChanged`. A look costs at most a twentieth of the time between two looks."""
+    """Publishes `ModelsChanged`."""
 
     name = "hub"
 
@@ -37,25 +45,46 @@ class HubFeed(Feed):
         """(device, inode) -> what it belongs to; replaced whole after each change."""
         self._others: tuple[Beside, ...] = ()
         self._ended = threading.Event()
+        self._afresh = threading.Event()
+        """Somebody asked for a whole look."""
+        self._due = 0.0
+        """When the next whole look is due (time.monotonic)."""
+        self._resident: int | None = None
+        """Bytes in RAM as the last whole look found."""
+
+    def refresh(self) -> None:
+        """Look at everything again now."""
+        self._afresh.set()
+        self.wake()
 
     def look(self) -> float:
-        """Scan what changed, then the second pass over it."""
-        began = time.perf_counter()
+        """Scan what changed, then the second pass over it; over everything when that is due."""
+        began = time.monotonic()
+        quick = began < self._due and not self._afresh.is_set()
+        self._afresh.clear()
         if self._roots.refresh():
-            self._scanner = Scanner(self._roots.now)
+            self._scanner, quick = Scanner(self._roots.now), False
         if self._shown is None:
             with collecting_later():
                 graph = self._scanner.scan(self._early)
                 self._show(graph)  # names and sizes first; completeness and residency follow
-                self._detail(graph)
+                self._detail(graph, quick=False)
         else:
-            self._detail(self._scanner.scan())
-        return max(self._interval, 20 * (time.perf_counter() - began))
+            self._detail(self._scanner.scan(), quick)
+        now = time.monotonic()
+        if not quick:
+            self._due = now + _SHARE * (now - began)
+        repos = self._shown.repos if self._shown is not None else ()
+        if any(partial.live is not False for repo in repos for partial in repo.partials):
+            return max(self._interval, _SHARE * (now - began) if quick else 0.0)
+        return max(self._interval, self._due - now)
 
-    def _detail(self, graph: Models) -> None:
-        detailed = with_detail(graph, self._scanner)
+    def _detail(self, graph: Models, quick: bool) -> None:
+        detailed = with_detail(graph, self._scanner, quick=quick)
+        if not quick:
+            self._resident = detailed.resident
         problems = detailed.problems + self._roots.problems
-        detailed = msgspec.structs.replace(detailed, beside=self._others, problems=problems)
+        detailed = msgspec.structs.replace(detailed, beside=self._others, problems=problems, resident=self._resident)
         if detailed != self._shown:
             self.inodes = self._scanner.inodes()
             self._show(detailed)

@@ -86,7 +86,8 @@ class Inventory:
 
     def rescan(self) -> None:
         """Look at everything again now."""
-        self._changed(None)
+        self._hub.refresh()
+        self._kernels.wake()
         self._runs.wake()
 
     def process(self, process: Process) -> ProcessDetail:
