@@ -138,7 +138,7 @@ def tasks(repo: Repo, scanner: Scanner) -> list[Task]:
     contents = known.contents
     files = {file.blob: file.name for snapshot in contents.snapshots for file in reversed(snapshot.files) if file.blob}
     found = [
-        Task(repo, known, files.get(clean(key)), key, None, blob, _algorithm(key), key)
+        Task(repo, known, files.get(clean(key)), key, None, blob, algorithm_of(key), key)
         for key, blob in contents.blobs.items()
     ]
     if any(snapshot.kept for snapshot in contents.snapshots):
@@ -148,7 +148,7 @@ def tasks(repo: Repo, scanner: Scanner) -> list[Task]:
                 hashes = {name: etag for etag, names in tree.etags.items() for name in names} if tree else {}
                 for name, blob in snapshot.kept.items():
                     etag = hashes.get(contents.names.get(name, name), "")
-                    found.append(Task(repo, known, name, None, snapshot.commit, blob, _algorithm(etag), etag))
+                    found.append(Task(repo, known, name, None, snapshot.commit, blob, algorithm_of(etag), etag))
     return sorted(found, key=lambda task: -task.blob.size)
 
 
@@ -167,7 +167,8 @@ def batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
         yield batch
 
 
-def _algorithm(name: str) -> str | None:
+def algorithm_of(name: str) -> str | None:
+    """What a content called so can be checked by: `sha256`, `git-sha1`, or None."""
     if not _HEX.fullmatch(name):
         return None
     return {64: "sha256", 40: "git-sha1"}.get(len(name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -15,6 +15,7 @@ from cachetop.hub.facts import facts
 from cachetop.hub.records import Repo
 from cachetop.hub.roots import roots
 from cachetop.hub.scan import Scanner
+from cachetop.hub.weights import Tensor
 from cachetop_tui import words
 from cachetop_tui.cut import file_name, head, middle
 from cachetop_tui.documents import markdown
@@ -57,7 +58,7 @@ def lines(record: About, width: int, now: float) -> list[Line]:
     for title, part in (
         ("REVISIONS", _revisions(record, width)),
         ("WEIGHTS", _weights(record, width)),
-        ("TENSORS", _tensors(record, width)),
+        ("TENSORS", tensor_lines(record.tensors, width)),
         ("CARD", _card(record, width)),
     ):
         rows = list(part)
@@ -119,16 +120,17 @@ def _weights(record: About, width: int) -> Iterator[Line]:
             yield _text(width, 3, line, "warn")
 
 
-def _tensors(record: About, width: int) -> Iterator[Line]:
-    for tensor in record.tensors[:_TENSORS]:
+def tensor_lines(tensors: Sequence[Tensor], width: int) -> Iterator[Line]:
+    """Name, shape, type and bytes of each tensor; of very many the first."""
+    for tensor in tensors[:_TENSORS]:
         pen = Pen(width)
         shape = " x ".join(map(str, tensor.shape)) or "scalar"
         start = pen.right(width - 1, f"{clean(tensor.dtype, 12)}  ", "dim", units.size(tensor.size).rjust(8), "fg")
         start = pen.right(min(start, width - 22) - 2, shape, "dim")
         pen.put(3, middle(clean(tensor.name), max(6, start - 5)), "fg")
         yield pen.line()
-    if len(record.tensors) > _TENSORS:
-        yield _text(width, 3, f"… and {len(record.tensors) - _TENSORS:,} more", "faint")
+    if len(tensors) > _TENSORS:
+        yield _text(width, 3, f"… and {len(tensors) - _TENSORS:,} more", "faint")
 
 
 def card(record: About) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cachetop.base.hostile import clean
+from cachetop.base.turns import in_turns
 from cachetop_tui.background import in_background
 from cachetop_tui.marks import Line, Row
 from cachetop_tui.panes import gpu_data
@@ -15,6 +16,8 @@ from cachetop_tui.workbench.tabs import Document
 if TYPE_CHECKING:
     from cachetop.gpu.detail import ProcessDetail
     from cachetop.gpu.records import Gpu, Process
+    from cachetop.hub.one_file import AboutFile
+    from cachetop.hub.records import Repo, Revision
     from cachetop.summary import StatusProblem
     from cachetop_tui.model_tasks import Task
 
@@ -31,7 +34,7 @@ def use_look(look: Look) -> None:
 
 def opens(row: Row) -> bool:
     """Whether the row has a document."""
-    return row.kind in ("repo", "revision", "entry", "job", "process", "problem", "setting", "prospect") or (
+    return row.kind in ("repo", "revision", "file", "entry", "job", "process", "problem", "setting", "prospect") or (
         row.kind == "line" and _pid(row) is not None
     )
 
@@ -50,6 +53,8 @@ def document_of(row: Row, picture: Picture) -> Document | None:
         return repo_document(subject, picture)
     if row.kind == "revision":
         return revision_document(*subject)
+    if row.kind == "file":
+        return file_document(row.key, picture)
     if row.kind == "entry":
         return kernel_document(subject, picture)
     if row.kind == "job":
@@ -160,6 +165,45 @@ def revision_document(repo: Any, revision: Any) -> Document:
         lambda: diff.compare(pair),
         diff.lines,
     )
+
+
+def file_document(row_key: str, picture: Picture) -> Document:
+    """One file of a revision, by the key of its row. It keeps no record: there may be very many in one repo."""
+    from cachetop_tui.documents import diff
+
+    def records() -> tuple[Repo, Revision]:
+        root, kind, name, commit, _ = row_key.split("\0", 4)
+        for repo in picture.models.repos if picture.models is not None else ():
+            if (repo.root, repo.type, repo.id) == (root, kind, name):
+                for revision in repo.revisions:
+                    if revision.commit == commit:
+                        return repo, revision
+        raise LookupError(f"{clean(name)} has no such revision in the cache any more.")
+
+    def load() -> AboutFile:
+        from cachetop.hub.one_file import describe_file
+        from cachetop_tui.documents import file as document  # noqa: F401  # here, off the event loop
+
+        repo, revision = records()
+        for file in in_turns(revision.files, 1000):
+            if file.name == called:
+                return describe_file(repo, revision, file)
+        raise LookupError(f"{clean(called)} is not in the cache any more.")
+
+    _, _, name, commit, called = row_key.split("\0", 4)
+    try:
+        named = diff.named(records()[1])
+    except LookupError:  # reading it will say so
+        named = clean(commit, 7)
+    title = clean(called)
+    trail = ("models", clean(name), named, title)
+    return Document(f"file\0{row_key}", title.rpartition("/")[2], trail, load, _file_lines)
+
+
+def _file_lines(record: AboutFile, width: int, now: float) -> list[Line]:
+    from cachetop_tui.documents import file as document  # `load` has imported it, off the event loop
+
+    return document.lines(record, width, now)
 
 
 def repo_document(repo: Any, picture: Picture) -> Document:
