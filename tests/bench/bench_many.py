@@ -142,6 +142,10 @@ async def drive() -> None:
             "kernels: end, home, 5 times": lambda: keys("end", "home", times=5),
             "kernels: filter": lambda: keys("f", *"fused_7", "enter", "end", "home", "f", "escape"),
             "kernels: filter stale": lambda: keys("f", *"stale", "enter", "end", "home", "f", "escape"),
+            "models: find what is folded": lambda: keys(
+                "1", "home", "apostrophe", *"preprocessor", "down", "down", "up", "enter", "minus", "home"
+            ),
+            "models: find what is nowhere": lambda: keys("apostrophe", *"nowhere", "backspace", "escape"),
             "kernels: find": lambda: keys("apostrophe", *"fused_42", "enter"),
             "kernels: find what is not there": lambda: keys("apostrophe", *"xyz", "escape"),
             "kernels: a kernel's document": lambda: document("end"),
