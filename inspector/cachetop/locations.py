@@ -105,6 +105,22 @@ def identity(path: str) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+def holders(places: Iterable[tuple[str, str]]) -> dict[tuple[int, int], str]:
+    """Each of `places`, a path and what is there, and every folder above it, by device and inode: `is` or `holds` what.
+
+    A folder that is one of these is not one cache's own, whatever a variable says.
+    """
+    found: dict[tuple[int, int], str] = {}
+    for path, what in places:
+        here, verb = os.path.realpath(path), "is"
+        while key := identity(here):
+            found.setdefault(key, f"{verb} {what}")
+            here, below, verb = os.path.dirname(here), here, "holds"
+            if here == below:
+                break
+    return found
+
+
 def _user() -> str:
     try:
         name = getpass.getuser()

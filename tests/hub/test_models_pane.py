@@ -49,6 +49,12 @@ def test_other_places_come_last_and_not_under_a_filter(models: Models, width: in
     assert not any("whisper" in line for line in texts(seen, pane.View(filter="org"), width))
 
 
+def test_another_place_says_what_is_wrong_with_it_where_there_is_room(models: Models) -> None:
+    wrong = msgspec.structs.replace(WHISPER, size=None, problem="It is the folder of [b]ollama[/b], and counted there.")
+    last = texts(msgspec.structs.replace(models, beside=(wrong,)), width=160)[-1]
+    assert "/home/me/.cache/whisper" in last.replace("~", "/home/me") and "It is the folder of [b]oll" in last
+
+
 def test_an_empty_pane_does_not_claim_to_be_done_while_scanning() -> None:
     assert texts(Models(scanning=True)) == []
     header = pane.headers(Models(scanning=True), 90, 20, pane.View(), True)[0].text

@@ -287,3 +287,23 @@ def test_folders_without_end_block_an_entry_and_the_others_go(root: Path) -> Non
     assert [one.path for one in draft.plan.blocked] == [str(first)] and "deeper" in draft.plan.blocked[0].reason
     assert len(carry_out(draft).deleted) == 13
     subprocess.run(["rm", "-rf", str(first)], check=True)  # what pytest would fail to clean up
+
+
+@pytest.mark.parametrize("where", [".cache/huggingface", ".cache", "", ".cache/huggingface/hub", "state"])
+def test_a_driver_cache_that_is_somebody_elses_folder_stays(
+    world: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """What the driver keeps is one row, its whole folder: a variable that leads to the home folder must not take it."""
+    home = world / ".cache" / "huggingface"
+    (home / "hub" / "models--a--b").mkdir(parents=True)
+    (home / "token").write_text("hf_abcdefghijklmnop")
+    (world / where / "index").write_bytes(b"x" * 100)
+    monkeypatch.setenv("CUDA_CACHE_PATH", str(world / where))
+    before = picture(world)
+    command = [sys.executable, "-m", "cachetop", "prune", "kernels", "--all", "--json"]
+    plan = json.loads(subprocess.run([*command, "--dry-run"], capture_output=True, check=True).stdout)
+    assert not plan["items"]
+    (blocked,) = plan["blocked"]
+    assert blocked["reason"].endswith("all of it would go, not only the cuda-driver cache")
+    subprocess.run([*command, "--yes", "--now"], capture_output=True, check=False)
+    assert {name for name in before if not name.startswith("state")} <= set(picture(world))

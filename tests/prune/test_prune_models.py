@@ -326,3 +326,17 @@ def test_what_this_very_process_uses_is_blocked(hub: Path) -> None:
         looking = os.open(weights, os.O_RDONLY | os.O_NOATIME)  # as cachetop itself reads
     assert len(plan_models(hub, "org/alpha").plan.items) == 1
     os.close(looking)
+
+
+@pytest.mark.parametrize("where", ["blobs/mine", f"snapshots/{COMMIT}/README.md", "token"])
+def test_a_repo_that_the_login_token_was_put_into_stays(hub: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    token = hub / "models--org--alpha" / where
+    token.write_text("hf_abcdefghijklmnop")
+    monkeypatch.setenv("HF_TOKEN_PATH", str(token))
+    settle(hub)
+    draft = plan_models(hub, all=True)
+    assert [item.key for item in draft.plan.items] == ["org/beta"]
+    (blocked,) = draft.plan.blocked
+    assert blocked.reason.startswith("your login token lies in it: ")
+    carry_out(draft)
+    assert token.exists()

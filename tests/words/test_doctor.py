@@ -105,7 +105,7 @@ def test_secrets_never_appear(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hf_abc" not in text and "pa55word" not in text and "abcdef123" not in text
 
 
-def test_a_login_token_beside_the_models_is_noted_and_never_read(world: Path) -> None:
+def test_a_login_token_beside_the_models_is_noted_and_never_read(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     token = world / ".cache" / "huggingface" / "token"
     token.parent.mkdir(parents=True)
     token.write_text("hf_abcdefghijklmnop")
@@ -114,6 +114,10 @@ def test_a_login_token_beside_the_models_is_noted_and_never_read(world: Path) ->
     assert only(found.findings, "HF_HOME").severity == "note"
     assert "login token lies here" in str(only(found.findings, "HF_HOME").reason)
     assert token.stat().st_atime == 1
+    monkeypatch.setenv("HF_TOKEN_PATH", str(token.rename(world / "login")))
+    assert "your login token lies elsewhere" in str(only(examine().findings, "HF_HOME").reason)
+    monkeypatch.setenv("HF_TOKEN_PATH", str((world / "login").rename(token.with_name("login"))))
+    assert "login token lies here" in str(only(examine().findings, "HF_HOME").reason)
     assert "hf_abc" not in found.to_json()
 
 

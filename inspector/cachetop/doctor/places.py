@@ -70,9 +70,13 @@ def _agreement(env: Mapping[str, str], hub: locations.Location) -> Finding:
 def _token(env: Mapping[str, str]) -> Finding:
     """Whether a login token lies in HF_HOME. Only its presence: it is never opened."""
     folder, reason, _ = locations.hf_home(env)
-    if any(os.path.lexists(os.path.join(folder, name)) for name in ("token", "stored_tokens")):
+    top = os.path.join(os.path.realpath(folder), "")
+    found = [path for path in locations.token_files(env) if os.path.lexists(path)]
+    if any(os.path.realpath(path).startswith(top) or path.startswith(os.path.join(folder, "")) for path in found):
         reason += "; your login token lies here, beside the models: removing the folder removes it too"
         return _AREA.note("HF_HOME", show(folder), reason)
+    if found:
+        return _AREA.ok("HF_HOME", show(folder), f"{reason}; your login token lies elsewhere (HF_TOKEN_PATH)")
     return _AREA.ok("HF_HOME", show(folder), f"{reason}; holds no login token")
 
 

@@ -20,7 +20,7 @@ from cachetop.base.turns import in_turns
 from cachetop.hub.contents import open_folder, open_root
 from cachetop.hub.records import Beside
 from cachetop.hub.roots import roots
-from cachetop.locations import Location, expand, expand_home, hf_home, home, identity, token_files
+from cachetop.locations import Location, expand, expand_home, hf_home, holders, home, identity, token_files
 
 Key = tuple[int, int]
 """Device and inode."""
@@ -133,7 +133,7 @@ def look(env: Mapping[str, str] | None = None) -> tuple[Beside, ...]:
     """
     env = os.environ if env is None else env
     known = places(env)
-    holders = _holders(env)
+    holding = _holders(env)
     inner = {key: place.kind for place in reversed(known) if (key := identity(place.path))}
     secret = {key for path in token_files(env) if (key := identity(path))}
     rows: list[Beside] = []
@@ -149,8 +149,8 @@ def look(env: Mapping[str, str] | None = None) -> tuple[Beside, ...]:
         try:
             status = os.fstat(descriptor)
             key = status.st_dev, status.st_ino
-            if key in holders:
-                rows.append(_row(place, holders[key]))
+            if key in holding:
+                rows.append(_row(place, f"It {holding[key]}: not measured as a whole."))
             elif key not in seen:
                 seen[key] = place.kind
                 rows.append(_row(place, counted=_Count(descriptor, status.st_dev, inner, secret)))
@@ -166,20 +166,12 @@ def look(env: Mapping[str, str] | None = None) -> tuple[Beside, ...]:
 
 
 def _holders(env: Mapping[str, str]) -> dict[Key, str]:
-    """HF_HOME, the hub caches, and every folder above them, with a sentence on what lies there."""
-    found: dict[Key, str] = {}
-    for path, what in (
-        (hf_home(env)[0], "HF_HOME, where the login token and the hub cache lie"),
-        *((root.path, "the hub cache, which is listed by its repos") for root in roots(env=env)),
-    ):
-        here = os.path.realpath(path)
-        verb = "is"
-        while key := identity(here):
-            found.setdefault(key, f"It {verb} {what}: not measured as a whole.")
-            here, below, verb = os.path.dirname(here), here, "holds"
-            if here == below:
-                break
-    return found
+    return holders(
+        [
+            (hf_home(env)[0], "HF_HOME, where the login token and the hub cache lie"),
+            *((root.path, "the hub cache, which is listed by its repos") for root in roots(env=env)),
+        ]
+    )
 
 
 class _Count:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Hashable
 
+from cachetop import locations
 from cachetop.base import units
 from cachetop.base.files import is_locked
 from cachetop.base.hostile import clean
@@ -175,6 +176,8 @@ def _blocked(entry: Entry, root: str, removable: bool, into: Drafting) -> str | 
         return "it lies in the Hugging Face cache: `cachetop prune models` takes it with its repo"
     if not removable or entry.part == NOT_UNDERSTOOD:
         return f"what lies in a {entry.kind} cache is not understood: only the program that made it can clean it"
+    if entry.path == "." and (shared := _shared(root)):
+        return f"its folder {shared}: all of it would go, not only the {entry.kind} cache"
     if entry.state == "compiling":
         return f"compiling: last written {units.age(entry.created, into.now)} ago, or its compiler still runs"
     if entry.part == "locks":
@@ -189,6 +192,20 @@ def _blocked(entry: Entry, root: str, removable: bool, into: Drafting) -> str | 
             return None
         return "locked: a build began less than ten minutes ago" if age < 600 else None
     return None
+
+
+def _shared(root: str) -> str | None:
+    """Why what lies in a cache root is not all the cache's own; None where nothing tells so."""
+    found = locations.holders(
+        [
+            (locations.hf_home()[0], "HF_HOME, where the login token lies"),
+            (locations.hub().path, "the Hugging Face cache"),
+            (str(locations.state_dir()), "cachetop's state folder"),
+            (locations.home(os.environ), "the home folder"),
+        ]
+    )
+    key = locations.identity(root)
+    return found.get(key) if key else None
 
 
 def reasons(entry: Entry, chosen: Selection) -> tuple[str, ...]:

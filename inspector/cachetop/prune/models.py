@@ -12,6 +12,7 @@ from cachetop.base.turns import in_turns
 from cachetop.hub import layout
 from cachetop.hub.records import Models, Repo, Revision
 from cachetop.hub.scan import Known, Scanner
+from cachetop.locations import token_files
 from cachetop.prune import references
 from cachetop.prune.draft import Drafting
 from cachetop.prune.records import Rebuild
@@ -56,6 +57,7 @@ class _Planner:
         self.scanner = scanner
         self.chosen = chosen
         self.into = into
+        self._tokens = [os.path.realpath(path) for path in token_files() if os.path.lexists(path)]
 
     def plan(self, root: str, at: int, subjects: list[Subject]) -> None:
         """Plan what goes of one cache root, then the payloads that nobody names any more."""
@@ -79,7 +81,7 @@ class _Planner:
         known = self.scanner.find(one.repo)
         if known is None or self.into.keeps(*names_of(one.repo)):
             return True
-        if one.partial is None and self._download(one.repo, known)[0]:
+        if one.partial is None and self._hindrance(one.repo, known)[0]:
             return True
         try:
             with self.into.root(known.root) as at:
@@ -98,14 +100,17 @@ class _Planner:
             return []
         dead = [one for one in members if one.partial is not None]
         others = [one for one in members if one.partial is None]
-        reason, pids = self._download(repo, known) if others else (None, [])
+        reason, pids = self._hindrance(repo, known) if others else (None, [])
         if reason is None:
             return members
         self._block(repo, known, others, reason, pids)
         return dead
 
-    def _download(self, repo: Repo, known: Known) -> tuple[str | None, list[int]]:
-        """What says that a repo is being downloaded into, and the processes that do it."""
+    def _hindrance(self, repo: Repo, known: Known) -> tuple[str | None, list[int]]:
+        """What says that a repo is being downloaded into, or holds a token; and the processes that do it."""
+        for token in self._tokens:
+            if known.folder in token and token.startswith(f"{os.path.realpath(known.root)}/{known.folder}/"):
+                return "your login token lies in it: move that elsewhere, and HF_TOKEN_PATH with it", []
         live = [part for part in repo.partials if part.live is not False]
         if live:
             pids = [part.pid for part in live if part.pid is not None]

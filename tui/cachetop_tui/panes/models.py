@@ -96,11 +96,13 @@ def line(row: Row, width: int, view: View, now: float) -> Line:
 
 
 def _beside(pen: Pen, at: _Columns, row: Beside) -> None:
-    """Another place with models: whose it is, where, how large."""
+    """Another place with models: whose it is, where, how large, and what is wrong with it where there is room."""
     end = pen.run(3, "·", "faint") + 1
     end = pen.put(end, clean(row.kind, 20), "dim") + 2
     path = names.home(row.path, str(Path.home()))
-    pen.put(end, path_name(path, at.name - end - 1), "faint")
+    end = pen.put(end, path_name(path, at.name - end - 1), "faint") + 2
+    if row.problem and at.name - end > 12:
+        pen.put(end, head(clean(row.problem), at.name - end - 1), "warn")
     pen.right(at.disk, units.size(row.size), "dim")
 
 
