@@ -74,6 +74,33 @@ def test_the_filter_line(models: Models) -> None:
     assert found("nothing like it") == set()
 
 
+def test_what_looks_like_a_filter_and_is_none_is_said_and_hides_nothing(models: Models) -> None:
+    for text, said in (
+        ("size>bogus", "bogus"),
+        ("sizee>1GB", "'sizee' is not a filter key"),
+        ("accessed>7x", "7x"),
+        ("sort=colour", "is no order"),
+        ("good type=x size>oops", "oops"),
+    ):
+        search = choose.search(text)
+        assert search.wrong is not None and said in search.wrong, text
+    rows = pane.rows(models, 90, pane.View(filter="size>bogus"))
+    assert rows[0].kind == "note" and [row.kind for row in rows].count("repo") == len(models.repos)
+    for text in ("size>", "sort=", "size>1GB detached", "good", ""):
+        assert choose.search(text).wrong is None, text
+    head = pane.headers(models, 90, 20, pane.View(filter="size>80KB"), True)[0].text
+    assert f"1 of {len(models.repos)} repos" in head
+
+
+def test_spaces_around_a_sign_mean_nothing(models: Models) -> None:
+    for text in ("size > 80KB", "size >80KB", "size>= 80KB", "type = dataset good"):
+        tight = text.replace(" >", ">").replace("> ", ">").replace(">= ", ">=").replace(" = ", "=")
+        assert [choose.search(text).keep(repo) for repo in models.repos] == [
+            choose.search(tight).keep(repo) for repo in models.repos
+        ]
+        assert choose.search(text).wrong is None
+
+
 @given(st.text(max_size=30))
 def test_nothing_typed_into_the_line_fails(text: str) -> None:
     choose.search(text)

@@ -100,6 +100,7 @@ PRESETS = {
     "stale-partials": Preset(("partial=stale",), "size"),
 }
 _SECOND_PASS = re.compile(r"\s*(resident|partial|problem|incomplete)\b", re.IGNORECASE)
+_SPACED = re.compile(r"\s*(>=|<=|!=|>|<|=)\s*")
 _LOOKS_LIKE_ONE = re.compile(r"\s*[A-Za-z_]+\s*[<>!=]")
 
 
@@ -144,28 +145,34 @@ class Search(NamedTuple):
     keep: Predicate
     arrange: Arrange | None
     """How to sort what is kept; None where no order was typed."""
+    wrong: str | None = None
+    """A sentence on what looks like a filter or an order and is none."""
 
 
 def search(text: str, now: float | None = None, warm: Part = resident) -> Search:
     """What a person typed into a filter line; it never raises.
 
     Words that are filters count as such, `sort=KEY[:asc|:desc]` is an order; all others must be in the repo's
-    name, or be its type.
+    name, or be its type. What is no filter but looks like one hides nothing.
     """
-    filters, names, order = [], [], None
-    for word in text.split():
+    filters, names, order, wrong = [], [], None, None
+    for word in _SPACED.sub(r"\1", text).split():
         try:
             if word.lower().startswith(_SORT):
                 order = arrange(word[len(_SORT) :], warm)
             else:
                 keep([word], now, warm)
                 filters.append(word)
-        except ValueError:
-            if not _LOOKS_LIKE_ONE.match(word):  # `size>` is a filter still being typed: it hides nothing
+        except ValueError as error:
+            if not _LOOKS_LIKE_ONE.match(word):
                 names.append(word.casefold())
+            elif word[-1] not in "<>!=":  # else it is still being typed
+                wrong = wrong or str(error)
     test = keep(filters, now, warm)
     return Search(
-        lambda repo: test(repo) and all(name in repo.id.casefold() or name == repo.type for name in names), order
+        lambda repo: test(repo) and all(name in repo.id.casefold() or name == repo.type for name in names),
+        order,
+        wrong,
     )
 
 

@@ -31,7 +31,7 @@ class View:
     others: frozenset[str] = frozenset()
     """The cache roots besides the first, whose repos say where they are."""
     chosen: Chosen | None = None
-    """What `_choose` worked out last."""
+    """What `choose_repos` worked out last."""
 
     @property
     def files(self) -> model_files.Known:
@@ -51,6 +51,8 @@ class Chosen:
     """Where each key is in `repos`."""
     partly: frozenset[int]
     """The places of those with downloads."""
+    wrong: str | None = None
+    """What the filter line says that is no filter."""
 
 
 def rows(models: Models | None, width: int, view: View) -> Sequence[Row]:
@@ -61,7 +63,9 @@ def rows(models: Models | None, width: int, view: View) -> Sequence[Row]:
     for root in models.roots:
         if root.problem:
             out.add(*notes(root.problem, width, "err"))
-    chosen = _choose(models, view)
+    chosen = choose_repos(models, view)
+    if chosen.wrong:
+        out.add(*notes(f"{chosen.wrong}.", width, "warn"))
     done = 0
     for place in sorted({*chosen.partly, *_open(chosen, view)}):
         out.run(chosen.repos[done:place], _folded, _key)
@@ -78,18 +82,20 @@ def rows(models: Models | None, width: int, view: View) -> Sequence[Row]:
     return out
 
 
-def _choose(models: Models, view: View) -> Chosen:
+def choose_repos(models: Models, view: View) -> Chosen:
     """The repos to show, worked out once for a snapshot, a filter and an order."""
     asked = (view.filter, view.now, view.order)
     if view.chosen is None or view.chosen.models is not models or view.chosen.asked != asked:
         by_key = dict(view.totals.summary(models).ranked)
         repos = [(key, repo) for key in view.order or order(models, view) if (repo := by_key.get(key))]
+        wrong = None
         if view.filter:
-            keep = _search(view).keep
+            search = _search(view)
+            keep, wrong = search.keep, search.wrong
             repos = [(key, repo) for key, repo in repos if keep(repo)]
         places = {key: place for place, (key, _) in enumerate(repos)}
         partly = frozenset(place for place, (_, repo) in enumerate(repos) if repo.partials)
-        view.chosen = Chosen(models, asked, repos, places, partly)
+        view.chosen = Chosen(models, asked, repos, places, partly, wrong)
     return view.chosen
 
 
@@ -156,7 +162,7 @@ def _empty(models: Models, width: int) -> list[Row]:
 def folded(models: Models, view: View) -> Iterator[Place]:
     """Everything below the repos that are shown, in the order in which it stands when all is unfolded."""
     files = view.files
-    for key, repo in _choose(models, view).repos:
+    for key, repo in choose_repos(models, view).repos:
         for partial in repo.partials:
             yield Place(partial_key(key, partial), partial.file or partial.blob, (key,))
         for revision in repo.revisions:

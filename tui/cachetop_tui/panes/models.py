@@ -20,7 +20,7 @@ from cachetop_tui.marks import Line, Pen, Row, Thin, title
 from cachetop_tui.paint import width_of
 from cachetop_tui.panes import model_files, names
 from cachetop_tui.panes import models_data as data
-from cachetop_tui.panes.model_rows import View, folded, order, rows
+from cachetop_tui.panes.model_rows import View, choose_repos, folded, order, rows
 from cachetop_tui.panes.order import settle
 
 __all__ = ["ModelsPane", "View", "headers", "line", "rows"]
@@ -45,8 +45,9 @@ def headers(models: Models | None, width: int, height: int, view: View, focused:
     if models is not None:
         summary = view.totals.summary(models)
         size, warm = summary.size, summary.warm
+        shown = f"{len(choose_repos(models, view).repos):,} of " if view.filter else ""
         parts = [
-            words.count(len(models.repos), "repo"),
+            f"{shown}{words.count(len(models.repos), 'repo')}",
             "dim",
             f"   {units.size(size)} on disk",
             "dim",
