@@ -77,3 +77,9 @@ def test_a_card_that_is_no_file_of_the_repo_is_not_read(
     found = about(scanner)
     assert found.card is None
     assert "hf_abc" not in found.to_json()
+
+
+def test_a_token_in_a_card_is_masked(cache: Path, scanner: Scanner) -> None:
+    text = b"login(token='hf_abcdefghijklmnop')\ngit clone https://me:pa55word@host/x\nkey: value, max-tokens 4096\n"
+    hubcache.repo(cache).file("README.md", text)
+    assert about(scanner).card == "login(token='****')\ngit clone https://****@host/x\nkey: value, max-tokens 4096"

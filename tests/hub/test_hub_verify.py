@@ -153,6 +153,17 @@ def test_what_cannot_be_read_is_not_sound(cache: Path, scanner: Scanner) -> None
     assert (found.unreadable, found.sound) == (2, 0)
 
 
+def test_a_file_with_the_login_token_is_not_read(
+    cache: Path, scanner: Scanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = hubcache.healthy(cache).file("README.md", b"hf_abcdefghijklmnop")
+    monkeypatch.setenv("HF_TOKEN_PATH", str(token))
+    found = Verifier(scanner, None).run(scanner.scan().repos)
+    assert (found.sound, found.unchecked, found.damaged, found.unreadable) == (2, 1, 0, 0)
+    (one,) = (one for one in found.files if one.state == "unchecked")
+    assert (one.file, one.message) == ("README.md", "It holds a login token (HF_TOKEN_PATH), so it is not read.")
+
+
 def test_the_command_line(cache: Path) -> None:
     hubcache.healthy(cache)
     command = [sys.executable, "-m", "cachetop", "models", "verify"]

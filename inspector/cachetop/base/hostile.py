@@ -48,6 +48,11 @@ def clean(text: str | bytes | os.PathLike[str], limit: int = 4096) -> str:
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in _INVISIBLE else c for c in text)
 
 
+def mask_tokens(text: str) -> str:
+    """`mask` for prose: only what has the shape of a well-known token, and the user-info part of a URL."""
+    return _TOKENS.sub(_MASK, _USERINFO.sub(rf"\g<1>{_MASK}@", text))
+
+
 def mask(text: str) -> str:
     """Return `text` with whatever looks like a credential replaced by `****`.
 
@@ -55,9 +60,7 @@ def mask(text: str) -> str:
     token, secret, password, api key and the like (`--hf-token x`, `HF_TOKEN=x`, `"api_key": "x"`), and the
     user-info part of a URL. `--max-tokens 4096` and `--tokenizer org/name` hold no secret and are left alone.
     """
-    text = _USERINFO.sub(rf"\g<1>{_MASK}@", text)
-    text = _TOKENS.sub(_MASK, text)
-    return _ASSIGNED.sub(lambda m: f"{m[1]}{m[2]}{_MASK}", text)
+    return _ASSIGNED.sub(lambda m: f"{m[1]}{m[2]}{_MASK}", mask_tokens(text))
 
 
 def show(text: str | bytes | os.PathLike[str], limit: int = 4096) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from cachetop.base.files import access_times
-from cachetop.base.hostile import clean
+from cachetop.base.hostile import clean, mask_tokens
 from cachetop.base.record import Record
 from cachetop.base.turns import in_turns
 from cachetop.hub import sets
@@ -157,7 +157,7 @@ def _card(hold: Opened, snapshot: Snapshot, revision: Revision) -> dict[str, Any
     if not raw:
         return {}
     text = raw.decode("utf-8-sig", "replace")
-    lines = [clean(line.rstrip().expandtabs(4), 4000) for line in in_turns(text.splitlines(), 64)]
+    lines = [mask_tokens(clean(line.rstrip().expandtabs(4), 4000)) for line in in_turns(text.splitlines(), 64)]
     named = None
     if lines[0] == "---" and "---" in lines[1:]:  # its YAML is not read as such: one plain line of it is all we want
         end = lines.index("---", 1)

@@ -27,6 +27,7 @@ from cachetop.hub.problems import BLIND
 from cachetop.hub.records import Repo
 from cachetop.hub.scan import Scanner
 from cachetop.hub.verdicts import Damage, Identity, Verdicts, identity
+from cachetop.hub.warm import holds_a_token
 
 SCHEMA = "cachetop.verify/1"
 _CHUNK = 1 << 20
@@ -36,6 +37,7 @@ _AHEAD = 4
 _SAVE_EVERY = 30.0
 _ROUNDS = 3
 """How often what changed under the reader is looked at again."""
+_TOKEN = "It holds a login token (HF_TOKEN_PATH), so it is not read."
 _UNCHECKED = "Its name is no hash of its content, so nothing here tells what it should be."
 
 
@@ -104,7 +106,9 @@ class Verifier:
         found: list[Checked] = []
         waiting: list[Task] = []
         for task in in_turns((task for repo in repos for task in tasks(repo, self._scanner)), 8):
-            if task.algorithm is None:
+            if holds_a_token(task.blob):
+                found.append(task.result("unchecked", _TOKEN))
+            elif task.algorithm is None:
                 found.append(task.result("unchecked", _UNCHECKED))
             elif not afresh and self._verdicts.is_sound(task.blob, task.expected):
                 found.append(task.result("sound", remembered=True))

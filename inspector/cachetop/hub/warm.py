@@ -94,7 +94,7 @@ class Opened:
 
     def _open(self, at: int | None, name: str, blob: Blob) -> int | None:
         self.refused = None
-        if at is None or _holds_a_token(blob):
+        if at is None or holds_a_token(blob):
             return None
         try:
             descriptor = open_quietly(name, at)
@@ -124,7 +124,7 @@ class Opened:
             os.close(descriptor)
 
 
-def _holds_a_token(blob: Blob) -> bool:
+def holds_a_token(blob: Blob) -> bool:
     """Whether it is the file in which huggingface_hub keeps the login token: it may have been told to keep it here."""
     if blob.links == 1 and "HF_TOKEN_PATH" not in os.environ:
         return False
