@@ -12,7 +12,8 @@ from cachetop.base.hostile import clean
 from cachetop.base.record import Record
 from cachetop.conversion.records import Job, Jobs
 from cachetop.gpu.records import Gpu, Gpus, Memory
-from cachetop.hub.records import Models
+from cachetop.hub.layout import resumable
+from cachetop.hub.records import Models, Partial
 from cachetop.kernelcache.records import Kernels
 
 SCHEMA = "cachetop.status/1"
@@ -132,7 +133,7 @@ def _problems(models: Models, kernels: Kernels, gpus: Gpus) -> Iterator[StatusPr
                 yield StatusProblem(
                     rule="dead-partial",
                     subject=repo.id,
-                    message=f"the download of {name} was cut off: {units.size(partial.bytes)} are of no use",
+                    message=f"the download of {name} was cut off: {units.size(partial.bytes)} {_use(partial)}",
                 )
     for cache in kernels.caches:
         if cache.problem:
@@ -165,6 +166,12 @@ def stale_problems(totals: Iterable[tuple[str, str, int, int]]) -> Iterator[Stat
         noun = "entry" if count == 1 else "entries"
         message = f"{count:,} {noun} {MEANINGS.get(rule, rule)}: {units.size(size)}"
         yield StatusProblem(rule=rule, subject=cache, message=message, fix=FIXES.get(rule, "cachetop doctor"))
+
+
+def _use(partial: Partial) -> str:
+    if resumable(partial.blob):
+        return "that huggingface_hub 1.17 or older would go on with"
+    return "are of no use"
 
 
 def _by_sm(kernels: Kernels) -> dict[str, SmTotals]:

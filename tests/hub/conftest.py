@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,9 @@ import pytest
 from cachetop import locations
 from cachetop.hub import scan as scanning
 from cachetop.hub.scan import Scanner
+
+NEEDS = {1: ("huggingface_hub>=1,<2", "httpx"), 2: ("huggingface_hub>=2,<3", "httpx2", "httpcore2", "truststore")}
+"""What the other generation of huggingface_hub needs besides what is installed with this one."""
 
 
 @pytest.fixture
@@ -34,3 +42,29 @@ def settle(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         monkeypatch.setattr(scanning, "_YOUNG", 0.0)
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def other(request: pytest.FixtureRequest) -> Path:
+    """The generation of huggingface_hub that is not installed, in a folder of its own that later runs find again."""
+    mine = int(version("huggingface_hub").partition(".")[0])
+    wanted = NEEDS[2 if mine == 1 else 1]
+    target = request.config.cache.mkdir(f"huggingface-hub-{2 if mine == 1 else 1}")
+    with (target / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # other workers may ask for it, too
+        _install(target, wanted)
+    return target
+
+
+def _install(target: Path, wanted: tuple[str, ...]) -> None:
+    if not (target / "whole").exists():
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target", str(target)]
+        try:
+            done = subprocess.run([*command, *wanted], capture_output=True, text=True, timeout=120)
+            reason = done.stderr[-300:] if done.returncode else ""
+        except (OSError, subprocess.TimeoutExpired) as error:
+            reason = str(error)
+        if reason and not os.environ.get("CI"):
+            pytest.skip(f"it cannot be installed here: {reason}")
+        assert not reason
+        (target / "whole").touch()

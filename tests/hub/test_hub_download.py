@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import cachetop
 from cachetop import locations
 from cachetop.hub.detail import with_detail
 from cachetop.hub.rates import Rates
@@ -40,8 +41,11 @@ def origin(world: Path) -> Path:
     return path
 
 
-def download(endpoint: str, code: str = DOWNLOAD) -> subprocess.Popen[bytes]:
+def download(endpoint: str, code: str = DOWNLOAD, packages: Path | None = None) -> subprocess.Popen[bytes]:
+    """`packages`: where another huggingface_hub lies than the one that is installed."""
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    if packages is not None:
+        environment["PYTHONPATH"] = str(packages)
     return subprocess.Popen(
         [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
@@ -130,6 +134,49 @@ def test_a_file_that_was_asked_for_in_vain_is_no_problem(cache: Path, scanner: S
         process.communicate(timeout=60)
     (repo,) = look(scanner).repos
     assert (repo.size, repo.problems, repo.revisions[0].complete) == (SIZE + 2, (), True)
+
+
+def test_the_other_generation_downloads_is_killed_and_downloads_again(
+    cache: Path, scanner: Scanner, origin: Path, other: Path
+) -> None:
+    def plan() -> list[str]:
+        return [os.path.basename(item.path) for item in cachetop.plan("models", incomplete=True).items]
+
+    with hub.serving(origin, RATE) as endpoint:
+        with download(endpoint, packages=other) as process:
+            _, first = until_growing(scanner)
+            assert (first.file, first.expected, first.live, first.pid) == (
+                "model.safetensors", SIZE, True, process.pid,
+            )  # fmt: skip
+            assert plan() == []
+            process.kill()
+        _, dead = until_growing(scanner)
+        assert (dead.blob, dead.live, dead.pid) == (first.blob, False, None)
+        with download(endpoint, packages=other) as process:
+            deadline = time.monotonic() + 60
+            while True:
+                (repo,) = look(scanner).repos
+                states = {partial.blob: (partial.live, partial.pid) for partial in repo.partials if partial.file}
+                if (True, process.pid) in states.values() and len(states) == 2:
+                    break
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            assert states[dead.blob] == (False, None)
+            assert plan() == [dead.blob]
+            assert process.wait() == 0
+    (repo,) = look(scanner).repos
+    assert [partial.blob for partial in repo.partials] == [dead.blob] and repo.revisions[0].complete
+    assert repo.problems == ()
+
+
+def test_what_is_left_of_an_old_download_can_be_of_use(cache: Path) -> None:
+    made = hubcache.healthy(cache)
+    made.partial("d" * 64, b"x" * 5000)
+    made.partial("e" * 64, b"x" * 5000, suffix="")
+    said = [one.message for one in cachetop.status().problems if one.rule == "dead-partial"]
+    assert [message.rpartition(": ")[2] for message in said] == [
+        "5.00 KB are of no use", "5.00 KB that huggingface_hub 1.17 or older would go on with",
+    ]  # fmt: skip
 
 
 def test_nothing_is_said_before_it_is_known() -> None:

@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 
 from cachetop.hub.records import Models
@@ -28,9 +27,6 @@ from support.healthy_caches import (
     without_symlinks,
 )
 from support.hub_theirs import facts
-
-NEEDS = {1: ("huggingface_hub>=1,<2", "httpx"), 2: ("huggingface_hub>=2,<3", "httpx2", "httpcore2", "truststore")}
-"""What the other generation of huggingface_hub needs besides what is installed with this one."""
 
 
 def ours(models: Models) -> dict[str, Any]:
@@ -56,26 +52,6 @@ def scanned(cache: Path) -> dict[str, Any]:
 
 def assert_equal(cache: Path) -> None:
     assert scanned(cache) == facts(cache)
-
-
-@pytest.fixture(scope="module")
-def other(request: pytest.FixtureRequest) -> Path:
-    """The generation of huggingface_hub that is not installed, in a folder of its own that later runs find again."""
-    mine = int(version("huggingface_hub").partition(".")[0])
-    wanted = NEEDS[2 if mine == 1 else 1]
-    target = request.config.cache.mkdir(f"huggingface-hub-{2 if mine == 1 else 1}")
-    if not (target / "whole").exists():
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target", str(target)]
-        try:
-            done = subprocess.run([*command, *wanted], capture_output=True, text=True, timeout=120)
-            reason = done.stderr[-300:] if done.returncode else ""
-        except (OSError, subprocess.TimeoutExpired) as error:
-            reason = str(error)
-        if reason and not os.environ.get("CI"):
-            pytest.skip(f"it cannot be installed here: {reason}")
-        assert not reason
-        (target / "whole").touch()
-    return target
 
 
 def test_the_other_generation_of_huggingface_hub_says_the_same(world: Path, other: Path) -> None:

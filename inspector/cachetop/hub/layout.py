@@ -97,6 +97,11 @@ def etag(partial: str) -> str:
     return partial.partition(".")[0]
 
 
+def resumable(partial: str) -> bool:
+    """Whether huggingface_hub 1.17 and older left a partial download: the next one of theirs goes on with it."""
+    return partial.count(".") == 1
+
+
 def _below_root(target: str, inside: str, roots: tuple[str, ...]) -> str:
     """Where a link leads, lexically and relative to the cache root; empty when that is outside."""
     if not target.startswith("/"):
