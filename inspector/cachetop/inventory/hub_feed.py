@@ -27,7 +27,8 @@ _WALK_PAUSE = 60.0
 
 
 _SHARE = 20
-"""A whole look takes at most one part in so many of the time, and so do those at downloads in between."""
+_LIVE = 10
+"""Whole looks take at most one part in so many of the time; looks at downloads in between, while there are some."""
 
 
 class HubFeed(Feed):
@@ -76,7 +77,7 @@ class HubFeed(Feed):
             self._due = now + _SHARE * (now - began)
         repos = self._shown.repos if self._shown is not None else ()
         if any(partial.live is not False for repo in repos for partial in repo.partials):
-            return max(self._interval, _SHARE * (now - began) if quick else 0.0)
+            return max(self._interval, _LIVE * (now - began) if quick else 0.0)
         return max(self._interval, self._due - now)
 
     def _detail(self, graph: Models, quick: bool) -> None:
