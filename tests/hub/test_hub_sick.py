@@ -192,6 +192,19 @@ def test_blobs_that_list_but_do_not_open_are_not_called_missing(cache: Path, sca
     assert repo.revisions[0].complete is None
 
 
+def test_a_repo_that_opens_with_nothing_in_it_that_does_spoils_no_scan(cache: Path, scanner: Scanner) -> None:
+    closed = hubcache.healthy(cache, "org/closed")
+    hubcache.healthy(cache, "org/open")
+    with ordinary():
+        closed.path.chmod(0o444)
+        try:
+            repos = look(scanner).repos
+        finally:
+            closed.path.chmod(0o755)
+        assert [rules(repo) for repo in repos] == [["unreadable"], []]
+        assert [rules(repo) for repo in look(scanner).repos] == [[], []]
+
+
 def test_rights_given_back_are_noticed(cache: Path, scanner: Scanner, settle: Callable[[], None]) -> None:
     made = hubcache.healthy(cache)
     settle()

@@ -131,7 +131,7 @@ class _Reader:
         self.section("refs", "refs", self.top, self.refs)
         self.pool = self.open("blobs", "blobs", self.top)
         try:
-            self.pooled = self.contents.marks[-1][1]
+            self.pooled = 0 if self.pool is None else self.contents.marks[-1][1]
             listed = self._listed()
             if len(listed) > self.place.most:
                 raise Unwieldy
