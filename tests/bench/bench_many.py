@@ -146,7 +146,7 @@ async def drive() -> None:
                 "1", "home", "apostrophe", *"preprocessor", "down", "down", "up", "enter", "minus", "home"
             ),
             "models: find what is nowhere": lambda: keys("apostrophe", *"nowhere", "backspace", "escape"),
-            "kernels: find": lambda: keys("apostrophe", *"fused_42", "enter"),
+            "kernels: find": lambda: keys("2", "apostrophe", *"fused_42", "enter"),
             "kernels: find what is not there": lambda: keys("apostrophe", *"xyz", "escape"),
             "kernels: a kernel's document": lambda: document("end"),
             "kernels: leave it": lambda: keys("escape", "w"),
