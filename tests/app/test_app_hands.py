@@ -19,10 +19,8 @@ from cachetop_tui.dialogs.fields import Press
 from cachetop_tui.dialogs.menu import ContextMenu, MenuList, wanted
 from cachetop_tui.dialogs.start import StartDialog
 from cachetop_tui.keyboard import Parser
-from cachetop_tui.marks import Line, Pen
 from cachetop_tui.workbench.here import focused, here
 from cachetop_tui.workbench.overview import Overview
-from cachetop_tui.workbench.tabs import Document
 from support import pictures, runs
 from support.opening import opened, screen, until
 
@@ -96,24 +94,6 @@ async def test_in_the_side_bar_letters_find_and_commands_keep_their_other_keys()
         await until(pilot, lambda: app.overview.pane == "side")
         await pilot.press("b")
         await until(pilot, lambda: app.overview.pane == "models" and not app.query_one("#aside").display)
-
-
-def lines_of(record: object, width: int, now: float) -> list[Line]:
-    made = []
-    for number in range(200):
-        pen = Pen(width)
-        pen.put(2, f"line {number}")
-        made.append(pen.line())
-    return made
-
-
-async def test_a_document_is_searched_by_its_lines() -> None:
-    async with opened((80, 24)) as (app, pilot):
-        app.overview.open_document(Document("x", "x", ("x",), lambda: "x", lines_of))
-        await until(pilot, lambda: "line 1 " in screen(app))
-        assert "line 150" not in screen(app)
-        await pilot.press("apostrophe", *"150")
-        await until(pilot, lambda: "line 150" in screen(app) and "line 1 " not in screen(app))
 
 
 async def test_folding_all_leaves_the_caches_alone() -> None:

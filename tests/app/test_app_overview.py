@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 
 import pytest
@@ -10,7 +11,9 @@ from textual import events
 from textual.command import CommandList, CommandPalette
 
 from cachetop.inventory.updates import GpusChanged, KernelsChanged, ModelsChanged, RunsChanged, WatchChanged
+from cachetop_tui import ahead
 from cachetop_tui.app import CachetopApp
+from cachetop_tui.arrivals import ModelsArrived
 from cachetop_tui.dialogs.keys import KeysScreen
 from cachetop_tui.dialogs.start import StartDialog
 from support import pictures, runs
@@ -191,6 +194,17 @@ async def test_help_lists_the_keys() -> None:
                 break
             await pilot.press("pagedown")
         assert "Show the run before this one" in screen(app)
+
+
+async def test_what_a_key_may_need_is_imported_once_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    where: list[threading.Thread] = []
+    monkeypatch.setattr(ahead, "AFTER", 0.01)
+    monkeypatch.setattr(ahead, "load", lambda: where.append(threading.current_thread()))
+    async with opened() as (app, pilot):
+        await until(pilot, lambda: bool(where))
+        app.overview.take(ModelsArrived(pictures.models()))
+        await pilot.pause(0.1)
+    assert len(where) == 1 and where[0] is not threading.main_thread()
 
 
 async def test_n_asks_what_to_convert() -> None:

@@ -185,6 +185,19 @@ def test_what_leads_elsewhere_is_not_followed(cache: Path, scanner: Scanner, tmp
             describe_file(repo, revision, File(name, 1, 1, None))
 
 
+def test_the_login_token_is_never_read(cache: Path, scanner: Scanner, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = hubcache.repo(cache)
+    token = made.file("token.txt", b"my login word")
+    linked = made.file("other.txt", b"another word")
+    made.ref()
+    monkeypatch.setenv("HF_TOKEN_PATH", str(token))
+    about = described(scanner, "token.txt")
+    assert (about.text, about.resident, about.problem) == (None, None, "It may not be read.")
+    monkeypatch.setenv("HF_TOKEN_PATH", str(cache.parent / "token"))
+    os.link(linked, cache.parent / "token")
+    assert described(scanner, "other.txt").text is None
+
+
 def test_names_that_are_not_safe_to_show_are_found(cache: Path, scanner: Scanner) -> None:
     made = hubcache.repo(cache, "org/od\x1bd")
     made.file("b\x1bad/na\udcffme.txt", b"here")

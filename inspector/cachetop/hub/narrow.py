@@ -17,6 +17,7 @@ from cachetop.hub import layout
 from cachetop.hub.contents import Blob, folder, inode, open_root
 from cachetop.hub.records import Repo
 from cachetop.hub.tree import Tree, Trees
+from cachetop.hub.warm import holds_a_token
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,9 @@ def _is_there(at: int, name: str) -> bool:
 
 
 def _open(at: int, name: str, blob: Blob) -> int | None:
-    """Open the content, if that is allowed and it is still what was looked at."""
+    """Open the content, if that is allowed and it is still what was looked at; never the login token."""
+    if holds_a_token(blob):
+        return None
     try:
         descriptor = open_quietly(name, at)
     except OSError:
