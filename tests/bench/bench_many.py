@@ -148,7 +148,7 @@ async def drive() -> None:
             "models: find what is nowhere": lambda: keys("apostrophe", *"nowhere", "backspace", "escape"),
             "kernels: find": lambda: keys("2", "apostrophe", *"fused_42", "enter"),
             "kernels: find what is not there": lambda: keys("apostrophe", *"xyz", "escape"),
-            "kernels: a kernel's document": lambda: document("end"),
+            "kernels: a kernel's document": lambda: document("2", "apostrophe", *"fused_42", "enter"),
             "kernels: leave it": lambda: keys("escape", "w"),
             "kernels: fold all": lambda: keys("minus"),
             "quick open": lambda: keys("slash", *"fused_42", "escape"),
