@@ -242,7 +242,7 @@ COMMANDS: Final = (
     Command("document.leave", "Document: Overview", "Back to the overview; the tab stays", "screen.overview",
             panes=("document",), home="document", when="tab"),
     Command("document.find", "Document: Find", "Find text in the document: Enter goes on to the next place, Esc leaves",
-            "find", "find", panes=("document",), home="document", when="tab"),
+            "find_text", "find", panes=("document",), home="document", when="tab"),
     Command("document.pin", "Document: Pin", "Keep the preview as a tab", "screen.pin", panes=("document",),
             home="document", when="preview"),
     Command("kernel.stage", "Kernel: Next Stage", "Show the next stage of the kernel's code", "turn_stage", "stage",

@@ -170,6 +170,10 @@ class DocumentView(LineView):
         record = self._tab.record if self._tab is not None else None
         return record if isinstance(record, Page) else None
 
+    def action_find_text(self) -> None:
+        """Find text in the document, as the key that filters a list does here."""
+        self.action_find()
+
     async def action_show_stage(self, number: int) -> None:
         """Show stage `number` of a kernel's code, counted from 1 as its tabs are."""
         page = self._page
