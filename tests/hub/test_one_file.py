@@ -124,7 +124,7 @@ def test_tensors_of_its_header_and_no_word_of_a_pickle(cache: Path, scanner: Sca
     assert tensors is not None and [(one.name, one.shape) for one in tensors] == [("wte", (4, 2))]
     pickle = described(scanner, "weights.bin")
     assert pickle.pickled and pickle.text is None and pickle.tensors is None
-    assert "not opened" in "\n".join(line.text for line in document.lines(pickle, 80, NOW))
+    assert "not read" in "\n".join(line.text for line in document.lines(pickle, 80, NOW))
 
 
 def test_a_text_is_bounded_clean_and_without_secrets(cache: Path, scanner: Scanner) -> None:

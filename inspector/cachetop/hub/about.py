@@ -56,7 +56,7 @@ class About(Repo, frozen=True):
     weights: tuple[Weights, ...] = ()
     tensors: tuple[Tensor, ...] = ()
     pickled: tuple[str, ...] = ()
-    """Weight files that are pickles: named, never opened."""
+    """Weight files that are pickles: named, and nothing of them is read."""
     access_times: str | None = None
     """How its mount keeps access times, as in `Root.access_times`: how exact `last_used` is."""
     access_times_moved: bool = False

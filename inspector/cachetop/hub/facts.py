@@ -17,7 +17,7 @@ def facts(about: About, now: float) -> list[tuple[str, str]]:
         ("architecture", _joined(about.architecture, about.model_type, about.quantization)),
         ("parameters", _joined(count(about.parameters), *about.dtypes) if about.parameters is not None else None),
         ("memory", needs(about)),
-        ("pickled", f"{', '.join(about.pickled)}: not opened" if about.pickled else None),
+        ("pickled", f"{', '.join(about.pickled)}: not read" if about.pickled else None),
         ("license", about.license),
         ("size", f"{units.size(about.size)}, on disk {units.size(about.size_on_disk)}"),
         ("complete", completeness(about)),

@@ -33,6 +33,6 @@ def file_facts(about: AboutFile, now: float) -> list[tuple[str, str]]:
         ("content", about.content if about.content != about.path else None),
         ("checksum", f"{about.algorithm}: {checked}" if about.algorithm else checked),
         ("architecture", about.architecture),
-        ("pickle", "loading it would run code; it is not opened" if about.pickled else None),
+        ("pickle", "loading it would run code; it is not read" if about.pickled else None),
     ]
     return [(label, text) for label, text in found if text]

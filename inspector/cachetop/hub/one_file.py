@@ -1,7 +1,7 @@
 """One file of a revision in depth: where its content lies, who shares it, its checksum, and what can be read in it.
 
-The headers of safetensors and GGUF files are read, and the head of files of text. Pickles are never opened for their
-content, and no weight is read.
+The headers of safetensors and GGUF files are read, and the head of files of text. Nothing of a
+pickle is read, and no weight.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class AboutFile(Record, frozen=True):
     """`sound` or `damaged` by an earlier check of this very content; `unchecked`: none yet; `unknown`: nothing tells
     what it should be."""
     pickled: bool = False
-    """Loading it would run code: it is never opened for its content."""
+    """Loading it would run code: nothing of it is read."""
     tensors: tuple[Tensor, ...] | None = None
     architecture: str | None = None
     text: tuple[str, ...] | None = None

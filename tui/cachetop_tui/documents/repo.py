@@ -115,7 +115,7 @@ def _weights(record: About, width: int) -> Iterator[Line]:
             for line in sentences(clean(weights.problem), width - 8):
                 yield _text(width, 5, line, "err")
     if record.pickled:
-        text = f"Pickles, which loading would run and which are not opened: {', '.join(record.pickled)}"
+        text = f"Pickles, which loading would run and which are not read: {', '.join(record.pickled)}"
         for line in sentences(clean(text), width - 6):
             yield _text(width, 3, line, "warn")
 
