@@ -183,7 +183,7 @@ def main() -> None:
     from huggingface_hub import __version__, scan_cache_dir
 
     from cachetop.base.collecting import settle
-    from cachetop.hub import parts
+    from cachetop.hub import folder, parts
     from cachetop.hub.detail import with_detail
     from cachetop.hub.records import Models
     from cachetop.hub.scan import Scanner, scan
@@ -200,7 +200,7 @@ def main() -> None:
         roots = [Location("hub", base, "bench")]
 
         def one_process() -> Models:
-            with patch.object(parts, "wanted", lambda _: 0):
+            with patch.object(parts, "wanted", lambda _: 0), patch.object(folder, "wanted", lambda _: 0):
                 return scan(roots)
 
         scanner = Scanner(roots)

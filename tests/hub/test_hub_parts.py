@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -12,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import psutil
@@ -20,76 +18,17 @@ import pytest
 from hypothesis import given, settings
 
 from cachetop.hub import helper, parts, scan
-from cachetop.hub.contents import Contents
-from cachetop.hub.folder import Place, Unwieldy, read
+from cachetop.hub.folder import Unwieldy, read
 from cachetop.hub.helper import Helper
 from cachetop.hub.names import Names
 from cachetop.hub.records import Models
 from cachetop.hub.scan import Scanner
 from cachetop.hub.sent import HEAD, Sent, message, pack, unpack
-from cachetop.hub.store import Store
 from cachetop.locations import Location
 from support import hubcache
 from support.healthy_caches import REPOS, Repos, filled, many_kinds, odd_but_healthy, shared_store
+from support.scan_helpers import BROKEN, Ground, Patient, children, descriptors, shape
 from support.sick_repos import STATES
-
-
-def shape(contents: Contents) -> Any:
-    """All that is in `contents`, and which names share an object."""
-    users: dict[int, list[tuple[str, ...]]] = {}
-    blobs = {}
-    for name, blob in [*contents.blobs.items(), *contents.partials.items()]:
-        users.setdefault(id(blob), []).append((name,))
-        blobs[id(blob)] = blob
-    for snapshot in contents.snapshots:
-        for blob in snapshot.blobs:
-            users.setdefault(id(blob), []).append((snapshot.commit,))
-            blobs[id(blob)] = blob
-        for name, blob in snapshot.kept.items():
-            users.setdefault(id(blob), []).append((snapshot.commit, name))
-    return (
-        contents.marks,
-        contents.refs,
-        sorted((each.commit, each.files, list(each.kept), each.lost) for each in contents.snapshots),
-        sorted((msgspec.structs.astuple(blobs[key]), sorted(users[key])) for key in blobs),
-        list(contents.blobs),
-        list(contents.partials),
-        contents.unnamed,
-        contents.foreign,
-        contents.names,
-        contents.keys,
-        vars(contents.complaints),
-        contents.modified,
-        contents.plain,
-    )
-
-
-class Ground:
-    """An open cache root with what is read below it."""
-
-    def __init__(self, cache: Path) -> None:
-        self.path = cache
-        self.folders = sorted(path.name for path in cache.iterdir() if "--" in path.name)
-        self.root = os.open(cache, os.O_RDONLY | os.O_DIRECTORY)
-        store = Store()
-        store.refresh(self.root)
-        self.place = Place(self.root, store.payloads, (str(cache),), Names())
-
-    def close(self) -> None:
-        os.close(self.root)
-
-    def readings(self, before: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
-        """What `parts.readings` says, each repo once."""
-        found: dict[str, Any] = {}
-        with closing(parts.readings(self.place, self.folders, before)) as readings:
-            for folder, contents in readings:
-                assert folder not in found
-                found[folder] = contents and shape(contents)
-        return found
-
-    def alone(self) -> dict[str, Any]:
-        """The same, read here one after the other."""
-        return {folder: shape(read(self.place, folder)) for folder in self.folders}
 
 
 @pytest.fixture(scope="module")
@@ -122,15 +61,6 @@ def ground(everything: Path) -> Iterator[Ground]:
         yield ground
 
 
-class Patient(Helper):
-    """A helper that is waited for: it answers however slow the machine is."""
-
-    def answers(self) -> Iterator[tuple[range, list[Sent]]]:
-        if self.asked:
-            select.select([self.output], [], [], 60)
-        yield from super().answers()
-
-
 @pytest.fixture
 def helpers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def use(count: int, kind: type[Helper] = Patient) -> None:
@@ -138,14 +68,6 @@ def helpers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(parts, "Helper", kind)
 
     return use
-
-
-def children() -> list[int]:
-    return [child.pid for child in psutil.Process().children()]
-
-
-def descriptors() -> set[str]:
-    return set(os.listdir("/proc/self/fd"))
 
 
 @settings(max_examples=40, deadline=None)
@@ -208,23 +130,6 @@ def test_a_scan_with_helpers_is_the_same_scan(
     assert scanner.scan(told.append) == alone
     counts = [len(models.repos) for models in told]
     assert counts[0] == 1 and counts[-1] == len(alone.repos) and counts == sorted(counts)
-
-
-BROKEN = {
-    "it ends at once": "",
-    "it fails": "raise SystemExit(3)",
-    "it ends after its first answer": "import os, sys\n"
-    "from cachetop.hub import helper_main as m\n"
-    "answer = m._answer\n"
-    "m._answer = lambda *a: m.os.write(1, answer(*a)) and os._exit(1)\n"
-    "m.main()",
-    "it answers nonsense": "import os; os.write(1, b'\\0\\0\\0\\4abcd' * 100)",
-    "it never stops": "import os\nwhile True: os.write(1, b'\\0\\0\\0\\1\\x90' * 9999)",
-    "it answers half": "import os; os.write(1, b'\\0\\0\\xff\\xff' + b'x' * 100)",
-    "it knows nothing": "import os\nwhile os.read(0, 9999): os.write(1, b'\\0\\0\\0\\1\\x90')",
-    "it hangs": "import time; time.sleep(600)",
-    "it reads nothing and says nothing": "import os, time; os.close(0); time.sleep(600)",
-}
 
 
 @pytest.mark.parametrize("how", BROKEN)
@@ -301,7 +206,7 @@ def test_helpers_end_with_who_started_them(ground: Ground, tmp_path: Path) -> No
     script.write_text(
         "import os, sys, time, psutil\n"
         "from cachetop.hub import parts\n"
-        "from cachetop.hub.folder import Place\n"
+        "from cachetop.hub.contents import Place\n"
         "from cachetop.hub.names import Names\n"
         "parts.wanted = lambda _: 2\n"
         "root = os.open(sys.argv[1], os.O_RDONLY)\n"
@@ -356,7 +261,7 @@ def test_a_rescan_starts_no_helper(
 def test_helpers_only_where_they_pay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     quota = tmp_path / "cpu.max"
     quota.write_text("max 100000\n")
-    monkeypatch.setattr(parts, "_QUOTA", str(quota))
+    monkeypatch.setattr(helper, "_QUOTA", str(quota))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
     assert [parts.wanted(repos) for repos in (0, 1, 999, 1000, 2500, 100_000)] == [0, 0, 0, 1, 2, 3]
     quota.write_text("250000 100000\n")

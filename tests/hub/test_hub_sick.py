@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -353,6 +354,9 @@ def test_vanishing_and_coming_files_never_break_a_scan(cache: Path, scanner: Sca
             os._exit(1)
     try:
         seen = {len(look(scanner).repos) for _ in range(150)}
+        until = time.monotonic() + 30
+        while 1 not in seen and time.monotonic() < until:  # the other process may start late
+            seen.add(len(look(scanner).repos))
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

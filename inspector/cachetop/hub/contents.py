@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import msgspec
 
 from cachetop.base import files
+from cachetop.hub.names import Names
 from cachetop.hub.problems import Complaints
 from cachetop.hub.records import File
 
@@ -40,6 +42,20 @@ class Blob(msgspec.Struct, eq=False, gc=False, array_like=True):
     accessed: float
     modified: float
     stored: str | None = None
+
+
+class Place(msgspec.Struct, eq=False, gc=False):
+    """What the repos of one cache root have in common while they are read."""
+
+    root: int
+    """The open cache root."""
+    store: Mapping[str, Blob]
+    """The shared store's payloads by `<2 hex>/<hash>`."""
+    roots: tuple[str, ...]
+    """The root's absolute spellings."""
+    names: Names
+    most: int = sys.maxsize
+    """Blobs of a repo beyond which it is not read, but `folder.Unwieldy` raised."""
 
 
 class Snapshot(msgspec.Struct, eq=False, gc=False):
@@ -76,6 +92,11 @@ class Contents(msgspec.Struct, eq=False, gc=False):
     modified: float = 0.0
     plain: bool = True
     """No inode here can have a name outside this repo."""
+
+
+def nothing() -> Contents:
+    """The `Contents` of a repo folder before anything was read."""
+    return Contents([], {}, [], {}, {}, [], set(), {}, {}, Complaints())
 
 
 def open_folder(name: str, at: int) -> int:

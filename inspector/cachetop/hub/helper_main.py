@@ -9,18 +9,18 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import BinaryIO
 
 import msgspec
 
-from cachetop.hub.contents import Blob
-from cachetop.hub.folder import Place, Unwieldy, read
+from cachetop.hub.contents import Blob, Contents, Place
+from cachetop.hub.folder import Unwieldy, read
 from cachetop.hub.names import Names
+from cachetop.hub.part import Left, read_files, read_folder
 from cachetop.hub.sent import HEAD, Batch, Start, message, pack
-
-_MOST_BLOBS = 20_000
-"""A repo with more of them is not sent: taking it in at once would hold up every thread of whoever asked."""
+from cachetop.hub.together import EACH
 
 
 class _AnyPayload(Mapping[str, Blob]):
@@ -48,7 +48,7 @@ def main() -> None:
     asked, answers = sys.stdin.buffer, sys.stdout.buffer
     try:
         start = msgspec.msgpack.decode(_next(asked), type=Start)
-        place = Place(start.root, _AnyPayload(), tuple(map(os.fsdecode, start.roots)), Names(), _MOST_BLOBS)
+        place = Place(start.root, _AnyPayload(), tuple(map(os.fsdecode, start.roots)), Names(), EACH)
         while True:
             answers.write(_answer(place, msgspec.msgpack.decode(_next(asked), type=Batch)))
             answers.flush()
@@ -66,12 +66,17 @@ def _next(stream: BinaryIO) -> bytes:
 
 
 def _answer(place: Place, batch: Batch) -> bytes:
-    sent = []
-    for number, folder in enumerate(batch.folders, batch.first):
-        try:
-            packed = pack(number, read(place, os.fsdecode(folder)))
-            if packed is not None:
-                sent.append(msgspec.Raw(msgspec.msgpack.encode(packed)))
-        except (OSError, Unwieldy, UnicodeEncodeError):
-            pass  # who asked reads it himself, and says what is wrong with it
-    return message(sent)
+    names, inside = [os.fsdecode(name) for name in batch.names], os.fsdecode(batch.inside)
+    if batch.files:
+        return message(_sent(batch.first, partial(read_files, place, inside, names)))
+    reading = partial(read_folder, place, inside) if inside else partial(read, place)
+    return message([each for number, name in enumerate(names, batch.first) for each in _sent(number, reading, name)])
+
+
+def _sent(number: int, reading: Callable[..., Contents], *name: str) -> list[msgspec.Raw]:
+    """What to send of a reading; nothing where whoever asked does it himself, and says what is wrong with it."""
+    try:
+        packed = pack(number, reading(*name))
+        return [msgspec.Raw(msgspec.msgpack.encode(packed))] if packed else []
+    except (OSError, Unwieldy, Left, UnicodeEncodeError):
+        return []

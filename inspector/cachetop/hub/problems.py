@@ -62,6 +62,11 @@ class Complaints:
         """Note that `rule` holds for `name`, a name as it is on disk or a phrase around one. `what` it is about."""
         self._found.setdefault(rule, []).append((name, what))
 
+    def sort(self) -> None:
+        """Put them in the order of rules and names: what is read first is chance."""
+        if self._found:
+            self._found = {rule: sorted(found) for rule, found in sorted(self._found.items())}
+
     def __bool__(self) -> bool:
         return bool(self._found)
 

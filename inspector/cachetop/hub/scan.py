@@ -23,8 +23,7 @@ from cachetop.base.hostile import clean
 from cachetop.base.record import Problem
 from cachetop.base.turns import in_turns
 from cachetop.hub import layout, unseen
-from cachetop.hub.contents import Contents, inode, moved, open_root
-from cachetop.hub.folder import Place
+from cachetop.hub.contents import Contents, Place, inode, moved, open_root
 from cachetop.hub.names import Names
 from cachetop.hub.owners import Inodes
 from cachetop.hub.parts import readings

@@ -27,10 +27,17 @@ class Start(msgspec.Struct, array_like=True):
 
 
 class Batch(msgspec.Struct, array_like=True):
-    """Each message from then on: folders of repos, and the number of the first. The answer is an array of `Sent`."""
+    """Each message from then on: what to read, and the number of the first. The answer is an array of `Sent`.
+
+    Without `inside` the names are those of repo folders. Otherwise it is the path of a revision or of a folder in one,
+    below the cache root, and they are folders in it; or `files` in it, which have one number together. `Sent` then has
+    one snapshot, with what was asked for, and the blobs and marks of that.
+    """
 
     first: int
-    folders: list[bytes]
+    names: list[bytes]
+    inside: bytes
+    files: bool
 
 
 class SentSnapshot(msgspec.Struct, array_like=True, gc=False):
@@ -38,12 +45,13 @@ class SentSnapshot(msgspec.Struct, array_like=True, gc=False):
 
     commit: str
     names: list[str]
+    """In order."""
     at: list[int]
     """For each file the place of its blob in `Sent.inodes`; of a real file, `~place`."""
 
 
 class Sent(msgspec.Struct, array_like=True, gc=False):
-    """A repo's `Contents`. `number` is that of the repo in the list of those to be read."""
+    """The `Contents` of what has this number."""
 
     number: int
     marks: list[Mark]

@@ -1,0 +1,100 @@
+"""Reads the revisions of one repo with very many files together with helpers.
+
+They share folders that lie side by side, and a long one in pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from cachetop.hub.contents import Contents, Place, Snapshot
+from cachetop.hub.helper import Helper, spare
+from cachetop.hub.sent import Sent, unpack
+from cachetop.hub.sharing import Sharing
+
+EACH = 20_000
+"""Blobs for each helper: starting one costs as much as reading 8,000."""
+_SIDE_BY_SIDE = 4
+"""Folders from which on they are shared."""
+_LONG = 5_000
+"""Names in a folder from which on it is shared."""
+_PIECE = 1_000
+
+
+class Together:
+    """The helpers of one repo folder, `name` in `place`, which is read into `contents`. Close it."""
+
+    def __init__(self, place: Place, name: str, contents: Contents, helpers: int) -> None:
+        self._place = place
+        self._name = name
+        self._contents = contents
+        self._helpers = [Helper(place) for _ in range(helpers)]
+        self._free: Sequence[Helper] = self._helpers
+        """Those that have nothing to do; none while something is shared, for then all have enough."""
+
+    def close(self) -> None:
+        """End the helpers."""
+        for helper in self._helpers:
+            helper.end()
+
+    def folders(self, path: str, names: list[str], here: Callable[[str], None], snapshot: Snapshot) -> None:
+        """Read the folders `names` in the folder `path` of a revision into `snapshot`, some of them by `here`."""
+        helpers = self._free if len(names) >= _SIDE_BY_SIDE else ()
+
+        def ask(helper: Helper, numbers: range) -> None:
+            helper.ask(numbers, names[numbers.start : numbers.stop], f"{self._name}/{path}")
+
+        self._share(len(names), lambda number: here(names[number]), helpers, ask, snapshot)
+
+    def has_many(self, names: list[str]) -> bool:
+        """Whether a folder with these names in it is worth sharing."""
+        return len(names) >= _LONG and bool(self._free)
+
+    def files(self, path: str, names: list[str], here: Callable[[list[str]], None], snapshot: Snapshot) -> None:
+        """Read the files `names` in the folder `path` of a revision into `snapshot`, some of them by `here`."""
+        pieces = [names[start : start + _PIECE] for start in range(0, len(names), _PIECE)]
+
+        def ask(helper: Helper, numbers: range) -> None:
+            helper.ask(numbers, pieces[numbers.start], f"{self._name}/{path}", files=True)
+
+        self._share(len(pieces), lambda number: here(pieces[number]), self._free, ask, snapshot, 1)
+
+    def _share(
+        self,
+        count: int,
+        here: Callable[[int], None],
+        helpers: Sequence[Helper],
+        ask: Callable[[Helper, range], None],
+        snapshot: Snapshot,
+        most: int = 16,
+    ) -> None:
+        def taken(sent: Sent) -> None:
+            self._take_in(snapshot, unpack(sent, self._place.store, self._place.names))
+
+        free, self._free = self._free, () if helpers else self._free
+        try:
+            for _ in Sharing(count, here, helpers, ask, taken, most).found():
+                pass
+        finally:
+            self._free = free
+
+    def _take_in(self, snapshot: Snapshot, part: Contents) -> None:
+        """Add what a helper read; LookupError where it saw another blob than was seen here."""
+        blobs, found, (more,) = self._contents.blobs, part.blobs, part.snapshots
+        known = {blob: blobs[key] for key, blob in found.items() if key in blobs}
+        if any((blob.size, blob.disk) != (mine.size, mine.disk) for blob, mine in known.items()):
+            raise LookupError
+        if known:  # one that is known stays the same object
+            found = {key: known.get(blob, blob) for key, blob in found.items()}
+            more.blobs = [known.get(blob, blob) for blob in more.blobs]
+        blobs.update(found)
+        self._contents.marks += part.marks
+        self._contents.plain &= part.plain
+        snapshot.files += more.files
+        snapshot.blobs += more.blobs
+        snapshot.kept.update(more.kept)
+
+
+def wanted(blobs: int) -> int:
+    """How many helpers pay for a repo of so many blobs on this machine."""
+    return min(blobs // EACH, spare()) if blobs > EACH else 0
