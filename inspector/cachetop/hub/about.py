@@ -6,14 +6,15 @@ opened, and no weight is read. What cannot be told stays None.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from cachetop.base import units
 from cachetop.base.files import access_times
 from cachetop.base.hostile import clean, mask_tokens
 from cachetop.base.record import Record
-from cachetop.base.turns import in_turns
+from cachetop.base.turns import give_up, in_turns
 from cachetop.hub import sets
 from cachetop.hub.choose import named
 from cachetop.hub.contents import Snapshot
@@ -28,7 +29,23 @@ SCHEMA = "cachetop.repo/1"
 PICKLED = (".bin", ".pth", ".pt", ".ckpt", ".pkl", ".pickle")
 """Endings of files that loading would unpickle, which can run code."""
 _CONFIG_BYTES = 4 << 20
+_VALUE_BYTES = 64 << 10
+"""Bytes of a value of a configuration: a list of names, or how the weights are quantized."""
 _CARD_BYTES = 512 << 10
+T = TypeVar("T")
+
+
+class _Config(msgspec.Struct):
+    """What is wanted of a configuration. The rest, labels by the ten thousand, is passed over."""
+
+    architectures: msgspec.Raw = msgspec.Raw()
+    class_name: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="_class_name")
+    peft_type: msgspec.Raw = msgspec.Raw()
+    model_type: msgspec.Raw = msgspec.Raw()
+    quantization_config: msgspec.Raw = msgspec.Raw()
+
+
+_CONFIG = msgspec.json.Decoder(_Config)
 
 
 class GpuFree(Record, frozen=True):
@@ -55,6 +72,10 @@ class About(Repo, frozen=True):
     """Bytes of the chosen weights: the VRAM they take as stored, without activations."""
     weights: tuple[Weights, ...] = ()
     tensors: tuple[Tensor, ...] = ()
+    tensors_left_out: int = 0
+    """How many more there are, where somebody wanted only the first."""
+    unread: tuple[str, ...] = ()
+    """Sentences about files that would tell more and are too large to be read."""
     pickled: tuple[str, ...] = ()
     """Weight files that are pickles: named, and nothing of them is read."""
     access_times: str | None = None
@@ -75,8 +96,9 @@ class About(Repo, frozen=True):
     """The same repo in other cache roots, where somebody asked."""
 
 
-def describe(repo: Repo, scanner: Scanner, revision: str | None = None) -> About:
-    """`repo`, a record of `scanner`, in depth. `revision` is a ref or the beginning of a commit.
+def describe(repo: Repo, scanner: Scanner, revision: str | None = None, most: int | None = None) -> About:
+    """`repo`, a record of `scanner`, in depth. `revision` is a ref or the beginning of a commit; `most`: how many
+    tensors are wanted, the first ones, where there are more.
 
     Raises LookupError with a sentence when it has no such revision, or several.
     """
@@ -93,7 +115,7 @@ def describe(repo: Repo, scanner: Scanner, revision: str | None = None) -> About
         tree = scanner.trees.get(hold.top, snapshot.commit)
         warm = in_ram(chosen.files) if chosen.files else None
         fields |= {"revision": chosen.commit, "resident": warm[0] if warm else None}
-        fields |= _missing(chosen, tree) | _card(hold, snapshot, chosen) | _weights(hold, snapshot, chosen)
+        fields |= _missing(chosen, tree) | _card(hold, snapshot, chosen) | _weights(hold, snapshot, chosen, most)
         fields |= _config(hold, snapshot, chosen)
         fields |= {"access_times": access_times(hold.root), "access_times_moved": hold.traced}
     return About(**fields)
@@ -127,25 +149,39 @@ def _file(revision: Revision, name: str) -> File | None:
 
 def _config(hold: Opened, snapshot: Snapshot, revision: Revision) -> dict[str, Any]:
     """What the configuration says, without what it does not."""
+    unread = []
     for name in ("config.json", "model_index.json", "adapter_config.json"):
         file = _file(revision, name)
+        if file is not None and file.size > _CONFIG_BYTES:
+            unread.append(
+                f"{name} is {units.size(file.size)} and is not read; the limit is {units.size(_CONFIG_BYTES)}"
+            )
+            continue
         try:
-            told = msgspec.json.decode(hold.read(snapshot, file, _CONFIG_BYTES) or b"{}")
+            told = _CONFIG.decode(hold.read(snapshot, file, _CONFIG_BYTES) or b"{}")
         except (msgspec.MsgspecError, ValueError, RecursionError):
             continue
-        if not isinstance(told, dict) or not told:
-            continue
-        architectures = told.get("architectures") or [told.get("_class_name") or told.get("peft_type")]
-        first = architectures[0] if isinstance(architectures, list) and architectures else None
-        quantized = told.get("quantization_config")
-        method = quantized.get("quant_method") if isinstance(quantized, dict) else None
+        architectures = _inner(told.architectures, list[Any])
+        method = _inner(told.quantization_config, dict[str, Any])
+        names = told.class_name, told.peft_type
+        first = architectures[0] if architectures else next(filter(None, (_inner(each, str) for each in names)), None)
         said = {
             "architecture": _word(first),
-            "model_type": _word(told.get("model_type")),
-            "quantization": _word(method),
+            "model_type": _word(_inner(told.model_type, str)),
+            "quantization": _word(method.get("quant_method") if method else None),
         }
-        return {name: word for name, word in said.items() if word is not None}
-    return {}
+        found = {name: word for name, word in said.items() if word is not None}
+        if found:
+            return found | {"unread": tuple(unread)}
+    return {"unread": tuple(unread)}
+
+
+def _inner(raw: msgspec.Raw, kind: type[T]) -> T | None:
+    """A value of the configuration if it is of that kind, and not very long."""
+    try:
+        return msgspec.json.decode(raw, type=kind) if 0 < len(bytes(raw)) <= _VALUE_BYTES else None
+    except (msgspec.MsgspecError, RecursionError):
+        return None
 
 
 def _word(told: object) -> str | None:
@@ -166,7 +202,7 @@ def _card(hold: Opened, snapshot: Snapshot, revision: Revision) -> dict[str, Any
     return {"card": "\n".join(lines).strip(), "license": named or None}
 
 
-def _weights(hold: Opened, snapshot: Snapshot, revision: Revision) -> dict[str, Any]:
+def _weights(hold: Opened, snapshot: Snapshot, revision: Revision, most: int | None) -> dict[str, Any]:
     found = sets.sets(hold, snapshot, revision)
     chosen = sets.chosen(found, hold, snapshot, revision)
     records = tuple(one.record(one in chosen) for one in found)
@@ -176,13 +212,21 @@ def _weights(hold: Opened, snapshot: Snapshot, revision: Revision) -> dict[str, 
     for record in counted:
         for dtype, elements in record.dtypes.items():
             dtypes[dtype] = dtypes.get(dtype, 0) + elements
-    headers = [header for one in found for header in one.headers]
+    architecture = next((header.architecture for one in found for header in one.headers if header.architecture), None)
+    tensors = [tensor for one in in_turns(chosen) for tensor in one.tensors]
+    shown, left_out = tuple(tensors[:most]), 0 if most is None else max(0, len(tensors) - most)
+    if most is not None:
+        tensors = [tensor for one in found for tensor in one.tensors]
+        for one in found:
+            one.headers.clear()
+        give_up(tensors)
     return {
         "weights": records,
-        "tensors": tuple(tensor for one in chosen for tensor in one.tensors),
+        "tensors": shown,
+        "tensors_left_out": left_out,
         "dtypes": dict(sorted(dtypes.items(), key=lambda item: -item[1])),
         "parameters": sum(dtypes.values()) if whole else None,
         "memory": sum(record.size or 0 for record in counted) if whole else None,
         "pickled": tuple(file.name for file in revision.files if file.name.endswith(PICKLED)),
-        "architecture": next((header.architecture for header in headers if header.architecture), None),
+        "architecture": architecture,
     }

@@ -13,7 +13,7 @@ from itertools import repeat
 import msgspec
 
 from cachetop.base.hostile import clean
-from cachetop.base.turns import in_turns
+from cachetop.base.turns import in_order, in_turns
 from cachetop.hub import layout
 from cachetop.hub.contents import Blob, Snapshot
 from cachetop.hub.locks import Locks, has_open, proves_nothing
@@ -151,7 +151,9 @@ def _revision(
     complete = None if tree is None else True
     if missing:
         complete = None if contents.complaints.blind else False
-    return msgspec.structs.replace(revision, files=tuple(files), missing=tuple(sorted(missing)), complete=complete)
+    return msgspec.structs.replace(
+        revision, files=tuple(files), missing=tuple(in_order(list(missing))), complete=complete
+    )
 
 
 def _before(revision: Revision, known: Known) -> Iterable[File | None]:

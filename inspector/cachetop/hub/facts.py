@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from cachetop.base import units
+from cachetop.base.hostile import clean
 
 if TYPE_CHECKING:
     from cachetop.hub.about import About
     from cachetop.hub.verify import Verification
+
+_REFS: Final = 20
+"""Refs that are named: a revision may have tens of thousands."""
 
 
 def facts(about: About, now: float) -> list[tuple[str, str]]:
@@ -18,6 +23,7 @@ def facts(about: About, now: float) -> list[tuple[str, str]]:
         ("parameters", _joined(count(about.parameters), *about.dtypes) if about.parameters is not None else None),
         ("memory", needs(about)),
         ("pickled", f"{', '.join(about.pickled)}: not read" if about.pickled else None),
+        ("not read", ". ".join(about.unread)),
         ("license", about.license),
         ("size", f"{units.size(about.size)}, on disk {units.size(about.size_on_disk)}"),
         ("complete", completeness(about)),
@@ -25,6 +31,12 @@ def facts(about: About, now: float) -> list[tuple[str, str]]:
         ("last used", used(about, now)),
     ]
     return [(label, text) for label, text in found if text]
+
+
+def refs_of(refs: Sequence[str]) -> str:
+    """`main, v1`; of very many the first and how many there are: `main, v1, …, 1,204 refs in all`."""
+    shown = ", ".join([clean(ref, 60) for ref in refs[:_REFS]])
+    return f"{shown}, …, {len(refs):,} refs in all" if len(refs) > _REFS else shown
 
 
 def _joined(*words: str | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cachetop.base import units
+from cachetop.hub.facts import refs_of
 from cachetop.hub.one_file import AboutFile
 
 _KEPT = {
@@ -20,7 +21,7 @@ _CHECKSUMS = {
 
 def file_facts(about: AboutFile, now: float) -> list[tuple[str, str]]:
     """Labels and what is known of one file under them, in the order to be read; `now` in epoch seconds."""
-    refs = ", ".join(about.refs)
+    refs = refs_of(about.refs)
     checked = _CHECKSUMS.get(about.checksum, about.checksum)
     found: list[tuple[str, str | None]] = [
         ("size", f"{units.size(about.size)}, on disk {units.size(about.size_on_disk)}"),

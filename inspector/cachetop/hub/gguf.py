@@ -11,10 +11,10 @@ import os
 import struct
 
 from cachetop.base.hostile import clean
-from cachetop.hub.weights import Header, Tensor, Unreadable
+from cachetop.base.turns import in_order
+from cachetop.hub.weights import MOST_TENSORS, Header, Tensor, Unreadable
 
 _LIMIT = 256 << 20
-_MOST_TENSORS = 200_000
 _MOST_ITEMS = 1 << 23
 """Strings in lists of a header, a nested list counted as eight of them."""
 _CHUNK = 1 << 20
@@ -130,7 +130,7 @@ def read(descriptor: int, file: str, size: int) -> Header:
     if version not in (2, 3):
         raise Unreadable(f"{file} is GGUF of version {version}, of which only 2 and 3 are known")
     count, pairs = stream.number("Q"), stream.number("Q")
-    if count > _MOST_TENSORS or pairs > _MOST_TENSORS:
+    if count > MOST_TENSORS or pairs > MOST_TENSORS:
         raise Unreadable(f"{file} announces {count} tensors and {pairs} properties, which cannot be")
     architecture, alignment = None, _ALIGNMENT
     for left in range(pairs, 0, -1):
@@ -153,7 +153,7 @@ def read(descriptor: int, file: str, size: int) -> Header:
 def _check(found: list[tuple[Tensor, int]], room: int, file: str) -> None:
     """Whether the tensors lie one after another in the `room` bytes after the header."""
     end = 0
-    for begin, length in sorted((offset, tensor.size) for tensor, offset in found):
+    for begin, length in in_order([(offset, tensor.size) for tensor, offset in found]):
         if begin < end:
             raise Unreadable(f"{file} has tensors that overlap")
         end = begin + length

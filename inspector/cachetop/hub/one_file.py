@@ -15,7 +15,7 @@ from cachetop import locations
 from cachetop.base.hostile import clean, show
 from cachetop.base.record import Record
 from cachetop.base.residency import resident_fd
-from cachetop.base.turns import in_turns
+from cachetop.base.turns import give_up, in_turns
 from cachetop.hub import gguf, safetensors
 from cachetop.hub.about import PICKLED
 from cachetop.hub.checking import algorithm_of
@@ -80,6 +80,8 @@ class AboutFile(Record, frozen=True):
     pickled: bool = False
     """Loading it would run code: nothing of it is read."""
     tensors: tuple[Tensor, ...] | None = None
+    tensors_left_out: int = 0
+    """How many more there are, where somebody wanted only the first."""
     architecture: str | None = None
     text: tuple[str, ...] | None = None
     """The first lines of a text, safe to show and without what looks like a secret; None for any other file."""
@@ -89,8 +91,8 @@ class AboutFile(Record, frozen=True):
     """Why its content could not be read."""
 
 
-def describe_file(repo: Repo, revision: Revision, file: File) -> AboutFile:
-    """`file` of a revision of `repo`, as it is on disk now.
+def describe_file(repo: Repo, revision: Revision, file: File, most: int | None = None) -> AboutFile:
+    """`file` of a revision of `repo`, as it is on disk now; `most`: how many tensors are wanted, the first ones.
 
     Raises LookupError with a sentence where it is not there any more or leads out of the cache, and OSError.
     """
@@ -116,7 +118,7 @@ def describe_file(repo: Repo, revision: Revision, file: File) -> AboutFile:
             pickled=file.name.lower().endswith(PICKLED),
             **_checksum(spot),
         )
-        return msgspec.structs.replace(about, **_inside(spot, about))
+        return msgspec.structs.replace(about, **_inside(spot, about, most))
 
 
 def _shared(repo: Repo, revision: Revision, file: File) -> list[Sharer]:
@@ -147,7 +149,7 @@ def _checksum(spot: Spot) -> dict[str, Any]:
     return {"algorithm": algorithm, "checksum": "sound" if sound else "unchecked"}
 
 
-def _inside(spot: Spot, about: AboutFile) -> dict[str, Any]:
+def _inside(spot: Spot, about: AboutFile, most: int | None) -> dict[str, Any]:
     """What can be read in it."""
     ending = about.name.lower()
     if about.pickled:
@@ -159,7 +161,12 @@ def _inside(spot: Spot, about: AboutFile) -> dict[str, Any]:
         if ending.endswith((".safetensors", ".gguf")):
             reader = safetensors.read if ending.endswith(".safetensors") else gguf.read
             header = reader(spot.descriptor, about.name, about.size)
-            return {"tensors": header.tensors, "architecture": header.architecture}
+            tensors, shown, architecture = list(header.tensors), header.tensors[:most], header.architecture
+            del header
+            left_out = len(tensors) - len(shown)
+            if left_out:
+                give_up(tensors)
+            return {"tensors": shown, "tensors_left_out": left_out, "architecture": architecture}
         if ending.endswith(TEXT):
             return _text(os.pread(spot.descriptor, _HEAD, 0), about.size, ending)
     except Unreadable as error:

@@ -13,13 +13,15 @@ from typing import Any
 
 import msgspec
 
+from cachetop.base import units
 from cachetop.base.hostile import clean
 from cachetop.base.turns import in_turns
 from cachetop.hub import gguf, safetensors
 from cachetop.hub.contents import Snapshot
+from cachetop.hub.members import STRINGS, TooLong, in_parts
 from cachetop.hub.records import File, Revision
 from cachetop.hub.warm import Opened
-from cachetop.hub.weights import Header, Tensor, Unreadable, Weights
+from cachetop.hub.weights import MOST_TENSORS, Header, Tensor, Unreadable, Weights
 
 _SHARD = re.compile(r"-(\d{1,9})-of-(\d{1,9})(?=\.[a-z]+$)")
 _PLAIN = ("model", "diffusion_pytorch_model", "pytorch_model", "adapter_model")
@@ -27,6 +29,8 @@ _COPY = "original"
 """The folder in which some publishers keep the same weights once more, as they were before their conversion."""
 _INDEX_BYTES = 64 << 20
 _LIST_BYTES = 1 << 20
+_MOST = 2 * MOST_TENSORS
+"""Tensors of a revision that are kept."""
 
 
 class _Index(msgspec.Struct):
@@ -34,6 +38,12 @@ class _Index(msgspec.Struct):
 
 
 _INDEX = msgspec.json.Decoder(_Index)
+_LARGE = 2 << 20
+"""Bytes from which on an index is read in parts."""
+_AROUND = 4096
+_MAP = re.compile(rb'"weight_map"\s*:\s*\{')
+_MAP_END = re.compile(rb'\}\s*(?:,\s*"metadata"\s*:\s*\{[^{}]*\}\s*)?\}\s*\Z')
+_MAP_PART = msgspec.json.Decoder(dict[str, str])
 _LIST = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -103,28 +113,36 @@ def sets(hold: Opened, snapshot: Snapshot, revision: Revision) -> list[WeightSet
             shards = int(shard[2]) if shard else None
             key = (ending, _SHARD.sub("", file.name), shards or 0)
             found.setdefault(key, WeightSet(*key[:2], shards)).files.append(file)
+    left = _MOST
     for _, one in sorted(found.items()):
-        _read(one, hold, snapshot)
+        left -= _read(one, hold, snapshot, left)
         if one.format == "safetensors" and one.shards is not None:
             _compare(one, hold, snapshot, revision)
     return [one for _, one in sorted(found.items())]
 
 
-def _read(one: WeightSet, hold: Opened, snapshot: Snapshot) -> None:
+def _read(one: WeightSet, hold: Opened, snapshot: Snapshot, most: int) -> int:
+    """Read its headers until there are `most` tensors. Returns how many there are."""
+    count = 0
     reader = safetensors.read if one.format == "safetensors" else gguf.read
     for file in in_turns(one.files):
+        if count > most:
+            one.problem = one.problem or f"There are more than {_MOST:,} tensors in this revision: not all are read."
+            break
         try:
             with hold.content(snapshot, file) as descriptor:
                 if descriptor is None:
                     raise Unreadable(f"{file.name} could not be opened")
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)  # no read-ahead: it would warm the file
                 one.headers.append(reader(descriptor, file.name, file.size))
+                count += len(one.headers[-1].tensors)
         except (Unreadable, OSError) as error:
             one.problem = one.problem or f"{error}."
     if one.shards is not None:
         there = {int(shard[1]) for file in one.files if (shard := _SHARD.search(file.name))}
         if len(one.files) != one.shards or there != set(range(1, len(one.files) + 1)):
             one.problem = one.problem or f"{len(one.files)} of its {one.shards} shards are there."
+    return count
 
 
 def _compare(one: WeightSet, hold: Opened, snapshot: Snapshot, revision: Revision) -> None:
@@ -136,19 +154,40 @@ def _compare(one: WeightSet, hold: Opened, snapshot: Snapshot, revision: Revisio
     index = next((file for path in paths for file in revision.files if file.name == path), None)
     if index is None or one.problem:
         return
+    files: dict[str, str] = {}
+    tensors = 0
+    for tensor in in_turns(one.tensors, 64):
+        files[tensor.name] = tensor.file
+        tensors += 1
+    named = right = 0
     try:
-        told = _INDEX.decode(hold.read(snapshot, index, _INDEX_BYTES)).weight_map
+        for part in in_turns(_places(hold.read(snapshot, index, _INDEX_BYTES), index.size)):
+            for name, file in in_turns(part.items(), 64):
+                named += 1
+                right += files.get(clean(name)) == clean(f"{folder}/{file}" if folder else file)
+    except TooLong as error:
+        one.problem = f"{index.name}, {units.size(index.size)}, is not read: {error}."
+        return
     except (msgspec.MsgspecError, ValueError, RecursionError):
         one.problem = f"{index.name} makes no sense: loaders cannot tell which shard holds what."
         return
-    expected = {
-        (clean(tensor), clean(f"{folder}/{file}" if folder else file)) for tensor, file in in_turns(told.items(), 64)
-    }
-    there = {(tensor.name, tensor.file) for tensor in in_turns(one.tensors, 64)}
-    if lost := len(expected - there):
-        one.problem = f"{index.name} names {lost} of {len(expected)} tensors that are not where it says."
-    elif more := len(there - expected):
-        one.problem = f"{index.name} does not name {more} of the {len(there)} tensors in its shards."
+    if lost := named - right:
+        one.problem = f"{index.name} names {lost} of {named} tensors that are not where it says."
+    elif more := tensors - right:
+        one.problem = f"{index.name} does not name {more} of the {tensors} tensors in its shards."
+
+
+def _places(raw: bytes, size: int) -> Iterator[dict[str, str]]:
+    """Which shard holds a tensor, by its name, many at a time; `size`: bytes of the index on disk."""
+    if size <= _LARGE:
+        yield _INDEX.decode(raw).weight_map
+        return
+    head, tail = _MAP.search(raw, 0, _LARGE), _MAP_END.search(raw, len(raw) - _AROUND)
+    if len(raw) < size:
+        raise TooLong(f"it is more than {_INDEX_BYTES >> 20} MiB")
+    if head is None or tail is None:
+        raise ValueError("it is not laid out as an index is")
+    yield from in_parts(lambda at, count: raw[at : at + count], head.end(), tail.start(), STRINGS, _MAP_PART.decode)
 
 
 def chosen(found: Iterable[WeightSet], hold: Opened, snapshot: Snapshot, revision: Revision) -> list[WeightSet]:

@@ -10,6 +10,7 @@ from operator import attrgetter
 import msgspec
 
 from cachetop.base.hostile import clean
+from cachetop.base.turns import in_order
 from cachetop.hub import layout
 from cachetop.hub.contents import Blob, Contents, Snapshot
 from cachetop.hub.mending import Subject
@@ -153,7 +154,7 @@ def _revision(
     size, disk = sums
     return Revision(
         commit=clean(snapshot.commit),
-        refs=tuple(sorted(refs, key=_main_first) if len(refs) > 1 else refs),
+        refs=_main_first(refs),
         size=size,
         size_on_disk=disk,
         reclaimable=disk - sum([blob.disk for blob in unique & others]) if others else disk,
@@ -165,8 +166,11 @@ def _revision(
     )
 
 
-def _main_first(ref: str) -> tuple[bool, str]:
-    return ref != "main", ref
+def _main_first(refs: list[str]) -> tuple[str, ...]:
+    if len(refs) < 2:
+        return tuple(refs)
+    others = [ref for ref in refs if ref != "main"]
+    return (*(("main",) if len(others) < len(refs) else ()), *in_order(others))
 
 
 def _check(contents: Contents, named: set[Blob]) -> None:

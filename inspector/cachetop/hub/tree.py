@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Iterator
 from sys import intern
 
 import msgspec
 
 from cachetop.base.files import open_quietly
+from cachetop.base.turns import in_turns
 from cachetop.hub.contents import folder
+from cachetop.hub.members import OBJECTS, in_parts
 
 _LIMIT = 64 << 20
 _KEPT = 20_000
@@ -39,27 +42,33 @@ class _Tree(msgspec.Struct):
     files: dict[str, _Entry]
 
 
-_DECODER = msgspec.json.Decoder(_Tree)
+_WHOLE = msgspec.json.Decoder(_Tree)
 _FILES = msgspec.json.Decoder(dict[str, _Entry])
 _LARGE = 2 << 20
-"""Bytes from which on a list is read in parts, of at least so many bytes."""
-_PART = 256 << 10
+"""Bytes from which on a list is read in parts, laid out as huggingface_hub does."""
 _HEAD = re.compile(rb'\s*\{\s*"format_version"\s*:\s*1\s*,\s*"files"\s*:\s*\{')
-_NEXT = re.compile(rb'\}\s*,(?=\s*")')
+_TAIL = re.compile(rb"\}\s*\}\s*\Z")
+_AROUND = 4096
+"""Bytes at the beginning and the end in which that is looked for."""
 
 
 class Tree:
     """What one revision should hold. Without `etags` it takes a third of the memory; the names are shared by all."""
 
-    def __init__(self, raw: _Tree, etags: bool) -> None:
-        self.sizes: dict[str, int | None] = {intern(name): entry.expected for name, entry in raw.files.items()}
+    def __init__(self, etags: bool) -> None:
+        self.sizes: dict[str, int | None] = {}
         """Bytes by file name; None for a size that cannot be."""
         self.whole = etags
         self.etags: dict[str, list[str]] = {}
         """The files with this content, by the etag of its blob; none where nobody asked for them (not `whole`)."""
-        if etags:
-            for name, entry in raw.files.items():
-                self.etags.setdefault(entry.lfs_sha256 or entry.blob_id, []).append(intern(name))
+
+    def add(self, files: dict[str, _Entry]) -> None:
+        """Note files of the list."""
+        for name, entry in in_turns(files.items(), 64):
+            name = intern(name)
+            self.sizes[name] = entry.expected
+            if self.whole:
+                self.etags.setdefault(entry.lfs_sha256 or entry.blob_id, []).append(name)
 
 
 class Trees:
@@ -114,29 +123,25 @@ class Trees:
 
 def parse(raw: bytes, etags: bool = False) -> Tree | None:
     """A file list from its JSON; None for an unknown version or anything that does not fit the format."""
+    tree = Tree(etags)
     try:
-        tree = (_in_parts(raw) if len(raw) > _LARGE else None) or _DECODER.decode(raw)
+        for files in in_turns(_in_parts(raw) if len(raw) > _LARGE else (_whole(raw),)):
+            tree.add(files)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    return Tree(tree, etags) if tree.format_version == 1 else None
+    return tree
 
 
-def _in_parts(raw: bytes) -> _Tree | None:
-    """The same, a part at a time, so that no other thread waits long; None where that does not work out.
+def _whole(raw: bytes) -> dict[str, _Entry]:
+    tree = _WHOLE.decode(raw)
+    if tree.format_version != 1:
+        raise ValueError("an unknown version")
+    return tree.files
 
-    A cut in the middle of a name leaves two parts that make no sense, and so does whatever is no list.
-    """
-    head = _HEAD.match(raw)
-    if head is None:
-        return None
-    files: dict[str, _Entry] = {}
-    start = head.end()
-    try:
-        while cut := _NEXT.search(raw, start + _PART):
-            files |= _FILES.decode(b"{" + raw[start : cut.start() + 1] + b"}")
-            start = cut.end()
-        rest = raw[start:].rstrip()
-        files |= _FILES.decode(b"{" + rest[:-1])
-    except msgspec.MsgspecError:
-        return None
-    return _Tree(1, files) if rest.endswith(b"}") else None
+
+def _in_parts(raw: bytes) -> Iterator[dict[str, _Entry]]:
+    """The same, a part at a time, so that no other thread waits long."""
+    head, tail = _HEAD.match(raw, 0, _AROUND), _TAIL.search(raw, len(raw) - _AROUND)
+    if head is None or tail is None:
+        raise ValueError("it is not laid out as huggingface_hub does")
+    yield from in_parts(lambda at, count: raw[at : at + count], head.end(), tail.start(), OBJECTS, _FILES.decode)

@@ -6,6 +6,9 @@ import math
 
 from cachetop.base.record import Record
 
+MOST_TENSORS = 200_000
+"""Tensors of one file; with more it is not read. The models with the most have some hundred thousand in all."""
+
 
 class Tensor(Record, frozen=True, gc=False):
     """One tensor: its type as the file writes it (`BF16`, `Q4_K`), its shape, its bytes, the file it is in."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cachetop.base import units
 from cachetop.base.hostile import clean
+from cachetop.hub.facts import refs_of
 from cachetop.hub.records import File, Revision
 from cachetop_tui import words
 from cachetop_tui.cut import middle
@@ -76,7 +77,7 @@ def _same(new: File, old: File) -> bool:
 
 def named(revision: Revision) -> str:
     """A revision as people know it: its refs, else the first digits of its commit."""
-    return ", ".join(clean(ref, 60) for ref in revision.refs) or clean(revision.commit, 64)[:7]
+    return refs_of(revision.refs) or clean(revision.commit, 64)[:7]
 
 
 def lines(found: Compared, width: int, now: float) -> list[Line]:

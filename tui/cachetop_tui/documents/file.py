@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cachetop.base.hostile import clean
+from cachetop.hub.facts import refs_of
 from cachetop.hub.file_facts import file_facts
 from cachetop.hub.one_file import AboutFile
 from cachetop_tui import words
@@ -29,8 +30,8 @@ def lines(record: AboutFile, width: int, now: float) -> list[Line]:
         out += paragraph(clean(record.problem), width, "err")
     out += _shared(record, width)
     if record.tensors is not None:
-        out += heading("Tensors", width, words.count(len(record.tensors), "tensor"))
-        out += tensor_lines(record.tensors, width)
+        out += heading("Tensors", width, words.count(len(record.tensors) + record.tensors_left_out, "tensor"))
+        out += tensor_lines(record.tensors, record.tensors_left_out, width)
     if record.text is not None:
         out += heading("Text", width, "" if record.text_whole else "its beginning")
         out += _text(record.text, width)
@@ -46,7 +47,7 @@ def _shared(record: AboutFile, width: int) -> Iterator[Line]:
     yield from heading("The same blob", width, words.count(record.sharers, "other name"))
     for one in record.shared[:_SHARED]:
         pen = Pen(width)
-        refs = ", ".join(clean(ref, 60) for ref in one.refs) or "detached"
+        refs = refs_of(one.refs) or "detached"
         x = pen.put(2, clean(one.commit)[:7], "dim") + 2
         x = pen.put(x, head(refs, max(4, width // 4)), "fg") + 2
         pen.put(x, middle(clean(one.name), max(4, width - x - 2)), "dim")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -19,9 +20,9 @@ _MOST_COLUMNS = 24
 _HEADINGS = {"h1": "b:hi", "h2": "b:link", "h3": "b:fg"}
 
 
-def render(text: str, width: int) -> list[Line]:
-    """The lines of `text`, wrapped at `width` cells."""
-    return list(_Renderer(width).blocks(parsed(text)))
+def render(text: str, width: int, most: int | None = None) -> list[Line]:
+    """The lines of `text`, wrapped at `width` cells; the first `most`, the rest of which is not laid out then."""
+    return list(islice(_Renderer(width).blocks(parsed(text)), most))
 
 
 @lru_cache(maxsize=8)

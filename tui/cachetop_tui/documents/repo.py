@@ -11,7 +11,7 @@ from cachetop.base import units
 from cachetop.base.hostile import clean
 from cachetop.gpu.records import Gpus
 from cachetop.hub.about import About, GpuFree, describe
-from cachetop.hub.facts import facts
+from cachetop.hub.facts import facts, refs_of
 from cachetop.hub.records import Repo
 from cachetop.hub.roots import roots
 from cachetop.hub.scan import Scanner
@@ -22,7 +22,9 @@ from cachetop_tui.documents import markdown
 from cachetop_tui.marks import Line, Pen, Thin, sentences
 from cachetop_tui.paint import width_of
 
-_TENSORS = 500
+TENSORS = 500
+"""Tensors that a document lists."""
+_REVISIONS = 500
 _CARD_LINES = 2000
 _CARD = 64_000
 _LONG = re.compile(r"\S{300}")
@@ -38,7 +40,7 @@ def load(repo: Repo, gpus: Gpus | None) -> About:
 def _described(repo: Repo, gpus: Gpus | None, scanner: Scanner) -> About:
     for one in scanner.scan().repos:
         if (one.root, one.type, one.id) == (repo.root, repo.type, repo.id):
-            about = describe(one, scanner)
+            about = describe(one, scanner, most=TENSORS)
             markdown.parsed(card(about))  # here, since a long one would hold up the event loop
             free = gpus.gpus if gpus is not None and about.memory is not None else ()
             return replace(
@@ -58,7 +60,7 @@ def lines(record: About, width: int, now: float) -> list[Line]:
     for title, part in (
         ("REVISIONS", _revisions(record, width)),
         ("WEIGHTS", _weights(record, width)),
-        ("TENSORS", tensor_lines(record.tensors, width)),
+        ("TENSORS", tensor_lines(record.tensors, record.tensors_left_out, width)),
         ("CARD", _card(record, width)),
     ):
         rows = list(part)
@@ -89,9 +91,9 @@ def _facts(record: About, width: int, now: float) -> Iterator[Line]:
 
 
 def _revisions(record: About, width: int) -> Iterator[Line]:
-    for revision in record.revisions:
+    for revision in record.revisions[:_REVISIONS]:
         pen = Pen(width)
-        refs = ", ".join(clean(ref, 60) for ref in revision.refs)
+        refs = refs_of(revision.refs)
         state, word = ("detached", "warn") if revision.detached else ("", "dim")
         if revision.complete is False:
             state, word = f"{words.count(len(revision.missing), 'file')} missing", "err"
@@ -102,6 +104,8 @@ def _revisions(record: About, width: int) -> Iterator[Line]:
         pen.put(x + 2 if refs else x, state, word)
         pen.right(width - 1, size, "dim")
         yield pen.line()
+    if len(record.revisions) > _REVISIONS:
+        yield _text(width, 3, f"… and {len(record.revisions) - _REVISIONS:,} more", "faint")
 
 
 def _weights(record: About, width: int) -> Iterator[Line]:
@@ -120,17 +124,17 @@ def _weights(record: About, width: int) -> Iterator[Line]:
             yield _text(width, 3, line, "warn")
 
 
-def tensor_lines(tensors: Sequence[Tensor], width: int) -> Iterator[Line]:
-    """Name, shape, type and bytes of each tensor; of very many the first."""
-    for tensor in tensors[:_TENSORS]:
+def tensor_lines(tensors: Sequence[Tensor], left_out: int, width: int) -> Iterator[Line]:
+    """Name, shape, type and bytes of each tensor; `left_out`: how many more there are."""
+    for tensor in tensors:
         pen = Pen(width)
         shape = " x ".join(map(str, tensor.shape)) or "scalar"
         start = pen.right(width - 1, f"{clean(tensor.dtype, 12)}  ", "dim", units.size(tensor.size).rjust(8), "fg")
         start = pen.right(min(start, width - 22) - 2, shape, "dim")
         pen.put(3, middle(clean(tensor.name), max(6, start - 5)), "fg")
         yield pen.line()
-    if len(tensors) > _TENSORS:
-        yield _text(width, 3, f"… and {len(tensors) - _TENSORS:,} more", "faint")
+    if left_out:
+        yield _text(width, 3, f"… and {left_out:,} more", "faint")
 
 
 def card(record: About) -> str:
@@ -150,7 +154,7 @@ def _uncommented(text: str) -> str:
 def _card(record: About, width: int) -> Iterator[Line]:
     """The card, its Markdown rendered."""
     text = card(record)
-    made = markdown.render(text, width) if text.strip() else []
+    made = markdown.render(text, width, _CARD_LINES + 1) if text.strip() else []
     yield from made[:_CARD_LINES]
     if len(made) > _CARD_LINES or (record.card and len(record.card) > _CARD):
         yield _text(width, 3, "… the card goes on", "faint")

@@ -9,6 +9,7 @@ from pathlib import Path
 from cachetop.base import units
 from cachetop.base.hostile import clean
 from cachetop.gpu.records import Gpus
+from cachetop.hub.facts import refs_of
 from cachetop.hub.rates import Rates
 from cachetop.hub.records import Beside, File, Models, Partial, Repo
 from cachetop_tui import words
@@ -146,7 +147,7 @@ def _revision(pen: Pen, at: _Columns, row: Row, view: View) -> None:
     pen.put(3, "▾" if row.open else "▸", "dim")
     commit = clean(revision.commit, 64)
     commit = commit[:7] if len(commit) == 40 else commit
-    refs = ", ".join(clean(ref, 60) for ref in revision.refs)
+    refs = refs_of(revision.refs)
     room = at.name - 6 - width_of(commit) - 2
     end = pen.put(5, head(refs, room), "fg") + 2 if refs and room > 3 else 5
     end = pen.put(end, head(commit, at.name - end - 1), "dim")

@@ -183,11 +183,12 @@ def file_document(row_key: str, picture: Picture) -> Document:
     def load() -> AboutFile:
         from cachetop.hub.one_file import describe_file
         from cachetop_tui.documents import file as document  # noqa: F401  # here, off the event loop
+        from cachetop_tui.documents.repo import TENSORS
 
         repo, revision = records()
         for file in in_turns(revision.files, 1000):
             if file.name == called:
-                return describe_file(repo, revision, file)
+                return describe_file(repo, revision, file, TENSORS)
         raise LookupError(f"{clean(called)} is not in the cache any more.")
 
     _, _, name, commit, called = row_key.split("\0", 4)
