@@ -179,15 +179,17 @@ def test_what_is_left_of_an_old_download_can_be_of_use(cache: Path) -> None:
     ]  # fmt: skip
 
 
+def partly(count: int, live: bool | None = True) -> Models:
+    """A repo of which `count` bytes of a file of 100 are there."""
+    grown = Partial(file="a", blob="b.incomplete", bytes=count, expected=100, pid=1, live=live)
+    repo = Repo(id="r", type="model", root="/", size=0, size_on_disk=0, reclaimable=0, last_used=None,
+                last_modified=0, problems=(), revisions=(), partials=(grown,))  # fmt: skip
+    return Models(repos=(repo,))
+
+
 def test_nothing_is_said_before_it_is_known() -> None:
-    partial = Partial(file="a", blob="b.incomplete", bytes=10, expected=100, pid=1, live=True)
-
-    def at(count: int) -> Models:
-        grown = Partial(file="a", blob="b.incomplete", bytes=count, expected=100, pid=1, live=True)
-        repo = Repo(id="r", type="model", root="/", size=0, size_on_disk=0, reclaimable=0, last_used=None,
-                    last_modified=0, problems=(), revisions=(), partials=(grown,))  # fmt: skip
-        return Models(repos=(repo,))
-
+    at = partly
+    partial = at(10).repos[0].partials[0]
     rates = Rates()
     rates.note(at(10), 0.0)
     assert rates.rate(at(10).repos[0], partial, 0.0) is None
@@ -202,6 +204,27 @@ def test_nothing_is_said_before_it_is_known() -> None:
     assert rates.rate(at(70).repos[0], partial, 61.0) == pytest.approx(20 / 59)
     rates.note(Models(), 62.0)
     assert rates.rate(repo, partial, 62.0) is None
+
+
+@pytest.mark.parametrize(("live", "rate"), [(True, 20), (None, 20), (False, None)])
+def test_a_rate_is_told_of_what_may_be_running(live: bool | None, rate: float | None) -> None:
+    rates = Rates()
+    for second in range(3):
+        (repo,) = (models := partly(20 * second, live)).repos
+        rates.note(models, second)
+    assert rates.rate(repo, repo.partials[0], 2) == rate
+
+
+def test_a_download_that_begins_anew_and_a_clock_that_is_set_back_begin_a_new_rate() -> None:
+    rates = Rates()
+    for second, size in ((0, 1000), (2, 3000), (4, 10), (6, 50), (8, 90)):
+        rates.note(partly(size), second)
+        (repo,) = partly(size).repos
+        assert rates.rate(repo, repo.partials[0], second) == {0: None, 2: 1000, 4: None, 6: 20, 8: 20}[second]
+    for second, size in ((-3600, 130), (-3598, 230)):
+        rates.note(partly(size), second)
+    (repo,) = partly(230).repos
+    assert rates.rate(repo, repo.partials[0], -3598) == 50
 
 
 async def test_the_app_shows_it_live_and_stale_after_a_kill(cache: Path, origin: Path) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cachetop import locations
+from cachetop.hub import scan
+from cachetop.hub.detail import with_detail
 from cachetop.hub.records import Models, Repo
 from cachetop.hub.roots import Roots
 from cachetop.hub.scan import Scanner
@@ -20,6 +25,8 @@ from cachetop.inventory.updates import ModelsChanged, Update
 from support import hubcache
 
 ETAG = "e" * 64
+SOON = 600.0
+"""Seconds between two looks: nothing is due before a test asks."""
 
 
 @pytest.fixture
@@ -29,14 +36,24 @@ def seen() -> list[Models]:
 
 @pytest.fixture
 def feed(cache: Path, seen: list[Models], monkeypatch: pytest.MonkeyPatch) -> HubFeed:
-    """A feed whose next whole look is never due."""
+    """A feed whose next whole look is never due, nor a quick one."""
 
     def publish(update: Update) -> None:
         assert isinstance(update, ModelsChanged)
         seen.append(update.models)
 
-    monkeypatch.setattr(hub_feed, "_SHARE", 1e9)
-    return HubFeed(publish, Roots([locations.hub()]), interval=0.25)
+    monkeypatch.setattr(hub_feed, "_WHOLE", 1e9)
+    monkeypatch.setattr(hub_feed, "_QUICK", 1e9)
+    return HubFeed(publish, Roots([locations.hub()]), interval=SOON)
+
+
+def allocated(path: Path) -> int:
+    return path.stat().st_blocks * 512
+
+
+def identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def named(models: Models, name: str) -> Repo:
@@ -54,7 +71,7 @@ def test_a_download_is_followed_between_two_whole_looks(
     lock = os.open(made.lock(ETAG), os.O_RDWR)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert feed.look() == 0.25, "soon again: something is downloaded"
+        assert feed.look() <= SOON, "soon again: something is downloaded"
         first = seen[-1]
         assert first.resident == named(first, "org/quiet").size
         for size in (5000, 9000):
@@ -68,7 +85,138 @@ def test_a_download_is_followed_between_two_whole_looks(
         os.close(lock)
     feed.look()
     assert named(seen[-1], "org/coming").partials[0].live is False
-    assert feed.look() > 1000, "there is nothing to follow any more"
+    assert feed.look() <= SOON, "the next one is to be seen as soon"
+
+
+def test_a_download_that_begins_in_a_repo_that_is_there_is_seen_at_once(
+    cache: Path, feed: HubFeed, seen: list[Models], settle: Callable[[], None]
+) -> None:
+    made = hubcache.healthy(cache)
+    hubcache.healthy(cache, "org/quiet")
+    settle()
+    feed.look()
+    feed.look()
+    published = len(seen)
+    assert 0 < feed.look() <= SOON and len(seen) == published, "nothing is downloaded, and nothing is new"
+    made.tree({"big.bin": (1 << 20, ETAG)}, commit=hubcache.OTHER)
+    partial = made.partial(ETAG, b"x" * 1000)
+    feed.look()
+    (now,) = named(seen[-1], "org/model").partials
+    assert (now.file, now.bytes, now.expected, now.live) == ("big.bin", 1000, 1 << 20, False)
+    partial.unlink()
+    feed.look()
+    assert named(seen[-1], "org/model").partials == ()
+
+
+def test_a_look_at_downloads_costs_one_stat_call_a_repo(
+    cache: Path, scanner: Scanner, settle: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        made = hubcache.healthy(cache, f"org/{number}")
+        made.file("old.bin", b"old", commit=hubcache.OTHER)
+        made.ref("old", hubcache.OTHER)
+    settle()
+    found, calls, look = scanner.scan(), [], os.lstat
+
+    def counted(*args: Any, **more: Any) -> os.stat_result:
+        calls.append(args)
+        return look(*args, **more)
+
+    monkeypatch.setattr(os, "lstat", counted)
+    assert scanner.scan(near=True) is found
+    assert len(calls) < 30 + 5
+    assert scanner.scan() is found
+    assert len(calls) > 200
+
+
+def test_in_a_repo_of_very_many_files_downloads_are_seen_long_before_the_rest(
+    cache: Path, feed: HubFeed, seen: list[Models], settle: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "_LARGE", 2)
+    made = hubcache.healthy(cache, "org/data", "dataset")
+    made.tree({"big.bin": (1 << 20, ETAG)}, commit=hubcache.OTHER)
+    settle()
+    feed.look()
+    monkeypatch.setattr(hub_feed, "_LIVE", 1e9)
+    feed.look()
+    before = named(seen[-1], "org/data")
+    partial = made.partial(ETAG, b"x" * 1000)
+    for size in (1000, 5000, 9000):
+        partial.write_bytes(b"x" * size)
+        assert feed.look() <= SOON
+        repo = named(seen[-1], "org/data")
+        assert [(one.file, one.bytes, one.expected) for one in repo.partials] == [("big.bin", size, 1 << 20)]
+        assert repo.revisions is before.revisions, "the files were not looked at again"
+        assert repo.reclaimable == before.reclaimable + allocated(partial)
+    second = made.partial("f" * 64, b"y" * 300)
+    partial.rename(partial.with_name(ETAG))
+    made.link("big.bin", f"../../blobs/{ETAG}", commit=hubcache.OTHER)
+    feed.look()
+    repo = named(seen[-1], "org/data")
+    assert [(one.file, one.bytes) for one in repo.partials] == [(None, 300)]
+    assert (repo.revisions, repo.reclaimable) == (before.revisions, before.reclaimable + allocated(second))
+    assert {owner.path for owner in feed.inodes[identity(second)]} == {str(second)}
+    feed.refresh()
+    feed.look()
+    assert [one.commit[0] for one in named(seen[-1], "org/data").revisions] == ["a", "b"]
+
+
+def test_the_rest_of_such_a_repo_is_read_when_there_was_time_for_it(
+    cache: Path, feed: HubFeed, seen: list[Models], settle: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "_LARGE", 2)
+    monkeypatch.setattr(hub_feed, "_LIVE", 0.0)
+    made = hubcache.healthy(cache)
+    settle()
+    feed.look()
+    feed.look()
+    made.file("more.bin", b"more", commit=hubcache.OTHER)
+    assert feed.look() == 0.0, "something was left out"
+    assert len(named(seen[-1], "org/model").revisions) == 1
+    feed.look()
+    assert len(named(seen[-1], "org/model").revisions) == 2
+    assert feed.look() > 0
+
+
+@pytest.mark.parametrize("large", [2, 2000])
+def test_near_looks_in_between_change_nothing_of_what_a_scan_finds(
+    cache: Path, settle: Callable[[], None], monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
+    """Whatever happens to a cache, and however often downloads were looked at before."""
+    monkeypatch.setattr(scan, "_LARGE", large)
+    one, other = hubcache.healthy(cache, "org/one"), hubcache.healthy(cache, "org/other", "dataset")
+    one.stored("shared.bin", b"s" * 4000)
+    other.stored("shared.bin", b"s" * 4000)
+    bare = hubcache.repo(cache, "org/bare")
+    bare.ref()
+    steps: list[Callable[[], object]] = [
+        lambda: one.partial(ETAG, b"x" * 10_000),
+        lambda: bare.partial(ETAG, b"x" * 10_000),
+        lambda: os.link(one.path / "blobs" / f"{ETAG}.0123abcd.incomplete", other.path / "blobs" / "d.0.incomplete"),
+        lambda: (other.path / "blobs" / "d.0.incomplete").unlink(),
+        lambda: one.stored("later.bin", b"l" * 9000),
+        lambda: other.stored("later.bin", b"l" * 9000),
+        lambda: (one.path / "blobs" / f"{ETAG}.0123abcd.incomplete").rename(one.path / "blobs" / ETAG),
+        lambda: one.link("big.bin", f"../../blobs/{ETAG}", commit=hubcache.OTHER),
+        lambda: one.ref("main", hubcache.OTHER),
+        lambda: shutil.rmtree(other.path / "blobs"),
+        lambda: shutil.rmtree(bare.path),
+        lambda: one.path.rename(cache / "models--org--renamed"),
+    ]
+    settle()
+    scanner = Scanner([locations.hub()])
+    with_detail(scanner.scan(), scanner)
+    for step in steps:
+        time.sleep(0.002)
+        step()
+        for _ in range(2):
+            near = scanner.scan(near=True)
+            with_detail(near, scanner, quick=True)
+        fresh = Scanner([locations.hub()])
+        found, expected = scanner.scan(), fresh.scan()
+        assert found == expected
+        assert with_detail(found, scanner, quick=True).repos == with_detail(expected, fresh).repos
+        assert set(scanner.inodes()) == set(fresh.inodes())
 
 
 def test_what_changed_is_seen_whole_between_two_whole_looks(

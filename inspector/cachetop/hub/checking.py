@@ -11,9 +11,10 @@ import msgspec
 from cachetop.base.hostile import clean
 from cachetop.base.record import Record, why
 from cachetop.hub.contents import Blob
+from cachetop.hub.known import Known
 from cachetop.hub.mending import Subject, command
 from cachetop.hub.records import Repo
-from cachetop.hub.scan import Known, Scanner
+from cachetop.hub.scan import Scanner
 from cachetop.hub.warm import opened
 
 _HEX = re.compile(r"[0-9a-f]+")

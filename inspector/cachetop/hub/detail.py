@@ -16,11 +16,12 @@ from cachetop.base.hostile import clean
 from cachetop.base.turns import in_order, in_turns
 from cachetop.hub import layout
 from cachetop.hub.contents import Blob, Snapshot
+from cachetop.hub.known import Known
 from cachetop.hub.locks import Locks, has_open, proves_nothing
 from cachetop.hub.mending import Subject, What
 from cachetop.hub.problems import Complaints
 from cachetop.hub.records import File, Models, Partial, Repo, Revision
-from cachetop.hub.scan import Known, Scanner
+from cachetop.hub.scan import Scanner
 from cachetop.hub.summary import unused
 from cachetop.hub.tree import Tree
 from cachetop.hub.verdicts import Damage
@@ -68,8 +69,8 @@ def _repo(repo: Repo, scanner: Scanner, locks: Locks, warm: _Warm, probe: bool, 
     known = scanner.find(repo)
     if known is None:
         return repo
-    if quick and known.detailed is not None and known.detail_of is known.repo and not known.repo.partials:
-        return known.detailed
+    if quick and (kept := _kept(known, scanner, locks, probe)):
+        return kept
     with opened(known) as hold:
         if hold is None:
             return repo
@@ -95,6 +96,29 @@ def _repo(repo: Repo, scanner: Scanner, locks: Locks, warm: _Warm, probe: bool, 
     if found != known.detailed:
         known.detailed = found
     return known.detailed or found
+
+
+def _kept(known: Known, scanner: Scanner, locks: Locks, probe: bool) -> Repo | None:
+    """What the previous call said of a repo, with its downloads as they are now; None where more of it changed."""
+    before, said = known.detail_of, known.detailed
+    if before is None or said is None:
+        return None
+    if before is not known.repo:
+        if before.revisions != known.repo.revisions or before.problems != known.repo.problems:
+            return None
+    elif not known.repo.partials:
+        return said
+    partials: tuple[Partial, ...] = ()
+    if known.repo.partials:
+        with opened(known) as hold:
+            if hold is None:
+                return None
+            partials = _partials(hold, scanner, locks, probe)
+    found = msgspec.structs.replace(said, partials=partials, reclaimable=known.repo.reclaimable)
+    known.detail_of = known.repo
+    if found != said:
+        known.detailed = found
+    return known.detailed
 
 
 def _damaged(known: Known, scanner: Scanner, complaints: Complaints) -> None:

@@ -11,7 +11,7 @@ from cachetop.hub import layout
 from cachetop.hub.contents import Blob
 
 if TYPE_CHECKING:
-    from cachetop.hub.scan import Known
+    from cachetop.hub.known import Known
 
 _NEAR = 16
 """Repos of which every inode is remembered: what processes hold is asked again and again, and in a row."""

@@ -15,20 +15,25 @@ _STALLED = 2
 
 
 class Rates:
-    """Remembers the sizes of live partial downloads from one snapshot to the next."""
+    """Remembers the sizes of partial downloads that may be running from one snapshot to the next."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str, str, str], deque[tuple[float, int]]] = {}
 
     def note(self, models: Models, now: float) -> None:
-        """Remember how big each live partial is at `now` (seconds)."""
+        """Remember how big each partial is at `now` (seconds) that is not known to be dead."""
         live = {
-            _key(repo, partial): partial.bytes for repo in models.repos for partial in repo.partials if partial.live
+            _key(repo, partial): partial.bytes
+            for repo in models.repos
+            for partial in repo.partials
+            if partial.live is not False
         }
         for gone in self._seen.keys() - live.keys():
             del self._seen[gone]
         for key, size in live.items():
             samples = self._seen.setdefault(key, deque(maxlen=64))
+            if samples and (size < samples[-1][1] or now < samples[-1][0]):
+                samples.clear()  # it began anew, or the clock was set back
             if not samples or samples[-1][1] != size:
                 samples.append((now, size))
             while len(samples) > 2 and now - samples[0][0] > _WINDOW:

@@ -2,7 +2,7 @@
 
 `Scanner` remembers what it read. A repo none of whose folders and refs changed is the same record again,
 after a handful of stat calls; only the sizes of partial downloads, which grow without moving a folder's
-time, are looked at each time.
+time, are looked at each time. A *near* scan makes one stat call for each repo, which tells of downloads.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from typing import Any
 
 import msgspec
 
@@ -22,14 +21,15 @@ from cachetop.base.files import STILL, access_times
 from cachetop.base.hostile import clean
 from cachetop.base.record import Problem
 from cachetop.base.turns import in_turns
-from cachetop.hub import layout, unseen
-from cachetop.hub.contents import Contents, Place, inode, moved, open_root
+from cachetop.hub import growing, layout, unseen
+from cachetop.hub.contents import Contents, Place, moved, open_root
+from cachetop.hub.known import Known
 from cachetop.hub.names import Names
 from cachetop.hub.owners import Inodes
 from cachetop.hub.parts import readings
 from cachetop.hub.records import Models, Repo, Root
 from cachetop.hub.store import Store
-from cachetop.hub.summary import Summary, partials, summarise
+from cachetop.hub.summary import summarise
 from cachetop.hub.tree import Trees
 from cachetop.hub.verdicts import Damages
 from cachetop.locations import Location
@@ -43,32 +43,7 @@ _MORE_ROWS = 0.25
 _MANY = 20_000
 """Blobs that are not given up in one go."""
 _LARGE = 2000
-"""Blobs of a single repo for which that is so."""
-
-
-class Known(msgspec.Struct, eq=False, gc=False):
-    """One repo folder as last read. `root` is the cache root's path as it was given, `folder` a plain name."""
-
-    root: str
-    folder: str
-    contents: Contents
-    summary: Summary
-    repo: Repo
-    settled: bool
-    """Nothing in it changed so recently that a change could hide behind the same times."""
-    frozen: bool
-    """Its file system keeps no access times: when it was last used cannot be told."""
-    detailed: Repo | None = None
-    """What the second pass last said."""
-    detail_of: Repo | None = None
-    """The `repo` that it said that of."""
-
-    def piles(self) -> Iterator[list[Any]]:
-        """What there may be very much of, in lists of their own."""
-        yield list(self.contents.blobs.values())
-        for repo in (self.repo, self.detailed):
-            for revision in repo.revisions if repo is not None else ():
-                yield list(revision.files)
+"""Blobs of a single repo for which that is so. In a near scan it is not read again either."""
 
 
 def scan(roots: Sequence[Location]) -> Models:
@@ -92,14 +67,18 @@ class Scanner:
         self._models: Models | None = None
         self._known: dict[tuple[str, str, str], Known] = {}
         self._inodes: Inodes | None = None
+        self.behind = False
+        """The last scan was a near one and left out a repo that is to be read again."""
 
-    def scan(self, early: Callable[[Models], None] | None = None) -> Models:
+    def scan(self, early: Callable[[Models], None] | None = None, near: bool = False) -> Models:
         """The picture now. With nothing changed it is the very object of the previous call.
 
-        `early` is called during a long scan with the repos read so far, marked as `scanning`.
+        `early` is called during a long scan with the repos read so far, marked as `scanning`. `near` looks at what
+        downloads move and at nothing else: new repos, and the folder of the blobs of each known one. Of a repo with
+        very many files it takes up the partial downloads alone.
         """
         with collecting_later():
-            return self._scan(self._teller(early) if early else None)
+            return self._scan(self._teller(early) if early else None, near)
 
     def _teller(self, early: Callable[[Models], None]) -> Callable[[bool], None]:
         due = time.monotonic() + _FIRST_ROWS
@@ -114,10 +93,11 @@ class Scanner:
 
         return tell
 
-    def _scan(self, tell: Callable[[bool], None] | None) -> Models:
+    def _scan(self, tell: Callable[[bool], None] | None, near: bool) -> Models:
         seen: set[tuple[int, int]] = set()
-        changed = [root.refresh(seen, tell) for root in self._roots]
-        if any(changed) or any(root.read_anew for root in self._roots):
+        changed = [root.refresh(seen, tell, near) for root in self._roots]
+        self.behind = any(root.behind for root in self._roots)
+        if any(root.read_anew for root in self._roots):
             self._inodes = None
         if self._models is not None and not any(changed):
             return self._models
@@ -204,8 +184,12 @@ class _Root:
         """On which file system (st_dev) repos were seen last, and how many."""
         self._folders: dict[str, Known | None] = {}
         self.read_anew = False
-        """Some repo was read again in the last refresh, so inodes may differ even if no record does."""
-
+        """Repos came, went or were read again in the last refresh, so inodes may differ even if no record does."""
+        self.behind = False
+        """See `Scanner.behind`."""
+        self._store_moved = False
+        """The shared store changed since the last scan that was no near one."""
+        self._grew = False
         self.read_large = False
         """A repo that may be large was read by this object, so rows have been told of."""
 
@@ -215,13 +199,13 @@ class _Root:
     def known(self) -> Iterator[Known]:
         return (each for each in self._folders.values() if each is not None)
 
-    def refresh(self, seen: set[tuple[int, int]], tell: Callable[[bool], None] | None = None) -> bool:
+    def refresh(self, seen: set[tuple[int, int]], tell: Callable[[bool], None] | None, near: bool) -> bool:
         """Bring this root up to date; returns whether anything changed.
 
         `seen`: roots done already. `tell` is called after each repo that was read, and with True
-        before the first one that may take long.
+        before the first one that may take long. `near`: see `Scanner.scan`.
         """
-        self.read_anew = False
+        self.read_anew = self.behind = False
         try:
             descriptor = open_root(self.location.path)
         except OSError as error:
@@ -231,7 +215,7 @@ class _Root:
             if (status.st_dev, status.st_ino) in seen:
                 return self._gone(None, exists=True)  # two variables name one folder: it is listed once
             seen.add((status.st_dev, status.st_ino))
-            return self._read(descriptor, status, tell)
+            return self._read(descriptor, status, tell, near)
         except OSError as error:
             return self._failed(error)
         finally:
@@ -242,7 +226,8 @@ class _Root:
         return self._gone(refused or self._lost(), exists=refused is not None)
 
     def _gone(self, why: unseen.Unseen | None, exists: bool) -> bool:
-        changed = bool(self._folders or self.store.payloads) | self._say(exists, why)
+        self.read_anew = bool(self._folders or self.store.payloads)
+        changed = self.read_anew | self._say(exists, why)
         self._folders, self.store, self._listed = {}, Store(), None
         return changed
 
@@ -258,7 +243,7 @@ class _Root:
         """What to say where no repo is left: nothing, unless the file system that held them is gone."""
         return unseen.unmounted(self.location.path, *self._held) if self._held else None
 
-    def _read(self, descriptor: int, status: os.stat_result, tell: Callable[[bool], None] | None) -> bool:
+    def _read(self, descriptor: int, status: os.stat_result, tell: Callable[[bool], None] | None, near: bool) -> bool:
         now = time.time()
         changed = self._device not in (None, status.st_dev)
         if changed:  # another file system: a copy of one has the same inode numbers and times
@@ -269,27 +254,19 @@ class _Root:
             self._spellings = tuple({os.path.abspath(self.location.path), os.path.realpath(self.location.path)})
             names = [name for name in os.listdir(descriptor) if layout.is_repo(name) and self._wants(name)]
             changed |= set(names) != set(self._folders)
+            self.read_anew = changed
             self._folders = {name: self._folders.get(name) for name in sorted(names, key=_large_last)}
             young = abs(now - status.st_mtime) < _YOUNG
             self._listed = None if young else (status.st_ino, status.st_mtime_ns)
         changed |= self._say(True, None if self._folders else self._lost(), kept)
         if self._folders:
             self._held = status.st_dev, len(self._folders)
-        store_changed = self.store.refresh(descriptor)
-        changed |= store_changed
+        if self.store.refresh(descriptor):
+            changed = self._store_moved = True
         frozen = kept in STILL
-        due = []
-        for name, known in self._folders.items():
-            settled = known is not None and known.settled and known.frozen == frozen
-            if known is not None and settled and not moved(descriptor, known.contents.marks):
-                stored = store_changed and any(share.blob.stored for share in known.summary.shared)
-                hard_linked = known.contents.partials and not known.contents.plain
-                if not stored and not hard_linked and not known.contents.complaints.blind:
-                    if known.contents.partials:
-                        changed |= self._grow(descriptor, name, known)
-                    continue
-            due.append(name)
-        self.read_anew = bool(due)
+        due = self._due(descriptor, frozen, near)
+        changed |= self._grew
+        self.read_anew |= bool(due)
 
         def before(name: str) -> None:
             if tell and _may_be_large(name) and not self.read_large:
@@ -305,37 +282,46 @@ class _Root:
                         tell(False)
         return changed
 
+    def _due(self, descriptor: int, frozen: bool, near: bool) -> list[str]:
+        """The repos that must be read; in the others partial downloads are looked at, and `_grew` says what came of it.
+
+        `near`: see `Scanner.scan`.
+        """
+        due, self._grew = [], False
+        store_moved = self._store_moved
+        if not near:
+            self._store_moved = False
+        for name, known in in_turns(list(self._folders.items()), 16):
+            if known is None or known.frozen != frozen:
+                due.append(name)
+            elif known.settled and not moved(descriptor, known.pool if near else known.contents.marks):
+                if not near and known.doubtful(store_moved):
+                    due.append(name)
+                elif known.contents.partials:
+                    self._grew |= known.grow(growing.grown, descriptor)
+            elif near and len(known.contents.blobs) >= _LARGE:
+                before = known.contents.partials
+                self._grew |= known.grow(growing.listed, descriptor)
+                self.read_anew |= before.keys() != known.contents.partials.keys()
+                self.behind = True
+            else:
+                due.append(name)
+        return due
+
     def _take(self, name: str, contents: Contents | None, frozen: bool, now: float) -> bool:
         """Put in place what was read of a repo, None where it vanished; returns whether that is something new."""
         known, fresh = self._folders[name], None
         if contents is not None:
             summary = summarise(name, self.record.path, contents, frozen)
             newest = max([changed for _, changed, _ in contents.marks], default=0) / 1e9
+            pool = [mark for mark in contents.marks if mark[0] == f"{name}/blobs"]
             settled = abs(now - newest) >= _YOUNG
             if known is not None and known.summary.same(summary):
-                known.contents, known.summary, known.settled = contents, summary, settled
+                known.contents, known.summary, known.pool, known.settled = contents, summary, pool, settled
                 return False  # read again, and nothing to see: it stays the same record
-            fresh = Known(self.location.path, name, contents, summary, summary.repo, settled, frozen)
+            fresh = Known(self.location.path, name, contents, summary, summary.repo, pool, settled, frozen)
         self._folders[name] = fresh
         return fresh is not known
-
-    def _grow(self, descriptor: int, name: str, known: Known) -> bool:
-        """Look at the partial downloads of an otherwise unchanged repo."""
-        contents, before = known.contents, known.summary.repo
-        disk = 0
-        for partial, blob in list(contents.partials.items()):
-            try:
-                now = inode(os.stat(f"{name}/blobs/{partial}", dir_fd=descriptor, follow_symlinks=False))
-            except OSError:
-                continue  # finished or removed this moment: its folder moved, and the next scan reads the repo again
-            contents.partials[partial] = now
-            disk += now.disk - blob.disk
-        grown = partials(contents)
-        if grown == before.partials and not disk:
-            return False
-        known.summary.repo = msgspec.structs.replace(before, partials=grown, reclaimable=before.reclaimable + disk)
-        known.repo = known.summary.repo
-        return True
 
 
 def _may_be_large(folder: str) -> bool:

@@ -10,8 +10,8 @@ from cachetop.base.files import leaves_a_trace, open_quietly
 from cachetop.base.residency import resident_fd
 from cachetop.hub import layout
 from cachetop.hub.contents import Blob, Snapshot, folder, open_root
+from cachetop.hub.known import Known
 from cachetop.hub.records import File
-from cachetop.hub.scan import Known
 from cachetop.locations import identity, token_files
 
 

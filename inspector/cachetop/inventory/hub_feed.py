@@ -1,7 +1,8 @@
-"""The hub cache, live: a whole scan first, then the times that tell what changed, once a second.
+"""The hub cache, live: a whole scan first, then three kinds of look, by what they cost.
 
-What no time tells (residency, last use, file lists) costs much more to look at in a large cache, and comes round less
-often. While something is downloaded, looks in between are at what changed and at the downloads alone.
+A *near* one, once a second, sees downloads: one time stamp for each repo, and the sizes of what is unfinished. In a
+repo of very many files it leaves the rest for later. A *quick* one looks at every time stamp that tells what changed.
+A *whole* one looks at what no time tells, too: residency, last use, file lists.
 """
 
 from __future__ import annotations
@@ -26,9 +27,12 @@ _WALK_PAUSE = 60.0
 """Seconds between two walks of the other places with models; more where a walk takes long."""
 
 
-_SHARE = 20
+_WHOLE = 20
+_QUICK = 50
+_NEAR = 25
+"""Looks of each kind take at most one part in so many of the time."""
 _LIVE = 10
-"""Whole looks take at most one part in so many of the time; looks at downloads in between, while there are some."""
+"""The same for near looks while something is downloaded, and for quick ones while a near one left something out."""
 
 
 class HubFeed(Feed):
@@ -48,8 +52,12 @@ class HubFeed(Feed):
         self._ended = threading.Event()
         self._afresh = threading.Event()
         """Somebody asked for a whole look."""
-        self._due = 0.0
-        """When the next whole look is due (time.monotonic)."""
+        self._whole_at = self._quick_at = 0.0
+        """When the next looks of these kinds are due (time.monotonic)."""
+        self._quick_cost = 0.0
+        """Seconds that the last one took."""
+        self._graph: Models | None = None
+        """What the second pass was last made of."""
         self._resident: int | None = None
         """Bytes in RAM as the last whole look found."""
 
@@ -61,28 +69,45 @@ class HubFeed(Feed):
     def look(self) -> float:
         """Scan what changed, then the second pass over it; over everything when that is due."""
         began = time.monotonic()
-        quick = began < self._due and not self._afresh.is_set()
+        whole = began >= self._whole_at or self._afresh.is_set() or self._shown is None
+        quick = not whole and began >= self._quick_at
         self._afresh.clear()
         if self._roots.refresh():
-            self._scanner, quick = Scanner(self._roots.now), False
+            self._scanner, whole = Scanner(self._roots.now), True
         if self._shown is None:
             with collecting_later():
                 graph = self._scanner.scan(self._early)
                 self._show(graph)  # names and sizes first; completeness and residency follow
-                self._detail(graph, quick=False)
+                self._detail(graph, whole=True)
         else:
-            self._detail(self._scanner.scan(), quick)
-        now = time.monotonic()
-        if not quick:
-            self._due = now + _SHARE * (now - began)
-        repos = self._shown.repos if self._shown is not None else ()
-        if any(partial.live is not False for repo in repos for partial in repo.partials):
-            return max(self._interval, _LIVE * (now - began) if quick else 0.0)
-        return max(self._interval, self._due - now)
+            self._detail(self._scanner.scan(near=not whole and not quick), whole)
+        return self._pause(began, whole, quick)
 
-    def _detail(self, graph: Models, quick: bool) -> None:
-        detailed = with_detail(graph, self._scanner, quick=quick)
-        if not quick:
+    def _pause(self, began: float, whole: bool, quick: bool) -> float:
+        """When to look again, after a look of this kind that began at `began`."""
+        now = time.monotonic()
+        cost = now - began
+        if whole:
+            self._whole_at = now + max(self._interval, _WHOLE * cost)
+        if quick:
+            self._quick_cost = cost
+        if whole or quick:
+            self._quick_at = now + max(self._interval, _QUICK * self._quick_cost)
+        if self._scanner.behind:
+            self._quick_at = min(self._quick_at, now + _LIVE * max(self._quick_cost, cost))
+        repos = self._shown.repos if self._shown is not None else ()
+        live = any(partial.live is not False for repo in repos for partial in repo.partials)
+        near = 0.0 if whole or quick else (_LIVE if live else _NEAR) * cost
+        return min(max(self._interval, near), self._whole_at - now, self._quick_at - now)
+
+    def _detail(self, graph: Models, whole: bool) -> None:
+        if self._scanner.damages.refresh():
+            whole = True
+        if not whole and graph is self._graph and not any(repo.partials for repo in graph.repos):
+            return
+        self._graph = graph
+        detailed = with_detail(graph, self._scanner, quick=not whole)
+        if whole:
             self._resident = detailed.resident
         problems = detailed.problems + self._roots.problems
         detailed = msgspec.structs.replace(detailed, beside=self._others, problems=problems, resident=self._resident)

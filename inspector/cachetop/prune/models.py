@@ -10,8 +10,9 @@ from cachetop.base import units
 from cachetop.base.hostile import clean
 from cachetop.base.turns import in_turns
 from cachetop.hub import layout
+from cachetop.hub.known import Known
 from cachetop.hub.records import Models, Repo, Revision
-from cachetop.hub.scan import Known, Scanner
+from cachetop.hub.scan import Scanner
 from cachetop.locations import token_files
 from cachetop.prune import references
 from cachetop.prune.draft import Drafting
