@@ -19,8 +19,7 @@ from cachetop_tui.lines import LineView
 from cachetop_tui.marks import Line, Pen
 from cachetop_tui.paint import Canvas
 from cachetop_tui.workbench.here import focused
-from cachetop_tui.workbench.picture import Picture
-from cachetop_tui.workbench.side import tree as side_tree
+from cachetop_tui.workbench.side import SideBar
 from cachetop_tui.workbench.tabs import Document
 from support import pictures
 from support.opening import opened, screen, until
@@ -106,15 +105,29 @@ async def test_in_a_list_without_a_filter_its_key_finds_and_elsewhere_says_so() 
         assert not isinstance(app.focused, Input)
 
 
-def test_a_branch_of_the_side_bar_says_how_many_more_there_are() -> None:
+async def test_a_file_is_found_by_its_repo_and_its_name() -> None:
+    repo = next(one for one in pictures.models().repos if one.revisions and one.revisions[0].files)
+    file = repo.revisions[0].files[-1].name
+    async with opened((120, 40)) as (app, pilot):
+        await pilot.press("apostrophe", *repo.id)
+        await until(pilot, lambda: chosen(app).endswith(f"\0{repo.id}"))
+        await pilot.press("down")
+        assert chosen(app).endswith(f"\0{repo.id}"), "not each of its files as well"
+        await pilot.press("/", *file)
+        await until(pilot, lambda: f"\0{repo.id}\0" in chosen(app) and chosen(app).endswith(f"\0{file}"))
+
+
+async def test_a_branch_of_the_side_bar_lists_and_finds_what_is_far_down() -> None:
     models = pictures.models()
     repo = models.repos[0]
-    many = tuple(msgspec.structs.replace(repo, id=f"org/model-{number}") for number in range(207))
-    picture = Picture(msgspec.structs.replace(models, repos=many))
-    rows = side_tree("models", picture, {})
-    assert (len(rows), rows[-1].subject[0], rows[-1].fixed) == (202, "and 7 more", True)
-    few = Picture(msgspec.structs.replace(models, repos=many[:200]))
-    assert "more" not in str(side_tree("models", few, {})[-1].subject[0])
+    many = tuple(msgspec.structs.replace(repo, id=f"org/model-{number:04}", partials=()) for number in range(3000))
+    async with opened((160, 45)) as (app, pilot):
+        side = app.query_one(SideBar)
+        app.overview.picture.models = msgspec.structs.replace(models, repos=many)
+        side.focus()
+        side.update_lines()
+        await pilot.press(*"model-2987")
+        await until(pilot, lambda: side.cursor is not None and side.cursor.subject[0] == "org/model-2987")
 
 
 # In documents

@@ -136,6 +136,24 @@ def test_a_file_that_was_asked_for_in_vain_is_no_problem(cache: Path, scanner: S
     assert (repo.size, repo.problems, repo.revisions[0].complete) == (SIZE + 2, (), True)
 
 
+@pytest.mark.parametrize("generation", ["installed", "other"])
+def test_a_refused_download_says_that_it_may_have_been_refused(
+    cache: Path, scanner: Scanner, origin: Path, generation: str, request: pytest.FixtureRequest
+) -> None:
+    packages = request.getfixturevalue("other") if generation == "other" else None
+    with hub.serving(origin, gated=True) as endpoint, download(endpoint, packages=packages) as process:
+        assert process.wait(60)
+    (repo,) = look(scanner).repos
+    (problem,) = repo.problems
+    assert (problem.rule, repo.size, repo.partials) == ("no-snapshots", 0, ())
+    assert "its revision and the list of its files: the Hub refused the files (a gated" in problem.message
+    assert problem.fix == "hf download org/big"
+    with hub.serving(origin) as endpoint, download(endpoint, packages=packages) as process:
+        assert process.wait(60) == 0  # once the terms are accepted
+    (repo,) = look(scanner).repos
+    assert not repo.problems and repo.revisions[0].complete
+
+
 def test_the_other_generation_downloads_is_killed_and_downloads_again(
     cache: Path, scanner: Scanner, origin: Path, other: Path
 ) -> None:

@@ -77,12 +77,14 @@ def test_each_sick_ref_has_its_own_download(cache: Path, scanner: Scanner) -> No
 def test_a_fix_leads_to_the_root_that_is_sick(cache: Path, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = world / "other hub"
     lose_a_blob(hubcache.healthy(other, "org/lost"))
-    hubcache.repo(other, "org/started").ref()
+    hubcache.repo(other, "org/started").partial("e" * 64, b"x")
+    hubcache.repo(other, "org/told").ref()
     roots = [Location("hub", str(other), "test")]
-    lost, started = look(Scanner(roots)).repos
+    lost, started, told = look(Scanner(roots)).repos
     file = f"config.json --revision {hubcache.COMMIT}"
     assert lost.problems[0].fix == f"hf download org/lost {file} --cache-dir '{other}'"
     assert started.problems[0].fix == f"CACHETOP_HUB_ROOTS='{other}' cachetop prune models org/started --dry-run"
+    assert told.problems[0].fix == f"hf download org/told --cache-dir '{other}'"
     monkeypatch.setenv("CACHETOP_HUB_ROOTS", str(other))
     assert look(Scanner(roots)).repos[1].problems[0].fix == "cachetop prune models org/started --dry-run"
 
@@ -139,6 +141,26 @@ def test_revisions_that_were_deleted_by_hand_are_a_problem(cache: Path, scanner:
         (repo,) = look(scanner).repos
         assert (rules(repo), repo.size, repo.revisions) == (["no-snapshots"], 0, ())
         assert repo.reclaimable > 50_000, "the blobs are still there"
+
+
+def test_a_refused_download_is_told_from_one_that_was_cut_off(
+    cache: Path, scanner: Scanner, settle: Callable[[], None]
+) -> None:
+    made = hubcache.repo(cache, "org/gated")
+    made.ref()
+    settle()
+    (problem,) = look(scanner).repos[0].problems
+    assert "only its revision: the Hub refused the files (a gated" in problem.message
+    assert problem.fix == "hf download org/gated"
+    made.tree({"config.json": (2, "1" * 40)})
+    (problem,) = look(scanner).repos[0].problems
+    assert "only its revision and the list of its files: the Hub refused" in problem.message
+    partial = made.partial("e" * 64, b"x")
+    (problem,) = look(scanner).repos[0].problems
+    assert (problem.rule, "refused" in problem.message) == ("no-snapshots", False), "a file was on its way"
+    shutil.rmtree(partial.parent)
+    (made.path / "refs" / "main").rename(made.path / "refs" / "v2")
+    assert look(scanner).repos[0].problems[0].fix == "hf download org/gated --revision v2"
 
 
 def test_a_repo_that_was_only_asked_for_is_no_problem(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from support import hubcache
+from cachetop.base import cells
+from support import hubcache, weights
 
 
 def models(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -105,6 +107,85 @@ def test_the_table_shows_problems_downloads_and_totals(three: Path) -> None:
     assert any(line.startswith("  org/sick: 1 of its files lost its content") for line in lines)
     assert f"In {three} (default: no variable set)." in lines
     assert any(line.startswith("4 repos, ") for line in lines)
+
+
+def in_terminal(columns: int, *words: str) -> list[str]:
+    """The lines of the verb on a terminal so wide."""
+    leader, follower = pty.openpty()
+    size = {"COLUMNS": str(columns), "LINES": "24"}
+    done = subprocess.run(
+        [sys.executable, "-m", "cachetop", "models", *words], stdout=follower, env=os.environ | size, timeout=60
+    )
+    os.close(follower)
+    assert done.returncode == 0
+    said = b""
+    try:
+        while part := os.read(leader, 65536):
+            said += part
+    except OSError:  # the end, on Linux
+        pass
+    os.close(leader)
+    return said.decode().splitlines()
+
+
+@pytest.mark.parametrize("words", [(), ("--revisions",)])
+def test_a_narrow_terminal_shows_names_in_full_and_remarks_below(cache: Path, words: tuple[str, ...]) -> None:
+    long = f"organisation/{'name-' * 15}end"
+    for name in ("meta-llama/Llama-3.2-1B-Instruct", "日本語/モデル", "e\u0301quipe/cafe\u0301", "שלום/עולם", long):
+        hubcache.healthy(cache, name)
+    hubcache.healthy(cache, "org/sick").partial("e" * 64, b"x" * 3000)
+    (cache / "models--org--sick" / "snapshots" / hubcache.OTHER).mkdir()
+    lines = in_terminal(80, *words)
+    table = lines[: lines.index("")]
+    assert max(map(cells.width, table)) <= 80
+    assert any(line.startswith("meta-llama/Llama-3.2-1B-Instruct  ") for line in table)
+    below = [line for line in table if line.startswith("    ")]
+    assert below == (["    superseded"] if words else ["    cut off at 3.00 KB, 1 detached"])
+    end = cells.width(table[0][: table[0].index("SIZE") + 4])
+    assert {cells.fitting(row, end)[-1] for row in table[1:] if row not in below} == {"B"}, "sizes below each other"
+    wide = in_terminal(300, *words)
+    assert wide[0].split()[-1] == "REMARKS" and not any(line.startswith("    ") for line in wide[: wide.index("")])
+
+
+def test_one_file_is_described_with_its_blob_checksum_and_tensors(cache: Path) -> None:
+    made = hubcache.repo(cache, "org/name")
+    blob = made.file("unet/model.safetensors", weights.header({"a.weight": ("F16", [4, 2], 16)}))
+    made.file("config.json", b'{"a":\x1b[31m1}')
+    made.file("old.bin", b"cos\nsystem\n")
+    made.ref()
+    said = models("show", "org/name", "--file", "unet/model.safetensors").stdout
+    assert all(part in said for part in (blob.name, "a.weight", "4 x 2", "sha256: not checked yet", "(main)"))
+    told = json.loads(models("show", "org/name@main", "--file", "unet/model.safetensors", "--json").stdout)
+    assert (told["schema"], told["size"], told["tensors"][0]["shape"]) == (
+        "cachetop.file/1",
+        blob.stat().st_size,
+        [4, 2],
+    )
+    said = models("show", "org/name", "--file", "config.json").stdout
+    assert '{"a":' in said and "\x1b" not in said
+    assert "not read" in models("show", "org/name", "--file", "old.bin").stdout
+    wrong = models("show", "org/name", "--file", "model.safetensors", code=1)
+    assert "Is it unet/model.safetensors?" in wrong.stderr and not wrong.stdout
+    assert "no revision" in models("show", "org/name@v9", "--file", "config.json", code=1).stderr
+    assert "Is it org/name?" in models("show", "name", code=1).stderr
+
+
+def test_what_is_missing_and_half_there_is_named(cache: Path) -> None:
+    made = hubcache.repo(cache, "org/sharded")
+    etags = [f"{number}" * 64 for number in range(1, 4)]
+    for number in (1, 2):
+        shard = weights.header({f"layer.{number}": ("F16", [4, 2], 16)})
+        made.file(f"model-0000{number}-of-00003.safetensors", shard, etag=etags[number - 1])
+    made.tree({f"model-0000{number}-of-00003.safetensors": (10**9, etags[number - 1]) for number in (1, 2, 3)})
+    made.partial(etags[2], b"x" * 5000)
+    made.ref()
+    said = " ".join(models("show", "org/sharded").stdout.split())
+    assert "complete 2 of 3 files, 1.00 GB missing" in said
+    assert "missing model-00003-of-00003.safetensors download" in said
+    assert "download model-00003-of-00003.safetensors: cut off at 5.00 KB of 1.00 GB" in said
+    assert "parameters ? (2 of its 3 shards are there) memory ?" in said
+    (made.path / "trees" / f"{hubcache.COMMIT}.json").unlink()
+    assert "complete ? (no list of its files is kept here)" in " ".join(models("show", "org/sharded").stdout.split())
 
 
 def test_a_row_for_each_revision_with_its_refs_and_what_it_frees(three: Path) -> None:

@@ -62,6 +62,12 @@ def test_an_empty_pane_does_not_claim_to_be_done_while_scanning() -> None:
     assert "No models here yet." in texts(Models())[0]
 
 
+def test_a_download_that_was_cut_off_makes_no_repo_look_colder(cache: Path, scanner: Scanner) -> None:
+    hubcache.healthy(cache, "org/more", weights=90_000).partial("e" * 64, b"x" * 900_000)
+    (line,) = [line for line in texts(with_detail(scanner.scan(), scanner)) if "more" in line]
+    assert "100 %" in line, "as `cachetop models` and the filter resident>90% say"
+
+
 def test_a_cut_off_download_is_a_dead_partial(models: Models) -> None:
     line = next(line for line in texts(models) if "half" in line)
     assert "dead partial" in line

@@ -13,8 +13,11 @@ from urllib.parse import unquote, urlsplit
 
 
 @contextmanager
-def serving(hub: Path, rate: float | None = None) -> Iterator[str]:
-    """The endpoint (HF_ENDPOINT) of a hub that has what the cache folder `hub` has; `rate` in bytes a second."""
+def serving(hub: Path, rate: float | None = None, *, gated: bool = False) -> Iterator[str]:
+    """The endpoint (HF_ENDPOINT) of a hub that has what the cache folder `hub` has; `rate` in bytes a second.
+
+    `gated`: it tells revisions and lists of files, and refuses every file as long as nobody accepts its terms.
+    """
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -47,6 +50,8 @@ def serving(hub: Path, rate: float | None = None) -> Iterator[str]:
                             for path, told in tree.items()], body)  # fmt: skip
             elif api:
                 self._json({"_id": "1", "id": f"{org}/{name}", "sha": commit, "siblings": [], "tags": []}, body)
+            elif gated:
+                self._send(403, b"", {"X-Error-Code": "GatedRepo", "X-Repo-Commit": commit}, body)
             elif not (file := snapshot.joinpath(*rest)).exists():
                 self._send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit}, body)
             else:

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cachetop.base.cells import width as cells
 from cachetop.demo import handmade
-from cachetop.explain.blocks import cells, plain, wrap
+from cachetop.explain.blocks import plain, wrap
 from cachetop.explain.example import EXAMPLE
 from cachetop.explain.figures import CacheFigure, Figures, GpuFigure, RunFigure
 from cachetop.explain.page import document, page

@@ -28,6 +28,8 @@ class Place(NamedTuple):
     """The keys of the rows that must be unfolded for it to be seen."""
     start: int = 0
     """Where in the label its own name begins: what is before counts where somebody types a slash."""
+    inside: int = 0
+    """Where in the label the repo's name ends: what somebody types must go on beyond it."""
 
 
 class Find:
@@ -83,8 +85,7 @@ class Find:
 
     def _type(self, more: str) -> None:
         """Look for longer text: where the text so far is, and then on."""
-        anew = "/" in more and "/" not in self.text  # then more than the names counts
-        if not self.text or anew or self._reads:  # a text is short, and may be another one by now
+        if not self.text or "/" in more or self._reads:  # more counts then; a text is short, and may be another by now
             return self.look_for(self.text + more)
         self.text += more
         wanted = self.text.casefold()
@@ -154,7 +155,8 @@ class Find:
 
 
 def _has(place: Place, wanted: str) -> bool:
-    return wanted in (place.label if "/" in wanted or not place.start else place.label[place.start :]).casefold()
+    begin = max(0, place.inside - len(wanted)) if "/" in wanted else place.start
+    return wanted in (place.label[begin:] if begin else place.label).casefold()
 
 
 def below(rows: Iterable[Row], label: Callable[[Row], str]) -> Iterator[Place]:

@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from cachetop import locations
-from cachetop.base import units
 from cachetop.base.hostile import clean
 from cachetop.hub import ram
 from cachetop.hub.checking import Checked
-from cachetop.hub.facts import checked
+from cachetop.hub.facts import checked, moved
 from cachetop.hub.records import Repo
 from cachetop.hub.roots import roots
 from cachetop.hub.scan import Scanner
@@ -129,7 +128,7 @@ class Task:
                 self._say(str(reason), "err")
                 continue
             before += outcome.size
-            self._say(*moved(outcome))
+            self._say(clean(moved(outcome)), "warn" if outcome.skipped else "fg")
 
     def _verify(self, repos: Sequence[Repo], scanner: Scanner) -> None:
         wrong: list[Checked] = []
@@ -158,16 +157,6 @@ class Task:
 
 def _size(repo: Repo, commit: str | None) -> int:
     return repo.size if commit is None else sum(one.size for one in repo.revisions if one.commit == commit)
-
-
-def moved(outcome: ram.Outcome) -> tuple[str, str]:
-    """What warming or dropping one repo did, in a sentence with its style word."""
-    was, now = units.size(outcome.before), units.size(outcome.after)
-    said = f"{clean(outcome.repo)}: {now} of {units.size(outcome.size)} in RAM, before {was}."
-    if outcome.skipped:
-        few = "1 file is" if outcome.skipped == 1 else f"{outcome.skipped:,} files are"
-        said += f" {few} not yours, changed meanwhile or cannot be read, and stayed as before."
-    return said, "warn" if outcome.skipped else "fg"
 
 
 def summary(state: State) -> Iterator[str]:

@@ -27,6 +27,5 @@ def share(part: float, whole: float) -> str:
     return f"{percent:.0f} %"
 
 
-def count(number: int, one: str, many: str | None = None) -> str:
-    """`1 repo`, `13 repos`, `1,274 entries`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+count = units.many
+"""`1 repo`, `13 repos`, `1,274 entries`."""

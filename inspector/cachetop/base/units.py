@@ -26,6 +26,11 @@ def _three(value: float) -> str:
     return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
 
 
+def many(number: int, one: str, several: str = "") -> str:
+    """A number with its word: `1 repo`, `13 repos`, `1,274 entries`."""
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
 def size(count: float | None) -> str:
     """Bytes of files, decimal, three digits: `358 MB`, `1.94 GB`, `0 B`; `?` for None."""
     if count is None:

@@ -46,13 +46,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(gpus: Gpus) -> Iterator[str]:
+    from cachetop.base import units
+
     yield f"driver {gpus.driver or '?'}"
     for gpu in gpus.gpus:
         yield ""
         yield from _gpu(gpu)
     hidden = {p.pid for gpu in gpus.gpus for p in gpu.processes if not p.inspectable}
     if hidden:
-        some = "1 process" if len(hidden) == 1 else f"{len(hidden)} processes"
+        some = units.many(len(hidden), "process", "processes")
         yield ""
         yield f"{some} not inspectable: other models than those shown may be held. Their owner or root sees more."
 

@@ -105,7 +105,7 @@ def lines(one: Described) -> list[str]:
     facts.append(("made", f"{units.age(one.created)} ago" if units.age(one.created) != "now" else "now"))
     used = "never read since" if one.reused is False else units.age(one.last_used)
     facts.append(("last used", used))
-    facts.append(("on disk", f"{units.size(one.size_on_disk)} in {one.files} files"))
+    facts.append(("on disk", f"{units.size(one.size_on_disk)} in {units.many(one.files, 'file')}"))
     if one.rebuild_milliseconds is not None:
         facts.append(("rebuild", units.duration(one.rebuild_milliseconds / 1000)))
     if one.resources is not None:

@@ -162,7 +162,8 @@ def _print(shown: Kernels, filtered: bool) -> None:
     if len(missing) > 1 and others:
         print(f"not here: {', '.join(others)}")
     total = sum(entry.size_on_disk for entry in shown.entries)
-    print(f"{len(shown.entries)} entries, {units.size(total)}" + (" match" if filtered else ""))
+    match = "" if not filtered else " matches" if len(shown.entries) == 1 else " match"
+    print(f"{units.many(len(shown.entries), 'entry', 'entries')}, {units.size(total)}{match}")
 
 
 def _cache_lines(cache: Cache, entries: list[Entry], filtered: bool) -> list[str]:
@@ -183,7 +184,8 @@ def _entry_lines(entries: list[Entry]) -> list[str]:
     import sys
 
     from cachetop.base import units
-    from cachetop.cli.table import shorten, table
+    from cachetop.base.cells import shorten
+    from cachetop.cli.table import table
     from cachetop.kernelcache import sm
 
     ordered = sorted(entries, key=lambda entry: ([sm.order(one) for one in entry.sm] or [(99_999, "")], _label(entry)))

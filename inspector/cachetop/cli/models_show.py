@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cachetop.base.record import Problem
-    from cachetop.hub.about import About
+    from cachetop.hub.about import About, GpuFree
     from cachetop.hub.records import Repo
     from cachetop.hub.scan import Scanner
+    from cachetop.hub.weights import Tensor
 
 _TENSORS = 12
 _STATES = {True: "complete", False: "{} missing", None: ""}
@@ -32,6 +33,9 @@ def add(words: argparse._SubParsersAction[Any]) -> None:
         "tensors, the VRAM it needs as stored; and how complete and how warm in RAM it is.",
     )
     parser.add_argument("repo", metavar="REPO[@REVISION]", help="as `cachetop models` names it, for example org/name")
+    parser.add_argument(
+        "--file", metavar="NAME", help="one file of it: where it lies, its checksum, tensors or the head of its text"
+    )
     add_roots(parser, "show_")
     parser.add_argument("--json", dest="show_json", action="store_true", help="one JSON object on stdout")
     parser.set_defaults(run=run)
@@ -59,6 +63,10 @@ def run(args: argparse.Namespace) -> int:
 
     scanner, _ = scanner_of([*args.root, *args.show_root])
     name, _, revision = args.repo.partition("@")
+    if args.file is not None:
+        from cachetop.cli import model_file
+
+        return model_file.run(find_all(scanner, name), revision or None, args.file, args.json or args.show_json)
     found, missing = [], None
     for repo in find_all(scanner, name):
         try:
@@ -68,10 +76,9 @@ def run(args: argparse.Namespace) -> int:
     if missing and not found:
         raise Refused(f"{missing.args[0]}; `cachetop models show {name}` lists them.", FAILED)
     if any(about.memory is not None for about in found):
-        free = _free()
-        found = [
-            msgspec.structs.replace(about, gpu_free=free) if about.memory is not None else about for about in found
-        ]
+        free, reason = _free()
+        told = {"gpu_free": free, "gpu_free_reason": reason}
+        found = [msgspec.structs.replace(about, **told) if about.memory is not None else about for about in found]
     first = msgspec.structs.replace(found[0], copies=tuple(found[1:]))
     if args.json or args.show_json:
         emit(first)
@@ -101,7 +108,7 @@ def find_all(scanner: Scanner, name: str) -> list[Repo]:
     found = [repo for repo in repos if repo.id == name] or [repo for repo in repos if f"{repo.type}/{repo.id}" == name]
     if not found:
         wrong = " ".join(root.problem for root in models.roots if root.problem)
-        said = f"No repo {clean(name)!r} is in the cache. `cachetop models` lists those that are."
+        said = f"No repo {clean(name)!r} is in the cache. {_meant(name, [repo.id for repo in repos])}"
         raise Refused(f"{said} {wrong}".strip(), FAILED)
     if len({repo.type for repo in found}) > 1:
         names = ", ".join(f"{repo.type}/{repo.id}" for repo in found)
@@ -109,11 +116,24 @@ def find_all(scanner: Scanner, name: str) -> list[Repo]:
     return found
 
 
-def _free() -> Any:
+def _meant(name: str, known: Sequence[str]) -> str:
+    """What to type instead of `name`."""
+    from difflib import get_close_matches
+
+    short = name.rpartition("/")[2].casefold()
+    found = [each for each in known if each.rpartition("/")[2].casefold() == short]
+    found = found or get_close_matches(name, known, 3)
+    return f"Is it {' or '.join(dict.fromkeys(found[:3]))}?" if found else "`cachetop models` lists those that are."
+
+
+def _free() -> tuple[tuple[GpuFree, ...], str | None]:
+    """What is free on each GPU, and why that is not known."""
     from cachetop.api import gpus
     from cachetop.hub.about import GpuFree
 
-    return tuple(GpuFree(index=gpu.index, free=gpu.memory.free) for gpu in gpus(timeout=2).gpus if gpu.memory)
+    found = gpus(timeout=2)
+    free = tuple(GpuFree(index=gpu.index, free=gpu.memory.free) for gpu in found.gpus if gpu.memory)
+    return free, None if free else found.reason or "No GPU here reports its memory."
 
 
 def report(about: About, several: bool = False) -> list[str]:
@@ -152,16 +172,23 @@ def report(about: About, several: bool = False) -> list[str]:
         ]
         lines += ["", *table(("WEIGHTS", "SIZE", "PARAMETERS", "TYPES", ""), sets, "<>><<")]
     if about.tensors:
-        tensors = [
-            (tensor.name, tensor.dtype, " x ".join(map(str, tensor.shape)), units.size(tensor.size))
-            for tensor in about.tensors[:_TENSORS]
-        ]
-        lines += ["", *table(("TENSOR", "TYPE", "SHAPE", "SIZE"), tensors, "<<<>")]
-        if len(about.tensors) > _TENSORS:
-            lines.append(f"… and {len(about.tensors) - _TENSORS} more; --json lists all")
+        lines += ["", *tensor_lines(about.tensors)]
     if about.problems:
         lines += ["", "Problems", *(line for problem in about.problems for line in wrong(problem))]
     return lines
+
+
+def tensor_lines(tensors: Sequence[Tensor]) -> list[str]:
+    """A table of the first tensors, and how many more there are."""
+    from cachetop.cli.table import table
+
+    rows = [
+        (tensor.name, tensor.dtype, " x ".join(map(str, tensor.shape)), units.size(tensor.size))
+        for tensor in tensors[:_TENSORS]
+    ]
+    lines = table(("TENSOR", "TYPE", "SHAPE", "SIZE"), rows, "<<<>")
+    more = len(tensors) - len(rows)
+    return [*lines, f"… and {more:,} more; --json lists all"] if more else lines
 
 
 def wrong(problem: Problem, whose: str = "") -> list[str]:

@@ -100,7 +100,9 @@ class _Narrator:
         """Draw how far it is."""
         if self._bar:
             amount = f"{units.size(now.done)} of {units.size(now.total)}"
-            print(f"\r\x1b[K{now.files} of {now.of} files, {amount}", end="", file=self._bar, flush=True)
+            print(
+                f"\r\x1b[K{now.files:,} of {units.many(now.of, 'file')}, {amount}", end="", file=self._bar, flush=True
+            )
 
     def tell(self, one: Checked) -> None:
         """A line on what is wrong, and one on what to run."""
@@ -116,5 +118,5 @@ def report(found: Verification, repos: int) -> str:
     """The sums, for people."""
     from cachetop.hub.facts import checked
 
-    many = "1 repo" if repos == 1 else f"{repos:,} repos"
+    many = units.many(repos, "repo")
     return f"{many}: {checked(found)}" + ("" if found.complete else " Interrupted.")

@@ -256,13 +256,12 @@ def _show(plan: Plan, brief: bool) -> None:
     for name in plan.missing:
         print(f"{name} is in no cache.")
     if plan.uninspectable:
-        several = "1 process" if plan.uninspectable == 1 else f"{plan.uninspectable} processes"
+        several = units.many(plan.uninspectable, "process", "processes")
         print(f"{several} could not be inspected: `not in use` says nothing of them.")
     if not plan.items:
         print("Nothing to delete.")
         return
-    count = "1 item" if len(plan.items) == 1 else f"{len(plan.items)} items"
-    print(f"{count}, frees {units.size(plan.frees)} ({plan.frees:,} bytes on disk); "
+    print(f"{units.many(len(plan.items), 'item')}, frees {units.size(plan.frees)} ({plan.frees:,} bytes on disk); "
           f"{plan.cost.sentence if plan.cost else ''}.")  # fmt: skip
 
 

@@ -35,13 +35,15 @@ def run(args: argparse.Namespace) -> int:
 def report(status: Status) -> list[str]:
     """The snapshot as lines of plain text."""
     models, kernels, gpus = status.models, status.kernels, status.gpus
+    repos = units.many(models.repos, "repo")
     lines = [
         f"cachetop on {status.host}",
-        f"Models   {models.repos} repos, {units.size(models.size)} ({units.size(models.size_on_disk)} on disk)",
-        f"Kernels  {kernels.entries} entries, {units.size(kernels.size_on_disk)} on disk",
+        f"Models   {repos}, {units.size(models.size)} ({units.size(models.size_on_disk)} on disk)",
+        f"Kernels  {units.many(kernels.entries, 'entry', 'entries')}, {units.size(kernels.size_on_disk)} on disk",
     ]
     for sm, share in kernels.by_sm.items():
-        lines.append(f"           {sm:<10} {share.entries:>6} entries  {units.size(share.size_on_disk):>9}")
+        count = units.many(share.entries, "entry  " if share.entries == 1 else "entries")  # both as wide
+        lines.append(f"           {sm:<10} {count:>14}  {units.size(share.size_on_disk):>9}")
     if not gpus.available:
         lines.append(f"GPU      {gpus.reason or 'not available'}")
     elif gpus.memory:
@@ -50,7 +52,9 @@ def report(status: Status) -> list[str]:
     else:
         lines.append(f"GPU      {gpus.count} x, memory not reported by all of them")
     for job in status.jobs:
-        lines.append(f"Job      {job.id} {job.state}, {len(job.files)} file(s), {job.pipeline} on {job.device}")
+        lines.append(
+            f"Job      {job.id} {job.state}, {units.many(len(job.files), 'file')}, {job.pipeline} on {job.device}"
+        )
     if status.problems:
         lines.append(f"Problems {len(status.problems)}")
         for problem in status.problems:

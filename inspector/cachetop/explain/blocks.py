@@ -5,9 +5,10 @@ Texts may hold `code` and **bold**; a block never holds markup of either output.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from cachetop.base import cells
 
 _NARROW = 72
 _GAP = 2
@@ -73,8 +74,8 @@ def markdown(blocks: Iterable[Block]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def _row(parts: Sequence[str]) -> str:
+    return "| " + " | ".join(part.replace("|", "\\|") for part in parts) + " |"
 
 
 def plain(blocks: Iterable[Block], width: int, bold: bool = False) -> str:
@@ -106,7 +107,7 @@ def _bold(text: str) -> str:
 def _heading(text: str, level: int, bold: bool) -> list[str]:
     if bold:
         return [_bold(text)]
-    return [text, ("=" if level == 1 else "-") * cells(text)]
+    return [text, ("=" if level == 1 else "-") * cells.width(text)]
 
 
 def _hang(mark: str, text: str, width: int) -> list[str]:
@@ -127,7 +128,7 @@ def _stack(grid: Grid, width: int) -> list[str]:
 
 def _columns(grid: Grid, width: int, bold: bool) -> list[str]:
     table = [grid.head, *grid.rows]
-    first = min(max(cells(row[0]) for row in table), 24)
+    first = min(max(cells.width(row[0]) for row in table), 24)
     others = len(grid.head) - 1
     share = (width - first - _GAP * others) // others
     widths = [first] + [share] * others
@@ -136,27 +137,14 @@ def _columns(grid: Grid, width: int, bold: bool) -> list[str]:
         wrapped = [wrap(cell, size) for cell, size in zip(row, widths, strict=True)]
         height = max(len(cell) for cell in wrapped)
         for i in range(height):
-            parts = [_pad(cell[i] if i < len(cell) else "", size) for cell, size in zip(wrapped, widths, strict=True)]
+            parts = [
+                cells.left(cell[i] if i < len(cell) else "", size) for cell, size in zip(wrapped, widths, strict=True)
+            ]
             line = (" " * _GAP).join(parts).rstrip()
             lines.append(_bold(line) if bold and not number else line)
         if not number:
             lines.append((" " * _GAP).join("-" * size for size in widths))
     return lines
-
-
-def _pad(text: str, width: int) -> str:
-    return text + " " * (width - cells(text))
-
-
-def cells(text: str) -> int:
-    """Columns that `text` takes in a terminal: wide characters two, combining ones none."""
-    return sum(_cell(character) for character in text)
-
-
-def _cell(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def wrap(text: str, width: int) -> list[str]:
@@ -167,7 +155,7 @@ def wrap(text: str, width: int) -> list[str]:
         while word:
             if not line:
                 line, word = _split(word, width)
-            elif cells(line) + 1 + cells(word) <= width:
+            elif cells.width(line) + 1 + cells.width(word) <= width:
                 line, word = f"{line} {word}", ""
             else:
                 lines.append(line)
@@ -176,9 +164,5 @@ def wrap(text: str, width: int) -> list[str]:
 
 
 def _split(word: str, width: int) -> tuple[str, str]:
-    used = 0
-    for i, character in enumerate(word):
-        used += _cell(character)
-        if used > width:
-            return word[:i], word[i:]
-    return word, ""
+    first = cells.fitting(word, width)
+    return first, word[len(first) :]

@@ -92,6 +92,8 @@ class About(Repo, frozen=True):
     license: str | None = None
     gpu_free: tuple[GpuFree, ...] = ()
     """What is free on each GPU here, where somebody asked; to be held against `memory`."""
+    gpu_free_reason: str | None = None
+    """Why that is empty although somebody asked."""
     copies: tuple[About, ...] = ()
     """The same repo in other cache roots, where somebody asked."""
 
@@ -104,7 +106,7 @@ def describe(repo: Repo, scanner: Scanner, revision: str | None = None, most: in
     """
     (repo,) = with_detail(Models(repos=(repo,)), scanner).repos
     fields: dict[str, Any] = {name: getattr(repo, name) for name in Repo.__struct_fields__}
-    chosen = _chosen(repo, revision)
+    chosen = described(repo, revision)
     known = scanner.find(repo)
     if chosen is None or known is None:
         return About(**fields)
@@ -121,8 +123,8 @@ def describe(repo: Repo, scanner: Scanner, revision: str | None = None, most: in
     return About(**fields)
 
 
-def _chosen(repo: Repo, revision: str | None) -> Revision | None:
-    """The revision that `describe` was asked for; without one main, else the first with a ref."""
+def described(repo: Repo, revision: str | None) -> Revision | None:
+    """The revision that was asked for, as for `describe`; without one main, else the first with a ref."""
     if revision is not None:
         found = named(repo, revision)
         if len(found) == 1:

@@ -154,6 +154,26 @@ def only_asked_for(contents: Contents, name: str, top: int) -> bool:
     return stat.S_ISDIR(status.st_mode)
 
 
+def told(contents: Contents, name: str, top: int) -> tuple[str, str]:
+    """What the Hub told of a repo of which no file ever came, in words, and a ref of it; empty where it told nothing.
+
+    huggingface_hub writes the ref and `trees/` before it asks for the first file, and makes `blobs` only when the Hub
+    has said that it will send one. Where it refuses (a gated repo), those two are all that is left (seen with 1.33 and
+    2.4). `top` is the open folder `name`; `trees` gets a mark.
+    """
+    if not contents.refs:
+        return "", ""
+    try:
+        status = os.lstat("trees", dir_fd=top)
+    except OSError:
+        listed, changed, written = False, 0, 0.0
+    else:
+        listed, changed, written = stat.S_ISDIR(status.st_mode), status.st_ctime_ns, status.st_mtime
+    contents.marks.append((f"{name}/trees", changed, written))
+    ref = "main" if "main" in contents.refs else min(contents.refs)
+    return "its revision and the list of its files" if listed else "its revision", ref
+
+
 def moved(root: int, marks: list[Mark]) -> bool:
     """Whether anything behind the marks changed since they were taken. `root` is the open cache root."""
     look = os.lstat

@@ -10,23 +10,29 @@ from cachetop.base.hostile import clean
 
 if TYPE_CHECKING:
     from cachetop.hub.about import About
+    from cachetop.hub.ram import Outcome
+    from cachetop.hub.records import Partial
     from cachetop.hub.verify import Verification
 
 _REFS: Final = 20
 """Refs that are named: a revision may have tens of thousands."""
+_FEW: Final = 3
+"""Files that are named."""
 
 
 def facts(about: About, now: float) -> list[tuple[str, str]]:
     """Labels and what is known under them, in the order to be read; `now` in epoch seconds."""
     found: list[tuple[str, str | None]] = [
         ("architecture", _joined(about.architecture, about.model_type, about.quantization)),
-        ("parameters", _joined(count(about.parameters), *about.dtypes) if about.parameters is not None else None),
+        ("parameters", parameters(about)),
         ("memory", needs(about)),
         ("pickled", f"{', '.join(about.pickled)}: not read" if about.pickled else None),
         ("not read", ". ".join(about.unread)),
         ("license", about.license),
         ("size", f"{units.size(about.size)}, on disk {units.size(about.size_on_disk)}"),
         ("complete", completeness(about)),
+        ("missing", missing(about)),
+        *(("download", f"{one.file or one.blob}: {download(one)}") for one in about.partials[:_FEW]),
         ("in RAM", warmth(about)),
         ("last used", used(about, now)),
     ]
@@ -53,23 +59,56 @@ def count(number: int | None) -> str:
     return f"{number:,}"
 
 
+def parameters(about: About) -> str | None:
+    """`22.7 million, F32`; `?` and why where there are weights of which it is not known; nothing without weights."""
+    if about.parameters is not None:
+        return _joined(count(about.parameters), *about.dtypes)
+    if not about.weights:
+        return None
+    wrong = next((weights.problem for weights in about.weights if weights.chosen and weights.problem), None)
+    variants = f"which of {len(about.weights)} variants is used is up to you"
+    return f"{units.UNKNOWN} ({(wrong or variants).rstrip('.')})"
+
+
 def needs(about: About) -> str | None:
     """`needs 2.05 GiB VRAM as stored, 12.3 GiB free on GPU 0`."""
     if about.memory is None:
-        return None
+        return units.UNKNOWN if about.weights else None
     free = [f"{units.memory(gpu.free)} free on GPU {gpu.index}" for gpu in about.gpu_free]
-    return ", ".join([f"needs {units.memory(about.memory)} VRAM as stored", *free])
+    said = ", ".join([f"needs {units.memory(about.memory)} VRAM as stored", *free])
+    return f"{said}. {about.gpu_free_reason}" if about.gpu_free_reason and not free else said
 
 
 def completeness(about: About) -> str | None:
-    """`11 of 12 files, 4.90 GB missing`; nothing where the Hub's list of files is not there."""
+    """`11 of 12 files, 4.90 GB missing`; `?` where the Hub's list of files is not there."""
     revision = next((each for each in about.revisions if each.commit == about.revision), None)
-    if revision is None or about.files_expected is None:
-        return f"{len(revision.missing)} files missing" if revision and revision.missing else None
-    if not revision.missing:
-        return f"yes, all {about.files_expected} files"
-    there = about.files_expected - len(revision.missing)
-    return f"{there} of {about.files_expected} files, {units.size(about.missing_size)} missing"
+    if revision is None:
+        return None
+    lost = len(revision.missing)
+    if about.files_expected is None:
+        return f"{units.many(lost, 'file')} missing" if lost else f"{units.UNKNOWN} (no list of its files is kept here)"
+    if not lost:
+        return "yes, its only file" if about.files_expected == 1 else f"yes, all {about.files_expected:,} files"
+    there, size = about.files_expected - lost, units.size(about.missing_size)
+    return f"{there:,} of {units.many(about.files_expected, 'file')}, {size} missing"
+
+
+def missing(about: About) -> str | None:
+    """The names of the missing files of the described revision, the first few."""
+    revision = next((each for each in about.revisions if each.commit == about.revision), None)
+    names = revision.missing if revision is not None else ()
+    more = f" and {len(names) - _FEW:,} more" if len(names) > _FEW else ""
+    return ", ".join(names[:_FEW]) + more or None
+
+
+def download(partial: Partial) -> str:
+    """`downloading 1.20 MB of 4.90 GB (pid 4711)`, `cut off at 1.20 MB of 4.90 GB`."""
+    amount = units.size(partial.bytes)
+    if partial.expected is not None:
+        amount += f" of {units.size(partial.expected)}"
+    if partial.live:
+        return f"downloading {amount}" + (f" (pid {partial.pid})" if partial.pid is not None else "")
+    return f"cut off at {amount}" if partial.live is False else f"unfinished, {amount}"
 
 
 def warmth(about: About) -> str:
@@ -100,3 +139,13 @@ def checked(found: Verification) -> str:
     }
     parts = [f"{found.sound:,} sound{before}", *(f"{count:,} {word}" for word, count in counts.items() if count)]
     return f"{', '.join(parts)}. {units.size(found.bytes)} read in {units.duration(found.seconds)}."
+
+
+def moved(outcome: Outcome) -> str:
+    """`org/name: 41.9 MB of 41.9 MB in RAM, before 0 B.`: what warming or dropping did."""
+    was, now = units.size(outcome.before), units.size(outcome.after)
+    said = f"{outcome.repo}: {now} of {units.size(outcome.size)} in RAM, before {was}."
+    if outcome.skipped:
+        few = "1 file is" if outcome.skipped == 1 else f"{outcome.skipped:,} files are"
+        said += f" {few} not yours, changed meanwhile or cannot be read, and stayed as before."
+    return said

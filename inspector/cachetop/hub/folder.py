@@ -14,7 +14,7 @@ from contextlib import closing
 from cachetop.base import files
 from cachetop.base.record import why
 from cachetop.hub import layout
-from cachetop.hub.contents import Contents, Place, Snapshot, moved, nothing, only_asked_for, open_folder
+from cachetop.hub.contents import Contents, Place, Snapshot, moved, nothing, only_asked_for, open_folder, told
 from cachetop.hub.pool import Pool
 from cachetop.hub.problems import unreadable
 from cachetop.hub.revision import Revision
@@ -99,7 +99,8 @@ class _Reader(Walk):
                 os.close(descriptor)
         bare = self.bare or "snapshots" in self.absent
         if bare and not only_asked_for(self.contents, self.name, self.top):
-            self.complain("no-snapshots")
+            known, ref = told(self.contents, self.name, self.top) if "blobs" in self.absent else ("", "")
+            self.complain("no-snapshots", known, (ref, ""))
         self.contents.complaints.sort()
 
     def revisions(self, pool: Pool, helpers: int) -> None:

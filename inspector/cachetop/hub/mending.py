@@ -44,12 +44,14 @@ def command(rule: str, sick: Subject, what: Sequence[What] = ()) -> str | None:
     match rule:
         case "missing-blob" | "wrong-size" | "corrupt" | "read-error":
             return _contents(sick, what, force=rule != "missing-blob")
-        case "bad-ref" | "missing-commit":
+        case "no-snapshots" if not any(ref for ref, _ in what):
+            return _prune(sick)
+        case "bad-ref" | "missing-commit" | "no-snapshots":
             ref = next((ref for ref, _ in what), "")
             if not typeable(ref):
                 return f"ls -b {shlex.quote(os.path.join(sick.path, 'refs'))}"
             return _download(sick, [] if ref == "main" else [f"--revision {shlex.quote(ref)}"])
-        case "no-snapshots" | "orphan-blob":
+        case "orphan-blob":
             return _prune(sick)
         case "unreadable":
             return f"{'' if _own(sick.path) else 'sudo '}chmod -R u+rX {path}"

@@ -17,8 +17,11 @@ _SENTENCES = {
     "read. Look whether the disk or the network file system is well.",
     "bad-ref": "{n:ref is|refs are} not one plain commit: {names}. Delete the ref file, or download the repo again.",
     "missing-commit": "{n:ref names|refs name} a commit that is not in the cache: {names}. Download the repo again.",
-    "no-snapshots": "It has no snapshots: a download is starting or was cut off, only a ref was looked up, or they "
-    "were deleted. If nothing downloads it, delete it or download it again.",
+    "no-snapshots": "It has no snapshots: a download is starting or was cut off, or they were deleted. If nothing "
+    "downloads it, delete it or download it again.",
+    "no-snapshots, told": "No file of it is here, only {names}: the Hub refused the files (a gated or private repo: "
+    "accept its terms on its page and log in), only that much was looked up, or the download ended before its first "
+    "file. Download it to hear which, or delete it.",
     "stray-file": "{n:thing lies|things lie} where a folder of a revision belongs: {names}. Move it out of the cache.",
     "orphan-blob": "{n:blob belongs|blobs belong} to no revision: {names}. Only deleting the whole repo frees them.",
     "too-deep": "{n:folder is|folders are} nested too deeply and {n:=was|were} not read: {names}. "
@@ -89,4 +92,6 @@ def _sentence(rule: str, found: list[tuple[str, What]]) -> str:
     shown = ", ".join(clean(name, 120) for name, _ in found[:3])
     if len(found) > 3:
         shown += f" and {len(found) - 3} more"
+    if rule == "no-snapshots" and shown:
+        rule = "no-snapshots, told"
     return _SENTENCES[rule].format(n=_Count(len(found)), names=shown)

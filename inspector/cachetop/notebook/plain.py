@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
+from cachetop.base import cells
 from cachetop.base.hostile import show
 from cachetop.notebook.sheet import Bar, Cell, Sheet, Table
 
@@ -36,29 +37,21 @@ def _table(table: Table) -> Iterator[str]:
     if table.title:
         yield show(table.title)
     rows = [[_cell(cell) for cell in row] for row in (table.head, *table.rows)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(table.head))]
+    widths = [max(cells.width(row[column]) for row in rows) for column in range(len(table.head))]
     room = shutil.get_terminal_size((120, 24)).columns - 2
     spare = room - sum(widths) - 2 * (len(widths) - 1)
     widths[0] = max(min(widths[0], _FIRST_LEAST), min(widths[0], widths[0] + spare))
     for row in rows:
-        row[0] = _shorten(row[0], widths[0])
-        cells = [
-            cell.rjust(width) if table.right[n : n + 1] == ">" else cell.ljust(width)
+        row[0] = cells.shorten(row[0], widths[0])
+        parts = [
+            cells.right(cell, width) if table.right[n : n + 1] == ">" else cells.left(cell, width)
             for n, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        yield "  " + "  ".join(cells).rstrip()
+        yield "  " + "  ".join(parts).rstrip()
     if table.left_out:
         yield f"  and {table.left_out} more"
 
 
 def _cell(cell: Cell) -> str:
     said = show(cell.text if isinstance(cell, Bar) else cell)
-    return _shorten(said, _CELL_MOST)
-
-
-def _shorten(said: str, width: int) -> str:
-    """Cut in the middle by `…`, keeping more of the beginning."""
-    if len(said) <= width:
-        return said
-    tail = max(1, int((width - 1) * 0.42))
-    return said[: width - 1 - tail] + "…" + said[-tail:]
+    return cells.shorten(said, _CELL_MOST)

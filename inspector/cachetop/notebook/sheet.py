@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from cachetop.base import units
+
 MOST_ROWS = 40
 """Rows of a table that are drawn; how many were left out is said."""
 
@@ -59,6 +61,5 @@ class Sheet:
         self.remarks.append((tone, text))
 
 
-def count(number: int, one: str, several: str = "") -> str:
-    """`1 file`, `3 files`."""
-    return f"{number} {one if number == 1 else several or one + 's'}"
+count = units.many
+"""`1 file`, `3 files`."""

@@ -42,10 +42,12 @@ def _described(repo: Repo, gpus: Gpus | None, scanner: Scanner) -> About:
         if (one.root, one.type, one.id) == (repo.root, repo.type, repo.id):
             about = describe(one, scanner, most=TENSORS)
             markdown.parsed(card(about))  # here, since a long one would hold up the event loop
-            free = gpus.gpus if gpus is not None and about.memory is not None else ()
+            asked = gpus if about.memory is not None else None
+            free = tuple(GpuFree(index=gpu.index, free=gpu.memory.free) for gpu in (asked or Gpus()).gpus if gpu.memory)
             return replace(
                 about,
-                gpu_free=tuple(GpuFree(index=gpu.index, free=gpu.memory.free) for gpu in free if gpu.memory),
+                gpu_free=free,
+                gpu_free_reason=None if free or asked is None else asked.reason or "No GPU here reports its memory.",
                 revisions=tuple(replace(revision, files=()) for revision in about.revisions),  # none is shown here
             )
     raise LookupError(f"{clean(repo.id)} is not in the cache any more.")

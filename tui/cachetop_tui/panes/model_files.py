@@ -124,23 +124,25 @@ def _row(mark: str, depth: int) -> Callable[[File], Row]:
     return lambda file: Row(f"{mark}\0{file.name}", "file", file, depth)
 
 
-def places(known: Known, key: str, revision: Revision, mark: str) -> Iterator[Place]:
+def places(known: Known, key: str, revision: Revision, mark: str, name: str) -> Iterator[Place]:
     """Every folder and file of a revision of the repo `key`, as they stand below each other when all is unfolded.
 
-    `mark` is the key of the revision.
+    `mark` is the key of the revision, `name` the repo's: each is found as `org/name/file`, too.
     """
     if len(revision.files) <= _MANY:
+        start = len(name) + 1
         for file in largest_first(revision.files):
-            yield Place(f"{mark}\0{file.name}", file.name, (key, mark))
+            yield Place(f"{mark}\0{file.name}", f"{name}/{file.name}", (key, mark), start, start)
     else:
-        yield from _places(folder(known, key, revision), mark, (key, mark))
+        yield from _places(folder(known, key, revision), mark, f"{name}/", (key, mark))
 
 
-def _places(within: Folder, mark: str, above: tuple[str, ...]) -> Iterator[Place]:
+def _places(within: Folder, mark: str, repo: str, above: tuple[str, ...]) -> Iterator[Place]:
+    inside = len(repo)
+    start = inside + len(within.path)
     for one in within.folders:
         inner = f"{mark}\0{one.path}"
-        yield Place(inner, one.path[:-1], above, len(within.path))
-        yield from _places(one, mark, (*above, inner))
-    start = len(within.path)
+        yield Place(inner, f"{repo}{one.path[:-1]}", above, start, inside)
+        yield from _places(one, mark, repo, (*above, inner))
     for file in within.files:
-        yield Place(f"{mark}\0{file.name}", file.name, above, start)
+        yield Place(f"{mark}\0{file.name}", f"{repo}{file.name}", above, start, inside)

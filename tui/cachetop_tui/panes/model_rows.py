@@ -168,7 +168,7 @@ def folded(models: Models, view: View) -> Iterator[Place]:
         for revision in repo.revisions:
             mark = f"{key}\0{revision.commit}"
             yield Place(mark, f"{' '.join(revision.refs)} {revision.commit}", (key,))
-            yield from model_files.places(files, key, revision, mark)
+            yield from model_files.places(files, key, revision, mark, repo.id)
 
 
 def partial_key(key: str, partial: Partial) -> str:

@@ -121,7 +121,8 @@ def _repo(pen: Pen, at: _Columns, row: Row, view: View, now: float) -> None:
         end = pen.put(end + 2, state.word, state.token)
     if repo.root in view.others and at.name - end > 12:
         pen.put(end + 2, path_name(names.home(repo.root, str(Path.home())), at.name - end - 4), "faint")
-    _numbers(pen, at, data.on_disk(repo), view.totals.of(repo))
+    warm, whole = view.totals.part(repo) or (None, 0)
+    _numbers(pen, at, data.on_disk(repo), warm, whole)
     gpus = view.held.get(repo.id)
     if gpus and not at.narrow:
         pen.right(at.vram, f"GPU {gpus[0]}" if len(gpus) == 1 else f"{len(gpus)} GPUs", "v.b")
@@ -156,17 +157,19 @@ def _revision(pen: Pen, at: _Columns, row: Row, view: View) -> None:
     _numbers(pen, at, revision.size, model_files.warm(view.files, data.key_of(repo), revision))
 
 
-def _numbers(pen: Pen, at: _Columns, size: int, warm: int | None) -> None:
+def _numbers(pen: Pen, at: _Columns, size: int, warm: int | None, whole: int | None = None) -> None:
+    """Bytes, and how much of them is in RAM: of `whole`, where something of `size` (a download) is not counted."""
     pen.right(at.disk, units.size(size), "fg")
+    whole = size if whole is None else whole
     if warm is None:
         pen.right(at.ram, units.UNKNOWN, "faint")
-    elif size <= 0 or warm / size < 0.005:
+    elif whole <= 0 or warm / whole < 0.005:
         pen.right(at.ram, "–", "faint")
     else:
-        part = min(1.0, warm / size)
+        part = min(1.0, warm / whole)
         if not at.narrow:
             pen.add(Thin(at.ram - 12, 6, part * 6, "p.disk"))
-        pen.right(at.ram, words.share(min(warm, size), size), "fg" if part > 0.5 else "dim")
+        pen.right(at.ram, words.share(min(warm, whole), whole), "fg" if part > 0.5 else "dim")
 
 
 def _partial(pen: Pen, at: _Columns, repo: Repo, partial: Partial, rates: Rates, now: float) -> None:

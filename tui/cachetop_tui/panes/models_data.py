@@ -133,11 +133,6 @@ class Totals:
         part = known[-1][1] if known else None
         return None if part is None else part[0]
 
-    def of(self, repo: Repo) -> int | None:
-        """Bytes of `repo` in RAM, None where not known."""
-        part = self.part(repo)
-        return None if part is None else part[0]
-
     def summary(self, models: Models) -> Summary:
         """The snapshot sorted and counted."""
         made = next((one for one in self._made if one.models is models), None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
+from cachetop.base import units
 from cachetop.base.hostile import clean
 from cachetop.base.units import duration, size
 from cachetop.prune.records import Blocked, Item, Keeping, Plan, Result
@@ -115,7 +116,7 @@ def rows(
         section("stays", "STAYS, BLOCKED", count(len(plan.blocked)))
         _numbered(found, "blocked", plan.blocked, lambda one: one)
     if plan.uninspectable:
-        several = "1 process" if plan.uninspectable == 1 else f"{plan.uninspectable} processes"
+        several = units.many(plan.uninspectable, "process", "processes")
         found.add(*_text(f"{several} could not be inspected: `not in use` says nothing of them.", "blind", width))
     if plan.kept:
         section("kept", "KEPT BY YOUR KEEP LIST", count(len(plan.kept)))
@@ -163,7 +164,7 @@ def line(row: Row, plan: Plan, off: Set[int], width: int) -> Line:
     if row.kind == "group":
         group: Group = row.subject
         out, many = group.out(off), len(group.numbers)
-        text, first = f"{group.name}  {many} items", plan.items[group.numbers[0]]
+        text, first = f"{group.name}  {count(many)}", plan.items[group.numbers[0]]
         return _item(text, "", group.frees, first, out == many, out > 0, row, width, group.again, group.why)
     number, item = row.subject
     name = item.name or item.key
@@ -246,7 +247,7 @@ def _spent(items: list[Item]) -> str:
 
 
 def count(number: int) -> str:
-    return "1 item" if number == 1 else f"{number} items"
+    return units.many(number, "item")
 
 
 def _text(text: str, key: str, width: int) -> list[Row]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import ClassVar
 
 from textual import events
@@ -11,15 +12,19 @@ from textual.message import Message
 from cachetop.base import units
 from cachetop.base.hostile import clean
 from cachetop.config import SETTINGS
+from cachetop.conversion.records import Job
+from cachetop.hub.records import Repo
+from cachetop.kernelcache.records import Entry
+from cachetop.summary import StatusProblem
 from cachetop_tui.commands import registry
 from cachetop_tui.cut import head, middle
 from cachetop_tui.documents.settings import written
 from cachetop_tui.finding import EveryOpen, Place, below
 from cachetop_tui.lines import LineView
+from cachetop_tui.listing import Listing
 from cachetop_tui.marks import Line, Pen, Row
 from cachetop_tui.paint import Canvas
-from cachetop_tui.panes import gpu_data, names
-from cachetop_tui.panes.models_data import on_disk
+from cachetop_tui.panes import gpu_data, kernel_tree, models_data, names
 from cachetop_tui.workbench.chrome import NAMES, Painted, key_of
 from cachetop_tui.workbench.picture import Picture
 from cachetop_tui.workbench.plan import ACTIVITY_WORDS
@@ -27,8 +32,6 @@ from cachetop_tui.workbench.plan import ACTIVITY_WORDS
 ACTIVITIES = ("models", "kernels", "gpus", "conversion", "problems", "settings")
 _TITLES = {"models": "models", "kernels": "kernels", "gpus": "gpu", "conversion": "runs", "problems": "problems",
            "settings": "settings"}  # fmt: skip
-_MOST = 200
-"""Rows of one branch of the side bar; the panes and quick open know all of them."""
 
 
 class ActivityBar(Painted):
@@ -136,7 +139,7 @@ class SideBar(LineView):
         pen.right(width - 1, registry.named("view.side").key, "b:fg", " hides", "dim")
         return [pen.line()]
 
-    def rows(self, width: int, height: int) -> list[Row]:
+    def rows(self, width: int, height: int) -> Sequence[Row]:
         """See `tree`."""
         return tree(self.activity, self._picture, self.unfolded)
 
@@ -161,31 +164,22 @@ class SideBar(LineView):
         return pen.line()
 
 
-def tree(activity: str, picture: Picture, unfolded: dict[str, bool]) -> list[Row]:
+def tree(activity: str, picture: Picture, unfolded: Mapping[str, bool]) -> Sequence[Row]:
     """The rows of an activity: (name, right, style word, what it stands for) each, to any depth."""
-    made: list[Row] = []
+    made = Listing()
 
     def branch(key: str, name: str, right: str, opened: bool, depth: int = 0, token: str = "b:fg") -> bool:
         is_open = unfolded.get(key, opened)
-        made.append(Row(key, "branch", (name, right, token, None), depth, is_open))
+        made.add(Row(key, "branch", (name, right, token, None), depth, is_open))
         return is_open
 
     def leaf(key: str, kind: str, name: str, right: str, token: str, target: object, depth: int = 1) -> None:
-        made.append(Row(key, kind, (name, right, token, target), depth))
-
-    def more(key: str, count: int, depth: int = 1) -> None:
-        """Say how many a branch has beyond those that are listed."""
-        if count > _MOST:
-            name = f"and {count - _MOST:,} more"
-            made.append(Row(f"{key}\0…", "note", (name, "", "faint", None), depth, fixed=True))
+        made.add(Row(key, kind, (name, right, token, target), depth))
 
     if activity == "models" and picture.models is not None:
         for kind, size, repos in picture.totals.summary(picture.models).kinds:
             if branch(f"type\0{kind}", f"{clean(kind, 10)}s", units.size(size), True):
-                for repo in repos[:_MOST]:
-                    key = f"{repo.root}\0{repo.type}\0{repo.id}"
-                    leaf(key, "repo", clean(repo.id), units.size(on_disk(repo)), "fg", repo)
-                more(kind, len(repos))
+                made.run(repos, _repo, models_data.key_of)
     elif activity == "kernels" and picture.tree is not None:
         for cache in picture.tree.caches:
             if not cache.groups:
@@ -195,11 +189,7 @@ def tree(activity: str, picture: Picture, unfolded: dict[str, bool]) -> list[Row
                     right = f"▲ {group.stale:,}" if group.stale else f"{len(group.entries):,}"
                     name = clean(group.sm, 20)
                     if branch(group.key, name, right, False, 1, "warn" if group.stale else "link"):
-                        for entry in group.entries[:_MOST]:
-                            text = clean(entry.name or entry.key, 200)
-                            leaf(f"{entry.cache}\0{entry.path}", "entry", text, units.size(entry.size_on_disk),
-                                 "warn" if entry.stale else "fg", entry, 2)  # fmt: skip
-                        more(group.key, len(group.entries), 2)
+                        made.run(group.entries, _entry, kernel_tree.key_of)
     elif activity == "gpus" and picture.gpus is not None:
         for gpu in picture.gpus.gpus:
             used = units.memory(gpu.in_use)
@@ -211,18 +201,12 @@ def tree(activity: str, picture: Picture, unfolded: dict[str, bool]) -> list[Row
                     leaf(f"{place}\0{process.pid}", "process", name, units.memory(process.memory), "fg",
                          (gpu, process))  # fmt: skip
     elif activity == "conversion" and picture.jobs is not None:
-        for job in picture.jobs.jobs[:_MOST]:
-            name = clean(job.files[0].rpartition("/")[2]) if job.files else job.id
-            token = {"running": "live", "queued": "live", "failed": "err", "lost": "err"}.get(job.state, "fg")
-            leaf(job.id, "job", name, job.state, token, job, 0)
-        more("jobs", len(picture.jobs.jobs), 0)
+        made.run(picture.jobs.jobs, _job, attrgetter("id"))
     elif activity == "problems":
         for rule in dict.fromkeys(problem.rule for problem in picture.problems):
             found = [problem for problem in picture.problems if problem.rule == rule]
-            if branch(f"rule\0{rule}", clean(rule, 24), str(len(found)), True, token="warn"):
-                for i, problem in enumerate(found[:_MOST]):
-                    leaf(f"{rule}\0{i}", "problem", clean(problem.subject, 200), "", "fg", problem)
-                more(rule, len(found))
+            if branch(f"rule\0{rule}", clean(rule, 24), f"{len(found):,}", True, token="warn"):
+                made.run([*enumerate(found)], _problem, _number, f"{rule}\0")
     elif activity == "settings" and picture.told is not None:
         for section, known in SETTINGS.items():
             if branch(f"section\0{section}", f"[{section}]", str(len(known)), True):
@@ -231,5 +215,30 @@ def tree(activity: str, picture: Picture, unfolded: dict[str, bool]) -> list[Row
                     token = "b:fg" if picture.told.names(section, key) else "fg"
                     leaf(f"{section}\0{key}", "setting", key, text, token, (section, key))
     if not made:
-        made.append(Row("none", "note", ("nothing here yet", "", "dim", None), 0, fixed=True))
+        made.add(Row("none", "note", ("nothing here yet", "", "dim", None), 0, fixed=True))
     return made
+
+
+def _repo(repo: Repo) -> Row:
+    size = units.size(models_data.on_disk(repo))
+    return Row(models_data.key_of(repo), "repo", (clean(repo.id), size, "fg", repo), 1)
+
+
+def _entry(entry: Entry) -> Row:
+    name, token = clean(entry.name or entry.key, 200), "warn" if entry.stale else "fg"
+    return Row(kernel_tree.key_of(entry), "entry", (name, units.size(entry.size_on_disk), token, entry), 2)
+
+
+def _job(job: Job) -> Row:
+    name = clean(job.files[0].rpartition("/")[2]) if job.files else job.id
+    token = {"running": "live", "queued": "live", "failed": "err", "lost": "err"}.get(job.state, "fg")
+    return Row(job.id, "job", (name, job.state, token, job), 0)
+
+
+def _problem(one: tuple[int, StatusProblem]) -> Row:
+    number, problem = one
+    return Row(f"{problem.rule}\0{number}", "problem", (clean(problem.subject, 200), "", "fg", problem), 1)
+
+
+def _number(one: tuple[int, StatusProblem]) -> str:
+    return str(one[0])

@@ -102,9 +102,10 @@ def _torch(choice: Choice, index: int) -> bool:
             "cuda", False, "torch finds no usable GPU: the driver is too old for this torch, or no device is visible."
         )
     count = torch.cuda.device_count()
+    seen = "1 GPU" if count == 1 else f"{count} GPUs"
     if index >= count:
-        return choice.note("cuda", False, f"There is no cuda:{index}; torch sees {count} GPU(s), from cuda:0.")
-    choice.note("cuda", True, f"torch sees {count} GPU(s).")
+        return choice.note("cuda", False, f"There is no cuda:{index}; torch sees {seen}, from cuda:0.")
+    choice.note("cuda", True, f"torch sees {seen}.")
     major, minor = torch.cuda.get_device_capability(index)
     return _kernels(choice, major, minor, list(torch.cuda.get_arch_list()))
 

@@ -217,8 +217,8 @@ class Worker:
         if left:
             self.recorder.emit(
                 "warning",
-                message=f"{len(left)} weight file(s) were not dropped from RAM, because they belong to another user "
-                f"or cannot be read: {left[0]}",
+                message=f"Of the weight files {len(left)} stayed in RAM, because they belong to another user or cannot "
+                f"be read: {left[0]}",
                 hint=None,
             )
 
