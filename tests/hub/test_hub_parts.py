@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +19,8 @@ import pytest
 from hypothesis import given, settings
 
 from cachetop.hub import helper, parts, scan
-from cachetop.hub.folder import Unwieldy, read
+from cachetop.hub.contents import Unwieldy
+from cachetop.hub.folder import read
 from cachetop.hub.helper import Helper
 from cachetop.hub.names import Names
 from cachetop.hub.records import Models
@@ -141,6 +143,28 @@ def test_a_broken_helper_costs_nothing(
     alone, before = ground.alone(), descriptors()
     assert ground.readings() == alone
     assert not children() and descriptors() == before
+
+
+def test_what_is_no_answer_is_not_waited_for(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helper, "_MAIN", "import os\nwhile True: os.write(1, b'Welcome!\\n' * 9999)")
+    came: helper.Came = deque()
+    read, taken = os.read, list[int]()
+
+    def counted(descriptor: int, most: int) -> bytes:
+        raw = read(descriptor, most)
+        taken.append(len(raw))
+        return raw
+
+    talker = Patient(ground.place)
+    try:
+        monkeypatch.setattr(os, "read", counted)
+        talker.ask(came, range(3), ground.folders[:3])
+        while not came:
+            talker.listen()
+        assert came.popleft() == (range(3), ()) and not talker.ready
+    finally:
+        talker.end()
+    assert sum(taken) <= 1 << 21
 
 
 def test_a_helper_that_cannot_be_started_costs_nothing(
@@ -277,6 +301,9 @@ def test_helpers_only_where_they_pay(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     for program in ("", None, "/opt/blender/blender"):
         monkeypatch.setattr(sys, "executable", program)
         assert parts.wanted(100_000) == 0
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "ascii")
+    assert parts.wanted(100_000) == 0
     monkeypatch.undo()
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     assert parts.wanted(100_000) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,15 @@ from typing import Any
 import msgspec
 import pytest
 
+import cachetop
 from cachetop.hub import folder, helper, together
-from cachetop.hub.contents import Contents, Place, Snapshot
-from cachetop.hub.folder import Unwieldy, read
-from cachetop.hub.helper import Helper
+from cachetop.hub.contents import Contents, Place, Snapshot, Unwieldy
+from cachetop.hub.folder import read
+from cachetop.hub.helper import Came, Helper
 from cachetop.hub.names import Names
-from cachetop.hub.part import Left, read_files, read_folder
+from cachetop.hub.part import read_files, read_folder
 from cachetop.hub.problems import Complaints
 from cachetop.hub.scan import Scanner
-from cachetop.hub.sent import Sent
 from cachetop.hub.together import Together
 from cachetop.locations import Location
 from support import hubcache
@@ -144,6 +144,42 @@ def test_a_broken_helper_costs_nothing(
     assert not children() and descriptors() == before
 
 
+def test_it_does_not_matter_where_most_files_lie(
+    tmp_path: Path, shared: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = hubcache.repo(tmp_path)
+    for number in range(8):
+        for name in range(60 if number in (0, 6) else 2):
+            made.file(f"{number}/{name:02}", b"%d %d" % (number, name))
+    for number in range(60):
+        made.file(f"7/{number // 10}/{number}", b"7 %d" % number)
+    large = "from cachetop.hub import helper_main as m; m.EACH = 25; m.main()"
+    monkeypatch.setattr(helper, "_MAIN", f"import sys; sys.path += sys.argv[1:]; {large}")
+    with closing(Ground(tmp_path)) as ground:
+        alone = in_order(read(ground.place, made.path.name))
+        taken = shared(1)
+        assert in_order(read(ground.place, made.path.name)) == alone
+    assert {name.split("/")[0] for name in taken} >= {"0", "6", "7"}  # where this process was first, or refused was
+
+
+def test_the_helper_is_of_the_same_cachetop(
+    ground: Ground, shared: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where another one is installed beside msgspec, as where PYTHONPATH names a checkout."""
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "cachetop").symlink_to(Path(cachetop.__file__).parent)
+    (tmp_path / "a" / "cachetop").mkdir(parents=True)
+    (tmp_path / "a" / "cachetop" / "__init__.py").write_text("raise SystemExit")
+    (tmp_path / "a" / "msgspec").symlink_to(Path(msgspec.__file__).parent)
+    monkeypatch.setattr(helper, "__file__", str(tmp_path / "ours" / "cachetop" / "hub" / "helper.py"))
+    monkeypatch.setattr(msgspec, "__file__", str(tmp_path / "a" / "msgspec" / "__init__.py"))
+    alone, taken = in_order(read(ground.place, NAME)), shared(1)
+    assert in_order(read(ground.place, NAME)) == alone and taken
+    taken.clear()
+    monkeypatch.setattr(helper, "__version__", "0.0.1")  # installed over a cachetop that runs
+    assert in_order(read(ground.place, NAME)) == alone and not taken
+
+
 def test_answers_that_come_too_late_are_taken_for_no_others(ground: Ground, shared: Callable[..., list[str]]) -> None:
     alone = in_order(read(ground.place, NAME))
     late: list[int] = []
@@ -151,14 +187,14 @@ def test_answers_that_come_too_late_are_taken_for_no_others(ground: Ground, shar
     class Late(Helper):
         """Is not heard before nobody wants to know what it says."""
 
-        def forget(self) -> None:
+        def forget(self, came: Came) -> None:
             late.append(len(self.asked))
-            super().forget()
+            super().forget(came)
 
-        def answers(self) -> Iterator[tuple[range, Iterable[Sent]]]:
-            if any(late) and (self.asked or self._forgotten):
+        def listen(self) -> None:
+            if any(late) and self.asked:
                 select.select([self.output], [], [], 60)
-                yield from super().answers()
+                super().listen()
 
     taken = shared(1, Late)
     assert in_order(read(ground.place, NAME)) == alone
@@ -200,7 +236,7 @@ def test_a_part_is_read_without_following_a_symlink(tmp_path: Path) -> None:
             read_files(ground.place, f"{inside}/data/a", ["one.bin"])
         (top / "moved" / "b").symlink_to("a")
         assert read_folder(ground.place, f"{inside}/moved", "b").complaints  # so it is not sent
-        with pytest.raises(Left):
+        with pytest.raises(Unwieldy):
             read_folder(msgspec.structs.replace(ground.place, most=0), f"{inside}/moved", "a")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from cachetop.hub.contents import Contents, Place
 from cachetop.hub.folder import read
 from cachetop.hub.helper import Helper
 from cachetop.hub.names import Names
-from cachetop.hub.sent import Sent
 from cachetop.hub.store import Store
 
 
@@ -82,10 +81,10 @@ class Ground:
 class Patient(Helper):
     """A helper that is waited for: it answers however slow the machine is."""
 
-    def answers(self) -> Iterator[tuple[range, Iterable[Sent]]]:
+    def listen(self) -> None:
         if self.asked:
             select.select([self.output], [], [], 60)
-        yield from super().answers()
+        super().listen()
 
 
 def children() -> list[int]:

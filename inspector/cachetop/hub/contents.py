@@ -55,7 +55,11 @@ class Place(msgspec.Struct, eq=False, gc=False):
     """The root's absolute spellings."""
     names: Names
     most: int = sys.maxsize
-    """Blobs of a repo beyond which it is not read, but `folder.Unwieldy` raised."""
+    """Blobs of a repo, or names in one folder, beyond which it is not read, but `Unwieldy` raised."""
+
+
+class Unwieldy(Exception):
+    """There is more in a repo, or in a part of one, than wanted."""
 
 
 class Snapshot(msgspec.Struct, eq=False, gc=False):

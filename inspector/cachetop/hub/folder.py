@@ -14,7 +14,17 @@ from contextlib import closing
 from cachetop.base import files
 from cachetop.base.record import why
 from cachetop.hub import layout
-from cachetop.hub.contents import Contents, Place, Snapshot, moved, nothing, only_asked_for, open_folder, told
+from cachetop.hub.contents import (
+    Contents,
+    Place,
+    Snapshot,
+    Unwieldy,
+    moved,
+    nothing,
+    only_asked_for,
+    open_folder,
+    told,
+)
 from cachetop.hub.pool import Pool
 from cachetop.hub.problems import unreadable
 from cachetop.hub.revision import Revision
@@ -24,10 +34,6 @@ from cachetop.hub.walk import DEPTH, Walk
 _TIMES = 3
 """How often a repo is read that does not hold still."""
 _REF_BYTES = 256
-
-
-class Unwieldy(Exception):
-    """A repo has more blobs than wanted."""
 
 
 def read(place: Place, name: str) -> Contents:

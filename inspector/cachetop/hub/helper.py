@@ -17,17 +17,23 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from cachetop._version import __version__
 from cachetop.hub.contents import Place
 from cachetop.hub.sent import HEAD, Batch, Sent, Start, message
 
 if TYPE_CHECKING:
     import subprocess
 
+Came = deque[tuple[range, Iterable[Sent]]]
+"""Where answers go: the numbers of a batch, with what the helper made of it; nothing for a batch it did not answer."""
+
 AHEAD = 2
 """Batches that a helper has at a time, so that it need not wait for the next."""
 MOST = 3
 """Helpers at a time."""
 _PIPE = 1 << 20
+_LARGEST = 1 << 26
+"""Bytes of an answer beyond which it is none."""
 _QUOTA = "/sys/fs/cgroup/cpu.max"
 _MAIN = "import sys; sys.path += sys.argv[1:]; from cachetop.hub.helper_main import main; main()"
 _ANSWER = msgspec.msgpack.Decoder(list[msgspec.Raw])
@@ -38,10 +44,8 @@ class Helper:
     """Reads folders of one cache root. Whatever happens to the process is no error: it does not answer then."""
 
     def __init__(self, place: Place) -> None:
-        self.asked: deque[range] = deque()
-        """The numbers of what it was asked for and has not answered, a range a batch."""
-        self._forgotten = 0
-        """Batches it was asked for before those, whose answers nobody wants."""
+        self.asked: deque[tuple[Came | None, range]] = deque()
+        """The batches that it was asked for and has not answered: where the answer goes, None where nobody wants it."""
         self._process: subprocess.Popen[bytes] | None = None
         self._input = -1
         self.output = -1
@@ -54,9 +58,9 @@ class Helper:
     def _start(self, place: Place) -> None:
         import subprocess  # most scans need none, and it takes a while to import
 
-        paths = {str(Path(__file__).absolute().parents[2]), str(Path(msgspec.__file__).absolute().parents[1])}
+        paths = (Path(__file__).absolute().parents[2], Path(msgspec.__file__).absolute().parents[1])
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-X", f"utf8={sys.flags.utf8_mode}", "-c", _MAIN, *sorted(paths)],
+            [sys.executable, "-I", "-S", "-X", "utf8", "-c", _MAIN, *map(str, paths)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -72,7 +76,7 @@ class Helper:
             fcntl.fcntl(self.output, fcntl.F_SETPIPE_SZ, _PIPE)  # that it can go on while this process reads a repo
             fcntl.fcntl(self._input, fcntl.F_SETPIPE_SZ, _PIPE)  # names of files may be long
         self._alive = True
-        self._send(Start(place.root, [os.fsencode(root) for root in place.roots]))
+        self._send(Start(__version__, place.root, [os.fsencode(root) for root in place.roots]))
 
     @property
     def pid(self) -> int | None:
@@ -82,17 +86,16 @@ class Helper:
     @property
     def ready(self) -> bool:
         """Whether it can be asked for more."""
-        return self._alive and len(self.asked) + self._forgotten < AHEAD
+        return self._alive and len(self.asked) < AHEAD
 
-    def ask(self, numbers: range, names: Sequence[str], inside: str = "", files: bool = False) -> None:
-        """Have it read what has these numbers, as `Batch` has it."""
-        self.asked.append(numbers)
+    def ask(self, came: Came, numbers: range, names: Sequence[str], inside: str = "", files: bool = False) -> None:
+        """Have it read what has these numbers, as `Batch` has it; the answer goes to `came`."""
+        self.asked.append((came, numbers))
         self._send(Batch(numbers.start, [os.fsencode(name) for name in names], os.fsencode(inside), files))
 
-    def forget(self) -> None:
-        """Whatever it was asked for is not wanted any more."""
-        self._forgotten += len(self.asked)
-        self.asked.clear()
+    def forget(self, came: Came) -> None:
+        """Whatever was to go to `came` is not wanted any more."""
+        self.asked = deque([(None if to is came else to, numbers) for to, numbers in self.asked])
 
     def _send(self, content: Start | Batch) -> None:
         raw = message(content)
@@ -101,13 +104,13 @@ class Helper:
         except OSError:
             self._alive = False  # dead, or it does not take what it gets
 
-    def answers(self) -> Iterator[tuple[range, Iterable[Sent]]]:
-        """What came since the last call, a batch at a time; of a dead helper, batches without an answer."""
+    def listen(self) -> None:
+        """Pass on what came since the last call; of a dead helper, that it answers nothing."""
         try:
             while self._alive and (raw := os.read(self.output, _PIPE)):
                 self._raw += raw
-                yield from self._whole()
-                if self._raw and not self.asked and not self._forgotten:
+                self._whole()
+                if self._raw and not self.asked:
                     break  # nobody asked
             self._alive = False
         except BlockingIOError:
@@ -115,19 +118,22 @@ class Helper:
         except OSError:
             self._alive = False
         while self.asked:
-            yield self.asked.popleft(), ()
+            self._answered(())
 
-    def _whole(self) -> Iterator[tuple[range, Iterable[Sent]]]:
-        while len(self._raw) >= HEAD and (self.asked or self._forgotten):
+    def _whole(self) -> None:
+        while len(self._raw) >= HEAD and self.asked:
             end = HEAD + int.from_bytes(self._raw[:HEAD], "big")
+            if end > _LARGEST:
+                raise OSError("what it says is no answer")
             if len(self._raw) < end:
                 return
-            raw = bytes(self._raw[HEAD:end])
+            self._answered(self._decoded(bytes(self._raw[HEAD:end])))
             del self._raw[:end]
-            if self._forgotten:
-                self._forgotten -= 1
-            else:
-                yield self.asked.popleft(), self._decoded(raw)
+
+    def _answered(self, sent: Iterable[Sent]) -> None:
+        came, numbers = self.asked.popleft()
+        if came is not None:
+            came.append((numbers, sent))
 
     def _decoded(self, raw: bytes) -> Iterator[Sent]:
         """One at a time: no other thread gets its turn while one is decoded."""
@@ -155,6 +161,8 @@ def spare() -> int:
     """How many helpers would find a CPU of their own; 0 where none can be started."""
     if getattr(sys, "frozen", False) or not os.path.basename(sys.executable or "").startswith("python"):
         return 0  # a program with Python in it: started again it would be that program
+    if sys.getfilesystemencoding() != "utf-8":
+        return 0  # what it makes of names that are no ASCII would be another text
     return min(MOST, max(0, _cpus() - 1))
 
 

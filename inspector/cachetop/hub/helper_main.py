@@ -15,8 +15,9 @@ from typing import BinaryIO
 
 import msgspec
 
-from cachetop.hub.contents import Blob, Contents, Place
-from cachetop.hub.folder import Unwieldy, read
+from cachetop._version import __version__
+from cachetop.hub.contents import Blob, Contents, Place, Unwieldy
+from cachetop.hub.folder import read
 from cachetop.hub.names import Names
 from cachetop.hub.part import Left, read_files, read_folder
 from cachetop.hub.sent import HEAD, Batch, Start, message, pack
@@ -48,6 +49,8 @@ def main() -> None:
     asked, answers = sys.stdin.buffer, sys.stdout.buffer
     try:
         start = msgspec.msgpack.decode(_next(asked), type=Start)
+        if start.version != __version__:
+            return
         place = Place(start.root, _AnyPayload(), tuple(map(os.fsdecode, start.roots)), Names(), EACH)
         while True:
             answers.write(_answer(place, msgspec.msgpack.decode(_next(asked), type=Batch)))

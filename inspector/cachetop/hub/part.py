@@ -31,7 +31,8 @@ class _Part(NamedTuple):
 def read_folder(place: Place, inside: str, name: str) -> Contents:
     """Read the folder `name` in `inside`, the path of a revision or of a folder in one: a `Contents` of one snapshot.
 
-    Raises OSError when that cannot be opened, Left when something there is out of the ordinary.
+    Raises OSError when that cannot be opened, Left when something there is out of the ordinary, Unwieldy as `place` has
+    it: before it is read, for then whoever asked can share what is in it.
     """
     with _opened(place, inside) as part:
         below = f"{part.path}/{name}"
@@ -62,5 +63,5 @@ def _opened(place: Place, inside: str) -> Iterator[_Part]:
         yield _Part(contents, walk, revision, at, inside[len(repo) + 1 :], prefix)
         revision.sort()
     linked = not contents.plain and any(blob.links > 1 for blob in snapshot.blobs)  # perhaps from another part
-    if walk.vanished or linked or len(contents.blobs) > place.most:
+    if walk.vanished or linked:
         raise Left

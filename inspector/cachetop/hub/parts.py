@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 
 from cachetop.hub.contents import Contents, Place
 from cachetop.hub.folder import read
-from cachetop.hub.helper import Helper, spare
+from cachetop.hub.helper import Came, Helper, spare
 from cachetop.hub.sent import Sent, unpack
 from cachetop.hub.sharing import Sharing
 
@@ -31,8 +31,8 @@ def readings(place: Place, folders: Sequence[str], before: Callable[[str], None]
         except FileNotFoundError:
             return None
 
-    def ask(helper: Helper, numbers: range) -> None:
-        helper.ask(numbers, folders[numbers.start : numbers.stop])
+    def ask(helper: Helper, came: Came, numbers: range) -> None:
+        helper.ask(came, numbers, folders[numbers.start : numbers.stop])
 
     def taken(sent: Sent) -> Contents | None:
         return unpack(sent, place.store, place.names)

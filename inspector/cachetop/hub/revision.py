@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from cachetop.base.hostile import clean
 from cachetop.hub import layout
-from cachetop.hub.contents import Place, Snapshot
+from cachetop.hub.contents import Place, Snapshot, Unwieldy
 from cachetop.hub.names import harmless
 from cachetop.hub.pool import Pool
 from cachetop.hub.records import File
@@ -57,6 +57,8 @@ class Revision:
         """What lies in one open folder; `prefix` is its path in the revision, empty or with a slash at its end."""
         names, plain = self.place.names.ordered(os.listdir(descriptor))
         self.walk.vanished |= not names  # a folder that was removed meanwhile is read as an empty one
+        if max(len(names), len(self.contents.blobs)) > self.place.most:
+            raise Unwieldy
         if not plain or not harmless(prefix):
             self._mixed(path, prefix, names, descriptor)
         elif self.together is not None and self.together.has_many(names):

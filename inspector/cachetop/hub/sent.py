@@ -20,10 +20,14 @@ HEAD = 4
 
 
 class Start(msgspec.Struct, array_like=True):
-    """The first message to a helper: the descriptor of the open cache root, and the root's absolute spellings."""
+    """The first message to a helper."""
 
+    version: str
+    """Of cachetop: the helper may find another one, if that was installed after whoever scans was started."""
     root: int
+    """The descriptor of the open cache root."""
     roots: list[bytes]
+    """Its absolute spellings."""
 
 
 class Batch(msgspec.Struct, array_like=True):

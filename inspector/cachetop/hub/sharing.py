@@ -7,10 +7,11 @@ something out of the ordinary, is read here in the end: helpers can save time, a
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
-from cachetop.hub.helper import Helper
+from cachetop.hub.helper import Came, Helper
 from cachetop.hub.sent import Sent
 
 Read = TypeVar("Read")
@@ -24,12 +25,15 @@ class Sharing(Generic[Read]):
         count: int,
         here: Callable[[int], Read],
         helpers: Sequence[Helper],
-        ask: Callable[[Helper, range], None],
+        ask: Callable[[Helper, Came, range], None],
         taken: Callable[[Sent], Read],
         most: int = 16,
     ) -> None:
-        """`here` reads the thing with a number in this process, and `ask` asks a helper for some, `most` at a time.
-        `taken` makes of what it sent the same that `here` gives, or raises LookupError where it does not fit."""
+        """`here` reads the thing with a number in this process, perhaps sharing what is in it with the same helpers.
+
+        `ask` asks a helper for some, `most` at a time. `taken` makes of what it sent the same that `here` gives, or
+        raises LookupError where it does not fit.
+        """
         self.here = here
         self.helpers = helpers
         self.ask = ask
@@ -37,6 +41,7 @@ class Sharing(Generic[Read]):
         self.most = most
         self.front = 0
         self.back = count
+        self.came: Came = deque()
         self.left: list[int] = []
         """Those that the helper who was asked did not answer."""
         self.overtaken: set[int] = set()
@@ -48,14 +53,15 @@ class Sharing(Generic[Read]):
             while True:
                 for helper in self.helpers:
                     self._hand_out(helper)
-                    yield from self._answered(helper)
+                    helper.listen()
+                yield from self._answered()
                 number = self._next()
                 if number is None:
                     return
                 yield number, self.here(number)
         finally:
             for helper in self.helpers:
-                helper.forget()
+                helper.forget(self.came)
 
     def _next(self) -> int | None:
         """What to read here now; None when everything is read."""
@@ -64,7 +70,9 @@ class Sharing(Generic[Read]):
             return self.front - 1
         if self.left:
             return self.left.pop()
-        late = [number for helper in self.helpers for batch in helper.asked for number in batch]
+        late = [
+            number for helper in self.helpers for came, batch in helper.asked if came is self.came for number in batch
+        ]
         number = next((number for number in reversed(late) if number not in self.overtaken), None)
         if number is not None:
             self.overtaken.add(number)
@@ -75,10 +83,11 @@ class Sharing(Generic[Read]):
         while helper.ready and self.front < self.back:
             size = max(1, min(self.most, (self.back - self.front) // (4 * len(self.helpers))))
             self.back -= size
-            self.ask(helper, range(self.back, self.back + size))
+            self.ask(helper, self.came, range(self.back, self.back + size))
 
-    def _answered(self, helper: Helper) -> Iterator[tuple[int, Read]]:
-        for batch, sent in helper.answers():
+    def _answered(self) -> Iterator[tuple[int, Read]]:
+        while self.came:
+            batch, sent = self.came.popleft()
             missing = set(batch) - self.overtaken
             for each in sent:
                 if each.number in missing:

@@ -1,14 +1,15 @@
 """Reads the revisions of one repo with very many files together with helpers.
 
-They share folders that lie side by side, and a long one in pieces.
+They share folders that lie side by side, and a long one in pieces; also those in a folder that is shared itself, so it
+does not matter where in a revision most files lie.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from cachetop.hub.contents import Contents, Place, Snapshot
-from cachetop.hub.helper import Helper, spare
+from cachetop.hub.helper import Came, Helper, spare
 from cachetop.hub.sent import Sent, unpack
 from cachetop.hub.sharing import Sharing
 
@@ -29,8 +30,6 @@ class Together:
         self._name = name
         self._contents = contents
         self._helpers = [Helper(place) for _ in range(helpers)]
-        self._free: Sequence[Helper] = self._helpers
-        """Those that have nothing to do; none while something is shared, for then all have enough."""
 
     def close(self) -> None:
         """End the helpers."""
@@ -39,44 +38,42 @@ class Together:
 
     def folders(self, path: str, names: list[str], here: Callable[[str], None], snapshot: Snapshot) -> None:
         """Read the folders `names` in the folder `path` of a revision into `snapshot`, some of them by `here`."""
-        helpers = self._free if len(names) >= _SIDE_BY_SIDE else ()
+        if len(names) < _SIDE_BY_SIDE:
+            for name in names:
+                here(name)
+            return
 
-        def ask(helper: Helper, numbers: range) -> None:
-            helper.ask(numbers, names[numbers.start : numbers.stop], f"{self._name}/{path}")
+        def ask(helper: Helper, came: Came, numbers: range) -> None:
+            helper.ask(came, numbers, names[numbers.start : numbers.stop], f"{self._name}/{path}")
 
-        self._share(len(names), lambda number: here(names[number]), helpers, ask, snapshot)
+        self._share(len(names), lambda number: here(names[number]), ask, 16, snapshot)
 
     def has_many(self, names: list[str]) -> bool:
         """Whether a folder with these names in it is worth sharing."""
-        return len(names) >= _LONG and bool(self._free)
+        return len(names) >= _LONG
 
     def files(self, path: str, names: list[str], here: Callable[[list[str]], None], snapshot: Snapshot) -> None:
         """Read the files `names` in the folder `path` of a revision into `snapshot`, some of them by `here`."""
         pieces = [names[start : start + _PIECE] for start in range(0, len(names), _PIECE)]
 
-        def ask(helper: Helper, numbers: range) -> None:
-            helper.ask(numbers, pieces[numbers.start], f"{self._name}/{path}", files=True)
+        def ask(helper: Helper, came: Came, numbers: range) -> None:
+            helper.ask(came, numbers, pieces[numbers.start], f"{self._name}/{path}", files=True)
 
-        self._share(len(pieces), lambda number: here(pieces[number]), self._free, ask, snapshot, 1)
+        self._share(len(pieces), lambda number: here(pieces[number]), ask, 1, snapshot)
 
     def _share(
         self,
         count: int,
         here: Callable[[int], None],
-        helpers: Sequence[Helper],
-        ask: Callable[[Helper, range], None],
+        ask: Callable[[Helper, Came, range], None],
+        most: int,
         snapshot: Snapshot,
-        most: int = 16,
     ) -> None:
         def taken(sent: Sent) -> None:
             self._take_in(snapshot, unpack(sent, self._place.store, self._place.names))
 
-        free, self._free = self._free, () if helpers else self._free
-        try:
-            for _ in Sharing(count, here, helpers, ask, taken, most).found():
-                pass
-        finally:
-            self._free = free
+        for _ in Sharing(count, here, self._helpers, ask, taken, most).found():
+            pass
 
     def _take_in(self, snapshot: Snapshot, part: Contents) -> None:
         """Add what a helper read; LookupError where it saw another blob than was seen here."""
