@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
+from rich.segment import Segment
 from textual import events
+from textual.color import Color
 from textual.command import CommandList, CommandPalette
+from textual.renderables.background_screen import BackgroundScreen
+from textual.style import Style
+from textual.visual import RenderOptions
 
 from cachetop.inventory.updates import GpusChanged, KernelsChanged, ModelsChanged, RunsChanged, WatchChanged
 from cachetop_tui import ahead
 from cachetop_tui.app import CachetopApp
 from cachetop_tui.arrivals import ModelsArrived
+from cachetop_tui.dialogs.dialog import Dimmed
 from cachetop_tui.dialogs.keys import KeysScreen
 from cachetop_tui.dialogs.start import StartDialog
 from support import pictures, runs
@@ -205,6 +213,33 @@ async def test_what_a_key_may_need_is_imported_once_nobody_waits(monkeypatch: py
         app.overview.take(ModelsArrived(pictures.models()))
         await pilot.pause(0.1)
     assert len(where) == 1 and where[0] is not threading.main_thread()
+
+
+async def test_what_is_behind_a_dialog_is_dimmed_as_textual_does_it() -> None:
+    async with opened((80, 24)) as (app, pilot):
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, KeysScreen))
+        behind = BackgroundScreen(app.overview, Color.parse("#101020").with_alpha(0.6))
+        rendered = app.console.render(behind, app.console_options)
+        theirs = Segment.split_and_crop_lines(rendered, 80, include_new_lines=False)
+        ours = Dimmed(behind).render_strips(80, 24, Style.null(), RenderOptions(lambda _: Style.null(), {}))
+        assert [list(Segment.simplify(strip)) for strip in ours] == [list(Segment.simplify(line)) for line in theirs]
+        assert len(ours) == 24 and "MODELS" in "".join(strip.text for strip in ours)
+
+
+def test_whatever_a_key_opens_is_imported_ahead() -> None:
+    program = (
+        "import pkgutil, sys, cachetop_tui.app, cachetop_tui\n"
+        "from cachetop_tui import ahead, dialogs, documents, prune\n"
+        "ahead._PAUSE = 0\n"
+        "ahead.load()\n"
+        "rooms = [dialogs, documents, prune]\n"
+        "names = [m.name for r in rooms for m in pkgutil.iter_modules(r.__path__, r.__name__ + '.')]\n"
+        "print(len(names), *[name for name in names if name not in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    count, *lacking = done.stdout.split()
+    assert int(count) > 25 and lacking == []
 
 
 async def test_n_asks_what_to_convert() -> None:

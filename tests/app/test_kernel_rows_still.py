@@ -80,6 +80,20 @@ async def test_a_burst_moves_no_row_under_the_cursor(size: tuple[int, int], step
         assert _place(app)[:2] == before[:2]
 
 
+async def test_going_to_the_other_end_looks_no_row_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [_entry(n) for n in range(400)]
+    source = pictures.everything()
+    async with opened((80, 24), source) as (app, pilot):
+        await _publish(pilot, app, source, entries)
+        await pilot.press("2", "f", *"sm_90", "enter")
+        asked: list[str] = []
+        monkeypatch.setattr(Listing, "place", lambda self, wanted: asked.append(wanted))
+        await pilot.press("end", "home", "end", "pageup")
+        pane = app.overview.kernels
+        assert isinstance(pane.shown_rows, Listing) and len(pane.shown_rows) > 400 and pane.cursor is not None
+        assert asked == [], "of 100,000 that takes the time of two frames"
+
+
 async def test_enter_opens_what_was_under_the_cursor_when_its_group_is_full_of_news() -> None:
     entries = [_entry(n) for n in range(60)]
     source = pictures.everything()

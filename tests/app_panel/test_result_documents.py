@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cachetop.conversion.again import cold
 from cachetop.conversion.folder import JobFolder, create
 from cachetop_tui.documents import markdown, result, tree
+from cachetop_tui.marks import Line
 from cachetop_tui.panel import acting
 from cachetop_tui.panel.acting import ReportWanted
 from cachetop_tui.panel.conversion import ConversionPanel
@@ -70,6 +75,77 @@ def test_markdown_is_rendered_and_nothing_in_it_is_obeyed() -> None:
     assert "code   kept" in text and "<b>raw</b> [red]markup[/red]" in text
     assert "\x1b" not in text
     assert markdown.render("", 40) == []
+
+
+def test_a_long_text_in_pieces_is_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = "## Head\n\nWords *go* on.\n\n- one\n- two\n\n~~~\n# no heading\n\nkept\n~~~\n\nWords\n\n"
+    text = part * 40
+    whole = [line.text for line in markdown.render(text, 60)]
+    monkeypatch.setattr(markdown, "_PIECE", 100)
+    pieces = list(markdown._pieces(text))
+    assert "".join(pieces) == text and len(pieces) == 20 and max(map(len, pieces)) < 400
+    assert [line.text for line in markdown.in_pieces(text, 60)] == whole
+    assert max(map(len, markdown._pieces("word " * 5000))) <= 1700, "nor is one line without an end taken whole"
+
+
+def test_of_a_very_long_result_the_beginning_is_shown_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(result, "LINES", 50)
+    for kind in ("md", "txt"):
+        job = written(tmp_path, **{kind: "line\n\n" * 500})
+        lines = [line.text.strip() for line in result.lines(result.load_text(job.id), 300, 0.0)]
+        assert len(lines) < 60 and "The whole, 3.00 KB, is" in lines[-1].replace("the whole", "The whole")
+        assert str(job.outputs / f"paper.{kind}") in lines[-1]
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=9),
+        lambda one: st.lists(one) | st.dictionaries(st.text(max_size=3), one),
+        max_leaves=30,
+    )
+)
+def test_json_in_parts_is_the_json(value: object) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(result, "_PART", 8)
+        assert result._tree(json.dumps(value).encode(), "/a.json") == value
+
+
+def test_json_of_very_many_values_is_refused_and_not_a_number_is_read() -> None:
+    with pytest.raises(ValueError, match=r"a\.json holds more than 400,000 values"):
+        result._tree(b"[" + b"[]," * 400_001 + b"[]]", "/a.json")
+    assert str(result._tree(b'{"a": NaN}', "/a.json")) == "{'a': nan}"
+
+
+async def test_a_result_is_laid_out_beside_the_event_loop_once_for_a_width(tmp_path: Path) -> None:
+    asked: list[tuple[int, bool]] = []
+
+    def lines(record: str, width: int, now: float) -> list[Line]:
+        asked.append((width, threading.current_thread() is threading.main_thread()))
+        assert go.wait(20)
+        return markdown.render(record, width)
+
+    go = threading.Event()
+    document = replace(opening.result_document(runs.job("done", files=("/p/paper.pdf",))), lines=lines)
+    tab = Tab(document, record="# A title\n\nwords")
+    async with StageApp(DocumentView()).run_test(size=(80, 12)) as pilot:
+        view = pilot.app.query_one(DocumentView)
+        view.styles.display = "block"
+        await pilot.pause()
+        view.show(tab)
+        await pilot.pause()
+        assert any("laying it out" in line for line in screen_lines(pilot.app))
+        go.set()
+        await until(pilot, lambda: any("A title" in line for line in screen_lines(pilot.app)))
+        view.focus()
+        await pilot.press("down", "up")
+        view.update_lines()
+        assert asked == [(view.size.width, False)]
+        await pilot.resize_terminal(60, 12)
+        await until(pilot, lambda: len(asked) == 2)
+        assert asked[1] == (view.size.width, False)
+        await until(pilot, lambda: tab.laid is not None and tab.laid[1] == view.size.width)
 
 
 def test_an_empty_item_keeps_its_mark_to_itself() -> None:

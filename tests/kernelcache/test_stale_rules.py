@@ -255,3 +255,22 @@ def test_what_many_entries_have_in_common_is_there_once(tmp_path: Path, look: Lo
     one, other = look(tmp_path / "c", sms=["sm_86"]).entries
     assert [found.rule for found in one.stale] == ["foreign-sm", "toolchain-gone"] and one.stale is other.stale
     assert one.name is other.name and one.sm is other.sm and one.producer is other.producer
+
+
+@pytest.mark.parametrize("children", [65, 20_000])
+def test_a_group_file_that_is_too_large_to_be_looked_into_proves_nothing(
+    tmp_path: Path, look: Look, children: int
+) -> None:
+    _entry(tmp_path, "grown")
+    folder = tmp_path / _key("grown")
+    group = folder / "__grp__add_kernel.json"
+    paths = json.loads(group.read_text())["child_paths"]
+    group.write_text(json.dumps({"child_paths": paths | {f"x{n}": str(folder / f"x{n}") for n in range(children)}}))
+    assert _rules(look(tmp_path), "grown") == []
+
+
+def test_metadata_that_is_too_large_is_said_to_be_so(tmp_path: Path, look: Look) -> None:
+    _entry(tmp_path, "grown")
+    (tmp_path / _key("grown") / "add_kernel.json").write_text(json.dumps({"name": "x", "more": "x" * (1 << 19)}))
+    (entry,) = look(tmp_path).entries
+    assert [one.message for one in entry.problems] == ["add_kernel.json is too large to be read as metadata"]

@@ -12,7 +12,7 @@ _PAUSE: Final = 0.01
 
 
 def load() -> None:
-    """Import the dialogs that are not there yet. Takes a while: not for the event loop."""
+    """Import the dialogs and documents that are not there yet. Takes a while: not for the event loop."""
     from cachetop.conversion import death, folder, interpreters, launch, missing, options  # noqa: F401
 
     sleep(_PAUSE)
@@ -23,5 +23,17 @@ def load() -> None:
 
     sleep(_PAUSE)
     from cachetop_tui.commands import palette, quick  # noqa: F401
-    from cachetop_tui.dialogs import confirm, jump, keys, menu, signal  # noqa: F401
-    from cachetop_tui.documents import task  # noqa: F401
+    from cachetop_tui.dialogs import confirm, jump, keys, menu, setting, signal  # noqa: F401
+
+    sleep(_PAUSE)
+    from cachetop_tui.documents import diff, file, repo, task  # noqa: F401
+
+    sleep(_PAUSE)
+    from cachetop_tui.documents import kernel_page  # noqa: F401
+
+    sleep(_PAUSE)
+    from cachetop_tui.documents import process, report, result, tree  # noqa: F401
+
+    sleep(_PAUSE)
+    from cachetop_tui.prune import opening, review  # noqa: F401
+    from cachetop_tui.workbench import glance, plan  # noqa: F401

@@ -226,7 +226,7 @@ class RowView(Widget, can_focus=True):
     def _go(self, index: int, middle: bool = False) -> None:
         row = self._rows[index]
         self.touched = self.placed = True
-        self._cursor = row.key
+        self._cursor, self._at = row.key, index
         room = max(1, self.size.height - len(self.headers(self.size.width)))
         if middle and not self._offset <= index < self._offset + room:
             self._offset = max(0, min(index - room // 2, len(self._rows) - room))

@@ -144,11 +144,13 @@ def _json(inner: int, name: str, files: dict[str, os.stat_result]) -> bytes:
 
 
 def _children(inner: int, group: str, files: dict[str, os.stat_result]) -> tuple[dict[str, str], str | None]:
+    if files[group].st_size > METADATA_MOST:
+        return {}, None  # Triton may well load what is too large to be looked into here
     try:
         children = _group(_json(inner, group, files)).child_paths
     except (OSError, ValueError, RecursionError):
         return {}, f"its group file {clean(group, 200)} cannot be read, so the entry is never loaded"
-    return (children, None) if len(children) <= _CHILDREN_MOST else ({}, "its group file names too many files")
+    return (children if len(children) <= _CHILDREN_MOST else {}), None
 
 
 def _elsewhere(children: dict[str, str], folder: int, place: str, key: str, ground: Ground) -> str | None:

@@ -224,6 +224,9 @@ def _identity(
                     raw += os.read(handle, METADATA_MOST)
             finally:
                 os.close(handle)
+            if len(raw) > METADATA_MOST:
+                large = Problem(rule="metadata", message=f"{clean(metadata, 200)} is too large to be read as metadata")
+                return _known(staged), _staged_sm(fd, staged), (large,)
             said = _decode(raw)
             sm = _sm(said.target.arch) if said.target else ()
             if sm and said.name:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from io import StringIO
 from itertools import islice
 
 from markdown_it import MarkdownIt
@@ -17,6 +19,9 @@ from cachetop_tui.paint import width_of
 
 _INDENT = 2
 _MOST_COLUMNS = 24
+_PIECE = 32_000
+"""Characters from which on a long text may be cut."""
+_FENCE = re.compile(" {0,3}(`{3,}|~{3,})")
 _HEADINGS = {"h1": "b:hi", "h2": "b:link", "h3": "b:fg"}
 
 
@@ -25,9 +30,45 @@ def render(text: str, width: int, most: int | None = None) -> list[Line]:
     return list(islice(_Renderer(width).blocks(parsed(text)), most))
 
 
+def in_pieces(text: str, width: int) -> Iterator[Line]:
+    """The same of a long text, a piece at a time: what it is parsed into takes a hundred times its size."""
+    for piece in _pieces(text):
+        yield from _Renderer(width).blocks(_parsed(piece))
+
+
+def as_it_is(text: str, width: int, most: int | None = None) -> Iterator[Line]:
+    """The lines of a text that is no Markdown, the first `most`."""
+    return islice(_Renderer(width).code(text), most)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """A long text cut before headings, after very much before paragraphs or anywhere, never in a fence."""
+    piece: list[str] = []
+    size, fence, blank = 0, "", True
+    stream = StringIO(text)
+    while line := stream.readline(_PIECE):
+        mark = _FENCE.match(line)
+        heading, paragraph = blank and line.startswith("#"), blank and line[:1].isalpha()
+        if not fence and size > (_PIECE if heading else 4 * _PIECE if paragraph else 16 * _PIECE):
+            yield "".join(piece)
+            piece, size = [], 0
+        if fence:
+            fence = "" if mark and mark[1].startswith(fence) and not line[mark.end() :].strip() else fence
+        elif mark:
+            fence = mark[1]
+        piece.append(line)
+        size += len(line)
+        blank = not line.strip()
+    yield "".join(piece)
+
+
 @lru_cache(maxsize=8)
 def parsed(text: str) -> Sequence[Token]:
     """The tokens of `text`, remembered: whoever loads a long one asks for them before the event loop does."""
+    return _parsed(text)
+
+
+def _parsed(text: str) -> Sequence[Token]:
     return MarkdownIt("commonmark", {"html": False}).enable("table").parse(text)
 
 
@@ -55,7 +96,7 @@ class _Renderer:
             elif token.type == "inline":
                 yield from self._text(_words(token), "fg" if not self._quoted else "dim")
             elif token.type in ("fence", "code_block"):
-                yield from self._code(token.content)
+                yield from self.code(token.content)
             elif token.type == "hr":
                 yield self._line("─" * max(1, self._width - 2 * MARGIN - self._depth), "rule")
             else:
@@ -106,9 +147,12 @@ class _Renderer:
             pen.put(MARGIN + self._depth + len(mark), part, word)
             yield pen.line()
 
-    def _code(self, text: str) -> Iterator[Line]:
-        for line in text.splitlines():
-            yield self._line(head(clean(line.expandtabs(4)), self._width - 2 * MARGIN - self._depth), "ok", "head")
+    def code(self, text: str) -> Iterator[Line]:
+        """A text as it is, a line of it that is too long cut."""
+        for line in StringIO(text):  # not all at once: it may be very long
+            yield self._line(
+                head(clean(line.rstrip("\r\n").expandtabs(4)), self._width - 2 * MARGIN - self._depth), "ok", "head"
+            )
         yield Line()
 
     def _table(self, tokens: Sequence[Token]) -> Iterator[Line]:

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
+from itertools import islice
 from typing import Any
 
+import msgspec
+
+from cachetop.base import units
 from cachetop.base.files import read_bounded
 from cachetop.base.hostile import clean
+from cachetop.base.turns import in_turns
 from cachetop.conversion.folder import find
 from cachetop.conversion.history import picture
 from cachetop_tui.documents import markdown
+from cachetop_tui.documents.layout import paragraph
 from cachetop_tui.marks import Line
 
 MOST = 8 << 20
 """Bytes of a result that are read."""
-_FENCES = re.compile("`+")
+VALUES = 400_000
+"""Values of JSON, counted by the commas between them, which take a hundred bytes of memory each, and more."""
+_PART = 64 << 10
+"""Bytes of JSON that are decoded in one call."""
+LINES = 20_000
+"""Lines of a result that are laid out."""
 _TEXTS = (".md", ".txt", ".html", ".doctags")
 
 
@@ -44,9 +54,30 @@ def load_tree(job: str) -> Any:
     if path is None:
         raise LookupError("This run wrote no JSON; `--to json`, or the tick in the dialog, makes it.")
     try:
-        return json.loads(_read(path))
+        return _tree(_read(path), path)
     except RecursionError:
         raise ValueError(f"{clean(path)} is nested too deeply to be read; open it in another program.") from None
+
+
+def _tree(raw: bytes, path: str) -> Any:
+    """What JSON holds, a part at a time: one call over all of it would hold up the event loop."""
+    if raw.count(b",") > VALUES:
+        raise ValueError(f"{clean(path)} holds more than {VALUES:,} values; open it in another program.")
+    try:
+        return _decoded(raw)
+    except msgspec.DecodeError:
+        return json.loads(raw)  # it takes NaN, too, and says what is wrong
+
+
+def _decoded(raw: bytes) -> Any:
+    if len(raw) > _PART:
+        kind = raw[:64].lstrip()[:1]
+        if kind == b"{":
+            members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+            return {name: _decoded(bytes(member)) for name, member in in_turns(members.items())}
+        if kind == b"[":
+            return [_decoded(bytes(item)) for item in in_turns(msgspec.json.decode(raw, type=list[msgspec.Raw]), 16)]
+    return msgspec.json.decode(raw)
 
 
 def _read(path: str) -> bytes:
@@ -63,10 +94,14 @@ def _kind(path: str) -> str:
 def lines(record: tuple[str, str], width: int, now: float) -> list[Line]:
     """The text rendered; what is no Markdown as it is."""
     path, text = record
-    if _kind(path) == ".md":
-        return markdown.render(text, width)
-    fence = "`" * (max(map(len, _FENCES.findall(text)), default=0) + 3)  # longer than any of its own
-    return markdown.render(f"{fence}\n{text}\n{fence}", width)
+    if _kind(path) != ".md":
+        made = list(markdown.as_it_is(text, width, LINES + 1))
+    else:
+        made = list(islice(markdown.in_pieces(text, width), LINES + 1))
+    if len(made) <= LINES:
+        return made
+    said = f"… it goes on. These are the first {LINES:,} lines; the whole, {units.size(len(text.encode()))}, is {path}"
+    return made[:LINES] + paragraph(clean(said), width, "faint")
 
 
 def folder_of(job: str) -> str:

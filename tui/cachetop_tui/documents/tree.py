@@ -29,12 +29,12 @@ def _rows(value: Any, key: str, name: str, depth: int, unfolded: Mapping[str, bo
     yield Row(key, "node", _line(value, name, depth, is_open, width), depth=depth, open=is_open)
     if not is_open:
         return
-    members = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
-    for label, member in members[:_MOST]:
+    members = value.items() if isinstance(value, dict) else enumerate(value)
+    for label, member in islice(members, _MOST):
         yield from _rows(member, f"{key}\0{label}", str(label), depth + 1, unfolded, width)
-    if len(members) > _MOST:
+    if len(value) > _MOST:
         pen = Pen(width)
-        pen.put(4 + 2 * depth, f"and {len(members) - _MOST:,} more", "dim")
+        pen.put(4 + 2 * depth, f"and {len(value) - _MOST:,} more", "dim")
         yield Row(f"{key}\0…", "line", pen.line(), depth=depth + 1)
 
 

@@ -46,6 +46,7 @@ class DocumentView(LineView):
         self.clock = clock
         self._tab: Tab | None = None
         self._offsets: dict[str, int] = {}
+        self._laying = ("", 0)  # the document that is being laid out, and for which width
 
     def show(self, tab: Tab | None) -> None:
         """Show a tab where it was left, or its new lines."""
@@ -126,11 +127,31 @@ class DocumentView(LineView):
             made = _said("reading …", width, "live")
         elif tab.document.rows is not None:
             return tab.document.rows(tab.record, self.unfolded, width)
+        elif tab.document.slow:
+            return self._laid_out(tab, width)
         else:
             made = tab.document.lines(tab.record, width, self.clock())
             if self.size.height < _HEAD_FROM:
                 made = self._head(width) + made
-        return [_row(i, line) for i, line in enumerate(made)]
+        return _rows(made)
+
+    def _laid_out(self, tab: Tab, width: int) -> list[Row]:
+        """The rows of a document that takes long to lay out: once they are there, until then those of another width."""
+        laid = tab.laid if tab.laid is not None and tab.laid[0] is tab.record else None
+        if (laid is None or laid[1] != width) and self._laying != (tab.document.key, width):
+            self._laying = (tab.document.key, width)
+            self.run_worker(self._lay_out(tab, width), exit_on_error=False)
+        return laid[2] if laid is not None else _rows(_said("laying it out …", width, "live"))
+
+    async def _lay_out(self, tab: Tab, width: int) -> None:
+        record = tab.record
+        try:
+            rows = await in_background(lambda: _rows(tab.document.lines(record, width, self.clock())))
+        finally:
+            self._laying = ("", 0)
+        tab.laid = (record, width, rows)
+        if self._tab is tab:
+            self.update_lines()
 
     def folded(self) -> Iterator[Place]:
         """See `LineView`."""
@@ -229,6 +250,10 @@ class DocumentView(LineView):
         """The beginning (0) or the end (-1), with the cursor on the link that is nearest."""
         super().action_edge(which)
         self._scroll(-len(self._rows) if which == 0 else len(self._rows))
+
+
+def _rows(lines: Sequence[Line]) -> list[Row]:
+    return [_row(i, line) for i, line in enumerate(lines)]
 
 
 def _row(number: int, line: Line) -> Row:

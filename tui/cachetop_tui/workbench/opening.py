@@ -285,7 +285,8 @@ def result_document(job: Any) -> Document:
 
     name = clean(job.files[0].rpartition("/")[2], 80) if job.files else clean(job.id, 40)
     trail = ("runs", name, "result")
-    return Document(f"result\0{job.id}", f"{name} result", trail, lambda: result.load_text(job.id), result.lines)
+    key = f"result\0{job.id}"
+    return Document(key, f"{name} result", trail, lambda: result.load_text(job.id), result.lines, slow=True)
 
 
 def tree_document(job: Any) -> Document:

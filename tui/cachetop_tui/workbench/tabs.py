@@ -9,6 +9,7 @@ from typing import Any
 from textual import events
 from textual.message import Message
 
+from cachetop_tui import garbage
 from cachetop_tui.cut import middle
 from cachetop_tui.finding import Place
 from cachetop_tui.marks import Line, Row
@@ -41,6 +42,8 @@ class Document:
     """Instead of lines: rows that fold, given which the person folded or unfolded; each one's subject is its line."""
     places: Callable[[Any], Iterator[Place]] | None = None
     """Of rows that fold: everything that can be found by unfolding them."""
+    slow: bool = False
+    """Laying out its lines may take longer than the event loop may be held: it is done beside it, once for a width."""
 
 
 @dataclass
@@ -51,6 +54,8 @@ class Tab:
     pinned: bool = False
     record: Any = None
     problem: str = ""
+    laid: tuple[Any, int, list[Row]] | None = None
+    """Of a `slow` document: what was laid out last, for which width, and the rows that it gave."""
 
 
 class Tabs:
@@ -78,6 +83,7 @@ class Tabs:
             self.tabs.append(fresh)
             self.front = len(self.tabs) - 1
         else:
+            _let_go(self.tabs[preview])
             self.tabs[preview] = fresh
             self.front = preview
         return fresh
@@ -85,12 +91,19 @@ class Tabs:
     def close(self) -> None:
         """Close the tab in front; the one before it, or the overview, comes to the front."""
         if self.current is not None:
-            del self.tabs[self.front]
+            _let_go(self.tabs.pop(self.front))
             self.front -= 1
 
     def step(self, by: int) -> None:
         """The next tab (1) or the one before (-1), the overview among them."""
         self.front = (self.front + 1 + by) % (len(self.tabs) + 1) - 1
+
+
+def _let_go(tab: Tab) -> None:
+    """Give up what a closed tab has laid out, which may be very many lines."""
+    if tab.laid is not None:
+        garbage.let_go(tab.laid[2])
+        tab.laid = None
 
 
 class TabStrip(Painted):
