@@ -77,7 +77,7 @@ def test_the_filter_line(models: Models) -> None:
 def test_what_looks_like_a_filter_and_is_none_is_said_and_hides_nothing(models: Models) -> None:
     for text, said in (
         ("size>bogus", "bogus"),
-        ("sizee>1GB", "'sizee' is not a filter key"),
+        ("sizee>1GB", "'sizee' is not a filter here"),
         ("accessed>7x", "7x"),
         ("sort=colour", "is no order"),
         ("good type=x size>oops", "oops"),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +102,27 @@ def test_what_was_not_reached_before_it_was_cancelled_is_counted(blob: Path, sca
     (repo,) = scanner.scan().repos
     stopped = ram.warm(repo, scanner, confirmed=True, progress=lambda *_: False)
     assert (stopped.complete, stopped.skipped, stopped.before, stopped.after) == (False, 0, 2 * SIZE, 2 * SIZE)
+
+
+def verb(*words: str, code: int = 0, **more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cachetop", "models", *words]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env=os.environ | more, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def test_the_command_line_drops_and_warms_and_says_before_and_after(blob: Path) -> None:
+    name = os.path.basename(os.path.dirname(blob.parent)).removeprefix("models--").replace("--", "/")
+    assert "add --yes" in verb("drop", name, code=2).stderr, "nobody was asked"
+    assert "read-only" in verb("warm", name, code=2, CACHETOP_READ_ONLY="1").stderr
+    assert "No repo 'no/where'" in verb("warm", name, "no/where", code=1).stderr
+    assert "no revision 'v9'" in verb("warm", f"{name}@v9", code=1).stderr
+    assert "in RAM, before" in verb("warm", f"{name}@main").stdout
+    told = json.loads(verb("drop", name, "--yes", "--json").stdout)
+    (outcome,) = told["outcomes"]
+    assert (told["schema"], told["action"], outcome["before"]) == ("cachetop.ram/1", "drop", 2 * SIZE)
+    if outcome["after"] != 0:
+        pytest.skip("this file system does not let go of pages when asked")
+    assert f"{name}: 8.39 MB of 8.39 MB in RAM, before 0 B." in verb("warm", name).stdout

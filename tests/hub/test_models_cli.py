@@ -28,6 +28,13 @@ def listed(*words: str) -> list[str]:
     return [repo["id"] for repo in json.loads(models(*words, "--json").stdout)["repos"]]
 
 
+def test_nothing_matched_is_an_exit_code_where_it_is_asked_for(three: Path) -> None:
+    models("--filter", "size>1TB")
+    models("--filter", "size>1TB", "--exit-code", code=4)
+    models("ls", "--preset", "stale-partials", "--exit-code", "--json", code=4)
+    models("ls", "--filter", "size>1", "--exit-code")
+
+
 @pytest.fixture
 def three(cache: Path) -> Path:
     hubcache.healthy(cache, "org/small", weights=1000)

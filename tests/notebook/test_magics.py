@@ -12,6 +12,7 @@ import pytest
 
 from cachetop import api
 from cachetop.gpu.records import Gpu, Gpus, Memory
+from cachetop.notebook.show import text
 from support import hubcache, notebooks, triton_cache
 from support.notebook_shell import Shell, complaint, make_shell, run
 
@@ -61,6 +62,23 @@ def test_gpus_are_chosen_by_index_name_or_memory(
     assert "there are GPU 0 (NVIDIA H100), GPU 1" in complaint(shell, "%cachetop gpus 7", capsys)
 
 
+def test_models_by_words_presets_order_and_one_in_depth(shell: Shell, hub: Path) -> None:
+    hubcache.healthy(hub, "org/large", weights=90_000)
+    (hub / "models--org--large" / "snapshots" / hubcache.OTHER).mkdir()
+    found = run(shell, "%cachetop models --sort size --limit 1")
+    assert [repo.id for repo in found.repos] == ["org/large"]
+    assert f"Models: 1 shown of {found.total} repos" in text(found) and found.total == 3
+    assert [repo.id for repo in run(shell, "%cachetop models superseded").repos] == ["org/large"]
+    assert [repo.id for repo in run(shell, "%cachetop models --preset superseded").repos] == ["org/large"]
+    names = [repo.id for repo in run(shell, "%cachetop models --sort name:desc").repos]
+    assert names == sorted(names, reverse=True), "and it is shown in that order"
+    rows = [line.split()[0] for line in text(run(shell, "%cachetop models --sort name:desc")).splitlines()[3:6]]
+    assert rows == names
+    one = run(shell, "%cachetop models show org/large@main")
+    assert (one.id, one.revision) == ("org/large", hubcache.COMMIT)
+    assert "complete" in text(one) and "REVISION" in text(one)
+
+
 def test_kernels_by_sm(shell: Shell, world: Path) -> None:
     root = world / ".triton" / "cache"
     triton_cache.synthetic(root, 14)
@@ -74,6 +92,13 @@ def test_kernels_by_sm(shell: Shell, world: Path) -> None:
     [
         ("%cachetop nonsense", "invalid choice"),
         ("%cachetop models size>>1", "filter"),
+        ("%cachetop models siz>1", "'siz' is not a filter here; there are accessed,"),
+        ("%cachetop models type>1", "the filter on 'type' compares texts"),
+        ("%cachetop models --sort colour", "is no order; there are accessed,"),
+        ("%cachetop models --limit -1", "--limit"),
+        ("%cachetop models --preset none", "stale-partials"),
+        ("%cachetop models show no/where", "no repo 'no/where' is in the cache"),
+        ("%cachetop models verify", "on the command line"),
         ("%cachetop kernels --sm ninety", "SM"),
         ("%cachetop kernels --cache nope", "triton"),
         ("%cachetop convert", "required"),

@@ -15,17 +15,7 @@ def used(moment: float | None, now: float) -> str:
     return f"{gone // 10 * 10:.0f} s" if gone < 60 else units.age(moment, now)
 
 
-def share(part: float, whole: float) -> str:
-    """A part in percent: `59 %`; `<1 %` rather than `0 %` for something, `>99 %` rather than `100 %` for not all."""
-    if whole <= 0:
-        return "–"
-    percent = part / whole * 100
-    if 0 < percent < 1:
-        return "<1 %"
-    if 99 < percent < 100:
-        return ">99 %"
-    return f"{percent:.0f} %"
-
-
+share = units.share
+"""`59 %`; `<1 %` rather than `0 %` for something, `>99 %` rather than `100 %` for not all."""
 count = units.many
 """`1 repo`, `13 repos`, `1,274 entries`."""

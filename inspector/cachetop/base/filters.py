@@ -50,7 +50,7 @@ def _one(expression: str, keys: Mapping[str, tuple[str, Getter]], now: float) ->
         )
     key, sign, value = found[1].lower(), found[2], found[3]
     if key not in keys:
-        raise ValueError(f"{key!r} is not a filter key here; there are {', '.join(sorted(keys))}")
+        raise ValueError(f"{key!r} is not a filter here; there are {', '.join(sorted(keys))}")
     kind, getter = keys[key]
     compare = _OPERATORS[sign]
     if kind == "text":
@@ -92,7 +92,7 @@ def _part(getter: Getter, compare: Callable[[Any, Any], bool], value: str) -> Pr
 
 def _text(getter: Getter, sign: str, value: str, key: str) -> Predicate:
     if sign not in ("=", "!="):
-        raise ValueError(f"the filter key {key!r} is a text: only = and != compare it")
+        raise ValueError(f"the filter on {key!r} compares texts: only = and != do that")
     pattern = re.compile(fnmatch.translate(value), re.IGNORECASE)
 
     def test(subject: Any) -> bool:

@@ -31,6 +31,18 @@ def many(number: int, one: str, several: str = "") -> str:
     return f"{number:,} {one if number == 1 else several or one + 's'}"
 
 
+def share(part: float, whole: float) -> str:
+    """A part in percent: `59 %`; `<1 %` rather than `0 %` for something, `>99 %` rather than `100 %` for not all."""
+    if whole <= 0:
+        return "–"
+    percent = part / whole * 100
+    if 0 < percent < 1:
+        return "<1 %"
+    if 99 < percent < 100:
+        return ">99 %"
+    return f"{percent:.0f} %"
+
+
 def size(count: float | None) -> str:
     """Bytes of files, decimal, three digits: `358 MB`, `1.94 GB`, `0 B`; `?` for None."""
     if count is None:

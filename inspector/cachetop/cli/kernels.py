@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from cachetop.cli.exits import DONE, FAILED, Refused
+from cachetop.cli.exits import DONE, FAILED, NOTHING_MATCHED, Refused
 
 if TYPE_CHECKING:
     from cachetop.kernelcache.records import Cache, Entry, Kernels
@@ -63,6 +63,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--against", metavar="KEY", help="for show: how its stage (ptx by default) differs from that of this entry"
     )
+    parser.add_argument("--exit-code", action="store_true", help="exit with 4 when no entry matched")
     parser.add_argument("--nvdisasm", metavar="PATH", help="for show --stage sass: the disassembler to run")
     parser.set_defaults(run=run)
 
@@ -117,7 +118,9 @@ def run(args: argparse.Namespace) -> int:
             "No GPU is known here, so the rules foreign-sm and sm-alias say nothing; "
             "--assume-sm SM says which GPU to judge by."
         )
-    return FAILED if any(not cache.readable for cache in shown.caches) else DONE
+    if any(not cache.readable for cache in shown.caches):
+        return FAILED
+    return NOTHING_MATCHED if args.exit_code and not shown.entries else DONE
 
 
 def _present() -> tuple[str, ...] | None:

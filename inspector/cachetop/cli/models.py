@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from cachetop.cli import models_show, models_verify
-from cachetop.cli.exits import DONE, FAILED, Refused
+from cachetop.cli import models_ram, models_show, models_verify
+from cachetop.cli.exits import DONE, FAILED, NOTHING_MATCHED, Refused
 
 if TYPE_CHECKING:
     from cachetop.hub.records import Models
@@ -28,6 +28,7 @@ def add(verbs: argparse._SubParsersAction[Any]) -> None:
     ls.set_defaults(run=run)
     models_show.add(words)
     models_verify.add(words)
+    models_ram.add(words)
 
 
 def _options(parser: argparse.ArgumentParser, prefix: str) -> None:
@@ -67,6 +68,9 @@ def _options(parser: argparse.ArgumentParser, prefix: str) -> None:
         help="only names, one a line, as `models show` and `prune models` take them; with --revisions TYPE/REPO@COMMIT",
     )
     parser.add_argument("--limit", dest=f"{prefix}limit", type=_count, metavar="N", help="at most N repos")
+    parser.add_argument(
+        "--exit-code", dest=f"{prefix}exit_code", action="store_true", help="exit with 4 when nothing matched"
+    )
 
 
 def _count(text: str) -> int:
@@ -113,7 +117,9 @@ def run(args: argparse.Namespace) -> int:
         emit(shown)
     else:
         _print(shown, total, args.revisions or (inner and args.ls_revisions), args.quiet or (inner and args.ls_quiet))
-    return FAILED if wrong or any(root.problem for root in models.roots) else DONE
+    if wrong or any(root.problem for root in models.roots):
+        return FAILED
+    return NOTHING_MATCHED if (args.exit_code or (inner and args.ls_exit_code)) and not chosen else DONE
 
 
 def _print(shown: Models, total: int, revisions: bool, quiet: bool) -> None:

@@ -145,9 +145,7 @@ def _warm(repo: Repo) -> str:
     from cachetop.hub.choose import resident
 
     found = resident(repo)
-    if found is None:
-        return units.UNKNOWN
-    return f"{100 * found[0] / found[1]:.0f} %" if found[1] else "0 %"
+    return units.UNKNOWN if found is None else units.share(*found)
 
 
 def _remarks(repo: Repo, roots: Sequence[Root]) -> str:

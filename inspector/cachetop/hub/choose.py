@@ -124,7 +124,7 @@ def arrange(order: str, warm: Part = resident) -> Arrange:
     """What sorts repos by `KEY`, `KEY:asc` or `KEY:desc`; unknown values come last. Raises ValueError."""
     key, colon, direction = order.strip().lower().partition(":")
     if key not in SORTS or (colon and direction not in ("asc", "desc")):
-        raise ValueError(f"{order!r} is no order; write KEY, KEY:asc or KEY:desc with {', '.join(sorted(SORTS))}")
+        raise ValueError(f"{order!r} is no order; there are {', '.join(sorted(SORTS))}, each also with :asc or :desc")
     value, largest_first = SORTS[key]
     if key == "resident":
         value = lambda repo: (warm(repo) or (None,))[0]  # noqa: E731
@@ -174,6 +174,11 @@ def search(text: str, now: float | None = None, warm: Part = resident) -> Search
         order,
         wrong,
     )
+
+
+def preset_of(text: str) -> str | None:
+    """The preset that `typed` writes so."""
+    return next((name for name in PRESETS if typed(name) == text), None)
 
 
 def typed(preset: str) -> str:

@@ -37,6 +37,17 @@ class Outcome(Record, frozen=True):
     """It was not cancelled."""
 
 
+class Moved(Record, frozen=True):
+    """What several such steps did (`cachetop.ram/1`)."""
+
+    action: str
+    """`warm` or `drop`."""
+    outcomes: tuple[Outcome, ...]
+    refused: tuple[str, ...] = ()
+    """Sentences on repos that were left as they are."""
+    schema: str = "cachetop.ram/1"
+
+
 def warm(
     repo: Repo,
     scanner: Scanner,

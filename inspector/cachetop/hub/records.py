@@ -156,3 +156,12 @@ class Models(Record, frozen=True):
     """Bytes of all repos in RAM, each inode once, of what could be measured; None until all were looked at."""
     scanning: bool = False
     """The first scan is still running: more repos are to come, and sizes grow."""
+
+
+class Asked(Models, frozen=True):
+    """The repos that somebody asked for."""
+
+    total: int = 0
+    """How many there are."""
+    sort: str | None = None
+    """The order that they asked for; None: by name, as a scan finds them."""

@@ -12,8 +12,12 @@ from cachetop.base.filters import compile_filters
 from cachetop.doctor.examine import examine
 from cachetop.doctor.records import Doctor, Finding
 from cachetop.gpu.records import Gpu, Gpus
-from cachetop.hub.choose import FILTERS as REPO
-from cachetop.hub.records import Models, Repo
+from cachetop.hub.about import About, GpuFree, describe
+from cachetop.hub.choose import PRESETS, WORDS, keep
+from cachetop.hub.choose import arrange as arranged
+from cachetop.hub.records import Asked, Models
+from cachetop.hub.roots import roots
+from cachetop.hub.scan import Scanner
 from cachetop.kernelcache import sm as sms
 from cachetop.kernelcache.choose import FILTERS as ENTRY
 from cachetop.kernelcache.records import Entry, Kernels
@@ -34,18 +38,46 @@ _FINDING: _Keys = {
 }
 
 
-def models(filters: Sequence[str]) -> Models:
-    """The repos that match. Raises ValueError with a sentence for a filter that makes no sense."""
-    keep: Callable[[Repo], bool] = compile_filters(_named(filters), REPO)
+def models(
+    filters: Sequence[str], preset: str | None = None, sort: str | None = None, limit: int | None = None
+) -> Asked:
+    """The repos that match, in the order asked for; with a limit or a preset in its order.
+
+    Raises ValueError with a sentence for what makes no sense.
+    """
+    chosen = PRESETS[preset or "biggest"]
+    known = [one if one.strip().lower() in WORDS else name for one, name in zip(filters, _named(filters), strict=True)]
+    order = sort or (chosen.sort if preset or limit is not None else None)
+    test, arrange = keep([*chosen.filters, *known]), arranged(order) if order else list
     found = api.models(detail=True)
-    return msgspec.structs.replace(found, repos=tuple(repo for repo in found.repos if keep(repo)))
+    fields = {name: getattr(found, name) for name in Models.__struct_fields__}
+    repos = arrange([repo for repo in found.repos if test(repo)])[:limit]
+    return Asked(**fields | {"repos": tuple(repos)}, total=len(found.repos), sort=order)
+
+
+def repo(name: str) -> About:
+    """One repo in depth, written as REPO or REPO@REVISION. Raises ValueError with a sentence where there is none."""
+    scanner = Scanner(roots())
+    name, _, revision = name.partition("@")
+    hits = [one for one in scanner.scan().repos if name in (one.id, f"{one.type}/{one.id}")]
+    if not hits:
+        raise ValueError(f"no repo {name!r} is in the cache; %cachetop models lists those that are")
+    try:
+        found = describe(hits[0], scanner, revision or None)
+    except LookupError as error:
+        raise ValueError(str(error.args[0])) from None
+    if found.memory is None:
+        return found
+    now = api.gpus(timeout=2)
+    free = tuple(GpuFree(index=gpu.index, free=gpu.memory.free) for gpu in now.gpus if gpu.memory)
+    return msgspec.structs.replace(found, gpu_free=free, gpu_free_reason=None if free else now.reason)
 
 
 def kernels(
     filters: Sequence[str], sm: str | None, cache: str | None, stale: bool, assume: Sequence[str] = ()
 ) -> Kernels:
     """The entries that match; `assume` are SMs to judge by. Raises ValueError with a sentence for a senseless one."""
-    keep: Callable[[Entry], bool] = compile_filters(_named(filters), ENTRY)
+    test: Callable[[Entry], bool] = compile_filters(_named(filters), ENTRY)
     wanted = sms.normalize(sm) if sm else None
     judged = tuple(map(sms.normalize, assume)) or (_here() if stale else None)
     found = api.kernels(detail=True, sms=judged)
@@ -55,7 +87,7 @@ def kernels(
     entries = [
         entry
         for entry in found.entries
-        if keep(entry)
+        if test(entry)
         and (wanted is None or any(sms.asked(one, wanted) for one in (*entry.sm, entry.target or "")))
         and (cache is None or cache in (entry.kind, entry.cache))
         and (not stale or entry.stale)
@@ -65,9 +97,9 @@ def kernels(
 
 def gpus(filters: Sequence[str]) -> Gpus:
     """The GPUs that match. Raises ValueError with a sentence for a filter that makes no sense, or a GPU not there."""
-    keep: Callable[[Gpu], bool] = compile_filters(_named(filters), _GPU)
+    test: Callable[[Gpu], bool] = compile_filters(_named(filters), _GPU)
     found = api.gpus()
-    chosen = tuple(gpu for gpu in found.gpus if keep(gpu))
+    chosen = tuple(gpu for gpu in found.gpus if test(gpu))
     if filters and found.available and not chosen:
         there = ", ".join(f"{gpu.label} ({gpu.name})" for gpu in found.gpus)
         raise ValueError(f"no GPU is meant by {' '.join(filters)!r}; there are {there}")
@@ -76,9 +108,9 @@ def gpus(filters: Sequence[str]) -> Gpus:
 
 def doctor(filters: Sequence[str]) -> Doctor:
     """The findings that match. Raises ValueError with a sentence for a filter that makes no sense."""
-    keep: Callable[[Finding], bool] = compile_filters(_named(filters), _FINDING)
+    test: Callable[[Finding], bool] = compile_filters(_named(filters), _FINDING)
     found = examine()
-    return msgspec.structs.replace(found, findings=tuple(one for one in found.findings if keep(one)))
+    return msgspec.structs.replace(found, findings=tuple(one for one in found.findings if test(one)))
 
 
 def _here() -> tuple[str, ...] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 
 from cachetop import api
 from cachetop.base.hostile import show
+from cachetop.base.record import Record
 from cachetop.notebook import choose
 from cachetop.notebook.auto import Auto
 from cachetop.notebook.cell import Cell
@@ -58,7 +60,7 @@ class CachetopMagics(Magics):
                 case None | "status":
                     return api.status()
                 case "models":
-                    return choose.models([*asked.filter, *asked.filters])
+                    return self._models(asked)
                 case "kernels":
                     filters = [*asked.filter, *asked.filters]
                     return choose.kernels(filters, asked.sm, asked.cache, asked.stale, asked.assume_sm)
@@ -85,6 +87,15 @@ class CachetopMagics(Magics):
         except ValueError as error:
             raise UsageError(show(str(error))) from None
         return None
+
+    def _models(self, asked: Namespace) -> Record:
+        """The repos that match, or one of them in depth."""
+        word, *names = asked.filter or [""]
+        if word == "show" and len(names) == 1:
+            return choose.repo(names[0])
+        if word == "verify":
+            raise ValueError("checksums are computed on the command line: !cachetop models verify")
+        return choose.models([*asked.filter, *asked.filters], asked.preset, asked.sort, asked.limit)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from cachetop.conversion.records import Jobs, Run
 from cachetop.conversion.verdicts import JobReport
 from cachetop.doctor.records import Doctor
 from cachetop.gpu.records import Gpus
-from cachetop.hub.records import Models
+from cachetop.hub.about import About
+from cachetop.hub.records import Asked, Models
 from cachetop.kernelcache.records import Kernels
 from cachetop.notebook import conversion_sheet, doctor_sheet, markup, plain, prune_sheet, report_sheet, snapshots
 from cachetop.notebook.records import Report
@@ -22,6 +23,8 @@ from cachetop.summary import Status
 
 _SHEETS: dict[type, Callable[[Any], Sheet]] = {
     Models: snapshots.models,
+    Asked: snapshots.models,
+    About: snapshots.repo,
     Kernels: snapshots.kernels,
     Gpus: snapshots.gpus,
     Status: snapshots.status,

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import time
+
 from cachetop.base import units
+from cachetop.base.record import Problem
 from cachetop.gpu.records import Gpu, Gpus, HeldModel, Process
-from cachetop.hub.records import Models, Partial, Repo
+from cachetop.hub.about import About
+from cachetop.hub.choose import resident
+from cachetop.hub.facts import count as elements
+from cachetop.hub.facts import download, facts, refs_of
+from cachetop.hub.records import Asked, Models, Repo
 from cachetop.kernelcache.records import Entry, Kernels
 from cachetop.kernelcache.sm import order
 from cachetop.notebook.sheet import Bar, Cell, Sheet, count
-from cachetop.summary import Status
+from cachetop.summary import Status, StatusProblem
 
 _WARM = 4
 
@@ -16,8 +23,12 @@ _WARM = 4
 def models(found: Models) -> Sheet:
     """The Hugging Face cache, the largest repo first."""
     size, disk = units.size(found.size), units.size(found.size_on_disk)
-    made = Sheet(f"Models: {count(len(found.repos), 'repo')}, {size}, on disk {disk}")
-    repos = sorted(found.repos, key=lambda repo: (-repo.size, repo.id))
+    shown = f"{len(found.repos):,} shown of " if isinstance(found, Asked) and len(found.repos) < found.total else ""
+    total = found.total if isinstance(found, Asked) else len(found.repos)
+    made = Sheet(f"Models: {shown}{count(total, 'repo')}, {size}, on disk {disk}")
+    repos = list(found.repos)
+    if not (isinstance(found, Asked) and found.sort):
+        repos.sort(key=lambda repo: (-repo.size, repo.id))
     largest = max((repo.size for repo in repos), default=0)
     rows = [_repo(repo, largest) for repo in repos]
     head, right = "REPO|TYPE|REVISIONS|SIZE|IN RAM|USED|REMARKS", "<<><><<"
@@ -27,14 +38,40 @@ def models(found: Models) -> Sheet:
     made.table("", head, rows, right)
     for repo in repos:
         for problem in repo.problems:
-            made.remark("warning", f"{repo.id}: {problem.message}")
+            made.remark("warning", f"{repo.id}: {problem.message}{_fix(problem)}")
     for problem in found.problems:
-        made.remark("warning", problem.message)
+        made.remark("warning", f"{problem.message}{_fix(problem)}")
     for root in found.roots:
         if root.problem:
             made.remark("error", root.problem)
         else:
             made.remark("note", f"In {root.path} ({root.reason}){'' if root.exists else ', which is not there yet'}.")
+    return made
+
+
+def _fix(problem: Problem | StatusProblem) -> str:
+    return f" Fix: {problem.fix}" if problem.fix else ""
+
+
+def repo(found: About) -> Sheet:
+    """One repo in depth."""
+    made = Sheet(f"{found.id} ({found.type})")
+    for label, said in facts(found, time.time()):
+        made.fact(label, said)
+    revisions = [
+        (one.commit[:12], refs_of(one.refs) or "detached", str(len(one.files)), units.size(one.size))
+        for one in found.revisions
+    ]
+    made.table("", "REVISION|REFS|FILES|SIZE", revisions, "<<>>")
+    weights = [
+        (one.name, units.size(one.size), elements(one.parameters), ", ".join(one.dtypes), one.problem or "")
+        for one in found.weights
+    ]
+    made.table("", "WEIGHTS|SIZE|PARAMETERS|TYPES|", weights, "<>><<")
+    tensors = [(one.name, one.dtype, " x ".join(map(str, one.shape)), units.size(one.size)) for one in found.tensors]
+    made.table("", "TENSOR|TYPE|SHAPE|SIZE", tensors, "<<<>")
+    for problem in found.problems:
+        made.remark("warning", f"{problem.message}{_fix(problem)}")
     return made
 
 
@@ -105,13 +142,12 @@ def status(found: Status) -> Sheet:
     made.table("Kernels by SM", "SM|ENTRIES|ON DISK", by_sm, "<>>")
     made.table("Jobs", "JOB|STATE|FILES", [(job.id, job.state, str(len(job.files))) for job in found.jobs])
     for problem in found.problems:
-        fix = f" Fix: {problem.fix}" if problem.fix else ""
-        made.remark("warning", f"{problem.rule}: {problem.subject}: {problem.message}.{fix}")
+        made.remark("warning", f"{problem.rule}: {problem.subject}: {problem.message.rstrip('.')}.{_fix(problem)}")
     return made
 
 
 def _repo(repo: Repo, largest: int) -> tuple[Cell, ...]:
-    remarks = [_partial(partial) for partial in repo.partials]
+    remarks = [download(partial) for partial in repo.partials]
     missing = sum(len(revision.missing) for revision in repo.revisions if revision.complete is False)
     if missing:
         remarks.append(f"{count(missing, 'file')} missing")
@@ -131,23 +167,8 @@ def _repo(repo: Repo, largest: int) -> tuple[Cell, ...]:
 
 def _warm(repo: Repo) -> str:
     """The share of the repo's bytes that is in RAM; unknown when it is for any of its files."""
-    files = {
-        file.blob or f"{revision.commit}/{file.name}": file for revision in repo.revisions for file in revision.files
-    }
-    warm = [file.resident for file in files.values()]
-    if not files or None in warm:
-        return units.UNKNOWN
-    size = sum(file.size for file in files.values())
-    return f"{100 * sum(filter(None, warm)) / size:.0f} %" if size else "0 %"
-
-
-def _partial(partial: Partial) -> str:
-    amount = units.size(partial.bytes)
-    if partial.expected is not None:
-        amount += f" of {units.size(partial.expected)}"
-    if partial.live:
-        return f"downloading {amount}"
-    return f"cut off at {amount}" if partial.live is False else f"unfinished, {amount}"
+    found = resident(repo)
+    return units.UNKNOWN if found is None else units.share(*found)
 
 
 def _entry(entry: Entry) -> tuple[Cell, ...]:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from cachetop.conversion.launch import FORMATS
 from cachetop.conversion.records import PIPELINES
+from cachetop.hub.choose import PRESETS, SORTS
 from cachetop.notebook.track import PARTS
 
 _TRASH = "Shows what the trash holds; its execute() unlinks it for good."
@@ -49,8 +50,13 @@ def line_parser() -> Parser:
     words.add_parser("status", help="everything in a few lines (without a word, too)")
     models = words.add_parser("models", help="the Hugging Face cache")
     models.add_argument(
-        "filter", nargs="*", help="a repo's name (org/*), or size>1GB, accessed>7d, type=model, refs=main"
+        "filter",
+        nargs="*",
+        help="a repo's name (org/*), or size>1GB, accessed>7d, type=model, superseded; or: show REPO[@REVISION]",
     )
+    models.add_argument("--preset", choices=tuple(PRESETS), help="filters and an order that are asked for often")
+    models.add_argument("--sort", metavar="KEY[:asc|:desc]", help=f"by {', '.join(sorted(SORTS))}; default: size")
+    models.add_argument("--limit", type=_count, metavar="N", help="at most N repos")
     models.add_argument("--filter", dest="filters", metavar="EXPR", action="append", default=[], help="the same")
     kernels = words.add_parser("kernels", help="the kernel caches")
     kernels.add_argument("filter", nargs="*", help="a kernel's name (add_*), or size>1MB, created>1d, state=complete")
@@ -82,6 +88,12 @@ def line_parser() -> Parser:
     auto = words.add_parser("auto", help="one quiet line after each cell that cost something")
     auto.add_argument("switch", choices=("on", "off"))
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of repos; write for example 10")
+    return int(text)
 
 
 def _pruning(words: Any) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from cachetop.base import units
 from cachetop.base.hostile import clean
 from cachetop.gpu.records import Gpus
+from cachetop.hub.choose import preset_of
 from cachetop.hub.facts import refs_of
 from cachetop.hub.rates import Rates
 from cachetop.hub.records import Beside, File, Models, Partial, Repo
@@ -58,7 +59,9 @@ def headers(models: Models | None, width: int, height: int, view: View, focused:
         if warm is not None:
             parts += [f"   {units.size(warm)} of it in RAM", "dim"]
     if view.filter:
-        parts = [f"filter: {clean(view.filter, 40)}", "warn", "   ", "dim", *parts]
+        preset = preset_of(view.filter)
+        asked = f"preset: {preset}" if preset else f"filter: {clean(view.filter, 40)}"
+        parts = [asked, "warn", "   ", "dim", *parts]
     if height <= 4:
         return [title(width, named("models.focus").key, "MODELS", focused, *parts)]
     pen = Pen(width)
