@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -73,6 +74,41 @@ def test_a_stranger_s_card_cannot_write_on_the_screen(record: About) -> None:
     text = "".join(line.text for line in lines)
     assert "\x1b" not in text and "\u202e" not in text
     assert len(lines) < 3000
+
+
+HTML = """<p align="center">
+  <img src="https://example.org/a_b_c.png" alt="the logo" width="300"/>
+</p>
+
+<div align="center">
+
+<a href="https://example.org"><b>Home</b></a> and H<sub>2</sub>O<br>next
+
+</div>
+
+    <a href="https://example.org">
+      indented
+    </a>
+
+It ends with `<b>` or <s> or <|end|>, 1 < 2 > 0.
+
+```html
+<p>code</p>
+```
+"""
+
+
+def test_html_in_a_card_is_read_not_shown(record: About) -> None:
+    lines = document.lines(msgspec.structs.replace(record, card=HTML), 100, NOW)
+    shown = [line.text.strip() for line in lines]
+    shown = shown[shown.index("CARD") + 1 :]
+    assert [line for line in shown if line] == [
+        "[picture: the logo]", "Home and H2O next", "indented",
+        "It ends with <b> or <s> or <|end|>, 1 < 2 > 0.", "<p>code</p>",
+    ]  # fmt: skip
+    assert not any(one == other == "" for one, other in pairwise(shown)), "no gap where tags were"
+    hostile = msgspec.structs.replace(record, card="<a " * 20_000 + "<img " + "x" * 60_000)
+    assert document.lines(hostile, 80, NOW)
 
 
 def test_a_card_full_of_comments_that_do_not_end_takes_no_time(record: About) -> None:

@@ -89,7 +89,7 @@ def _where(path: str, reason: str, exists: bool, problem: str | None, total: int
     if problem:
         return problem
     if total:
-        return f"In {path} ({reason})."
+        return f"In {path} ({reason}){'' if exists else ', which is not there yet'}."
     state = "holds no repos" if exists else "is not there yet"
     return (
         f"No models: {path} {state} ({reason}). "

@@ -1,4 +1,8 @@
-"""Markdown as lines of a document: headings, paragraphs, lists, tables, code. HTML and links are shown as text."""
+"""Markdown as lines of a document: headings, paragraphs, lists, tables, code. Links are shown as text.
+
+Of HTML the usual tags of cards go and what is between them stays; a picture is named. Whatever else stands in angle
+brackets stays as it is: cards write of tokens such as `<s>`.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,14 @@ _MOST_COLUMNS = 24
 _PIECE = 32_000
 """Characters from which on a long text may be cut."""
 _FENCE = re.compile(" {0,3}(`{3,}|~{3,})")
+_TAG = re.compile(
+    r"<(?P<close>/?)(?P<name>p|div|span|a|b|i|u|em|strong|center|font|br|hr|img|picture|source|details|summary|h[1-6]|"
+    r"ul|ol|li|table|thead|tbody|tr|td|th|sup|sub|small|kbd|blockquote)(?P<more>[\s/][^<>]{0,3000})?>",
+    re.IGNORECASE,
+)
+_ALT = re.compile(r"""\balt\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
+_CODE = "\x00"
+"""Stands for code while tags are taken away: in code they are meant."""
 _HEADINGS = {"h1": "b:hi", "h2": "b:link", "h3": "b:fg"}
 
 
@@ -94,7 +106,14 @@ class _Renderer:
                 yield Line()
                 number += 2
             elif token.type == "inline":
-                yield from self._text(_words(token), "fg" if not self._quoted else "dim")
+                text = _words(token)
+                if text.strip():
+                    yield from self._text(text, "fg" if not self._quoted else "dim")
+                elif tokens[number + 1].type == "paragraph_close":
+                    number += 1  # there was nothing but tags
+            elif token.type == "code_block" and _TAG.match(token.content.lstrip()):  # HTML that is indented
+                yield from self._text(clean(" ".join(_untagged(token.content).split()), 100_000), "fg")
+                yield Line()
             elif token.type in ("fence", "code_block"):
                 yield from self.code(token.content)
             elif token.type == "hr":
@@ -187,12 +206,29 @@ class _Renderer:
 
 def _words(token: Token) -> str:
     """The text of an inline token: what it says, without its marks; a picture by its description."""
-    out = []
+    out, code = [], []
     for part in token.children or ():
-        if part.type in ("text", "code_inline", "html_inline"):
+        if part.type == "text":
             out.append(part.content)
+        elif part.type == "code_inline":
+            code.append(part.content)
+            out.append(_CODE)
         elif part.type in ("softbreak", "hardbreak"):
             out.append(" ")
         elif part.type == "image":
             out.append(f"[picture: {part.content or 'without a description'}]")
-    return clean("".join(out), 100_000)
+    first, *rest = _untagged("".join(out)).split(_CODE)
+    return clean("".join([first, *(one for pair in zip(code, rest, strict=False) for one in pair)]), 100_000)
+
+
+def _untagged(text: str) -> str:
+    """`text` without the tags of HTML."""
+    return _TAG.sub(_instead, text) if "<" in text else text
+
+
+def _instead(tag: re.Match[str]) -> str:
+    name = tag["name"].lower()
+    if name == "img":
+        alt = _ALT.search(tag["more"] or "")
+        return f"[picture: {(alt and (alt[1] or alt[2])) or 'without a description'}]"
+    return " " if name in ("br", "hr", "td", "th", "li") else ""
