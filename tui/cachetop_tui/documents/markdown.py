@@ -27,7 +27,7 @@ _PIECE = 32_000
 """Characters from which on a long text may be cut."""
 _FENCE = re.compile(" {0,3}(`{3,}|~{3,})")
 _TAG = re.compile(
-    r"<(?P<close>/?)(?P<name>p|div|span|a|b|i|u|em|strong|center|font|br|hr|img|picture|source|details|summary|h[1-6]|"
+    r"</?(?P<name>p|div|span|a|b|i|u|em|strong|center|font|br|hr|img|picture|source|details|summary|h[1-6]|"
     r"ul|ol|li|table|thead|tbody|tr|td|th|sup|sub|small|kbd|blockquote)(?P<more>[\s/][^<>]{0,3000})?>",
     re.IGNORECASE,
 )
