@@ -108,6 +108,14 @@ def test_a_download_says_how_far_it_is_and_how_fast() -> None:
     line = one(model_lines(after, 93, view), "48.1 GB")
     assert "27 %  13.2 GB of 48.1 GB  87.0 MB/s  7 min left" in line
     assert line.rstrip().endswith("pid 40112")
+    narrow = one(model_lines(after, 74, view), "48.1 GB")
+    assert "13.2 GB of 48.1 GB  87.0 MB/s  7 min left" in narrow and "27 %" not in narrow, "the bar shows that, too"
+
+
+def test_a_repo_says_how_many_files_are_still_to_come() -> None:
+    coming = pictures.revision("x", (pictures.file("f", 10),), complete=False, missing=("a", "b", "c"))
+    more = msgspec.structs.replace(pictures.repo("a/b", (coming,)), downloading=True)
+    assert "▼ a/b  3 more to come" in one(model_lines(Models(repos=(more,))), "a/b")
 
 
 def test_a_rate_is_not_guessed_from_one_sample() -> None:

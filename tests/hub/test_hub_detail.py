@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import signal
@@ -17,9 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachetop.base import residency as pages
-from cachetop.hub import members, tree
+from cachetop.hub import locks, members, tree
 from cachetop.hub.detail import with_detail
-from cachetop.hub.locks import Locks
 from cachetop.hub.records import Models, Partial
 from cachetop.hub.scan import Scanner
 from support import hubcache
@@ -265,7 +265,7 @@ def test_the_lock_is_tried_where_proc_does_not_know_it(
 ) -> None:
     made = hubcache.repo(cache)
     made.partial(ETAG, b"x")
-    monkeypatch.setattr(Locks, "__init__", lambda self: setattr(self, "_holders", {}))
+    monkeypatch.setattr(locks, "_table", dict)
     models = scanner.scan()
     assert with_detail(models, scanner, probe=False).repos[0].partials[0].live is None
     assert with_detail(models, scanner).repos[0].partials[0].live is False
@@ -273,6 +273,87 @@ def test_the_lock_is_tried_where_proc_does_not_know_it(
     found = with_detail(models, scanner).repos[0].partials[0]
     assert (found.live, found.pid) == (True, None)
     process.kill()
+
+
+def test_a_lock_that_only_its_owner_may_open_is_found_in_the_table(
+    cache: Path, scanner: Scanner, holder: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = hubcache.repo(cache)
+    made.partial(ETAG, b"x")
+
+    def refused(name: str, at: int) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", name)
+
+    monkeypatch.setattr(locks, "open_quietly", refused)
+    assert (partial_of(scanner).live, partial_of(scanner).pid) == (None, None)
+    process = holder(made.lock(ETAG))  # type: ignore[operator]
+    assert (partial_of(scanner).live, partial_of(scanner).pid) == (True, process.pid)
+
+
+def test_a_lock_that_is_taken_while_one_looks_has_its_holder(
+    cache: Path, scanner: Scanner, holder: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = hubcache.repo(cache)
+    made.partial(ETAG, b"x")
+    look_up, times = locks._table, []
+
+    def late() -> dict[tuple[int, int, int], int]:
+        times.append(1)
+        return look_up() if len(times) > 1 else {}
+
+    process = holder(made.lock(ETAG))  # type: ignore[operator]
+    monkeypatch.setattr(locks, "_table", late)
+    assert (partial_of(scanner).live, partial_of(scanner).pid) == (True, process.pid)
+
+
+LEAVER = """
+import fcntl, os, sys, time
+lock = os.open(sys.argv[1], os.O_RDWR)
+fcntl.flock(lock, fcntl.LOCK_EX)
+if child := os.fork():
+    print(child, flush=True)
+    os._exit(0)
+os.close(1)
+time.sleep(60)
+"""
+
+
+def test_a_lock_left_to_a_child_is_held_by_nobody_who_could_be_named(cache: Path, scanner: Scanner) -> None:
+    """As when a trainer is killed whose data loaders were forked during the download."""
+    made = hubcache.repo(cache)
+    made.partial(ETAG, b"x")
+    done = subprocess.run([sys.executable, "-c", LEAVER, str(made.lock(ETAG))], stdout=subprocess.PIPE, check=True)
+    try:
+        assert (partial_of(scanner).live, partial_of(scanner).pid) == (True, None)
+    finally:
+        os.kill(int(done.stdout), signal.SIGKILL)
+
+
+def test_what_was_finished_since_the_scan_is_not_called_dead(cache: Path, scanner: Scanner) -> None:
+    made = hubcache.healthy(cache)
+    partial, other = made.partial(ETAG, b"x" * 5000), made.partial("d" * 64, b"y")
+    models = scanner.scan()
+    partial.rename(partial.with_name(ETAG))
+    assert [(one.blob, one.live) for one in with_detail(models, scanner).repos[0].partials] == [(other.name, False)]
+
+
+def test_a_repo_is_downloading_while_a_lock_is_held_and_between_two_files(
+    cache: Path, scanner: Scanner, holder: object
+) -> None:
+    made = hubcache.healthy(cache)
+    assert look(scanner).repos[0].downloading is False, "nothing is missing"
+    made.tree({"config.json": (20, "0" * 40), "more.bin": (9, ETAG)})
+    assert look(scanner).repos[0].downloading is True, "the newest file came this moment"
+    cut_off = made.partial("d" * 64, b"x")
+    assert look(scanner).repos[0].downloading is False, "what came after that was cut off"
+    os.utime(cut_off, (0, 0))
+    assert look(scanner).repos[0].downloading is True, "that was another download"
+    hubcache.settle(cache)
+    assert look(scanner).repos[0].downloading is False
+    made.partial(ETAG, b"x")
+    assert look(scanner).repos[0].downloading is False
+    holder(made.lock(ETAG))  # type: ignore[operator]
+    assert look(scanner).repos[0].downloading is True
 
 
 def test_without_a_lock_file_nobody_downloads_and_a_link_tells_nothing(cache: Path, scanner: Scanner) -> None:

@@ -111,6 +111,33 @@ def test_a_killed_download_is_stale(cache: Path, scanner: Scanner, origin: Path)
     assert repo.revisions == () or repo.revisions[0].complete is False
 
 
+MANY = """
+from huggingface_hub import snapshot_download
+snapshot_download("org/many", max_workers=8)
+"""
+
+
+def test_none_of_many_small_files_is_called_dead_and_the_repo_is_downloading_all_the_time(
+    cache: Path, scanner: Scanner, world: Path
+) -> None:
+    made = hubcache.repo(world / "origin", "org/many")
+    contents = {f"part-{number:03d}.json": b"%d" % number * 9000 for number in range(80)}
+    for name, content in contents.items():
+        made.file(name, content)
+    made.ref()
+    made.tree({name: (len(content), hubcache.etag_of(content)) for name, content in contents.items()})
+    seen: list[Repo] = []
+    with hub.serving(world / "origin", 200_000) as endpoint, download(endpoint, MANY) as process:
+        while process.poll() is None:
+            seen += look(scanner).repos
+        assert process.returncode == 0
+    coming = [repo for repo in seen if repo.revisions and repo.revisions[0].missing]
+    assert len(coming) > 10 and any(not repo.partials for repo in coming)
+    assert {partial.live for repo in coming for partial in repo.partials} == {True}
+    assert {partial.pid for repo in coming for partial in repo.partials} == {process.pid}
+    assert {repo.downloading for repo in coming if repo.revisions[0].files} == {True}
+
+
 ASK = """
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError

@@ -61,6 +61,7 @@ def repo(
         "last_used": None if used is None else NOW - used, "last_modified": NOW - 30 * DAY, "problems": (),
         "revisions": revisions, "partials": (),
     }  # fmt: skip
+    fields["downloading"] = any(one.live for one in more.get("partials", ()))
     return Repo(**{**fields, **more})
 
 

@@ -154,6 +154,8 @@ def _remarks(repo: Repo, roots: Sequence[Root]) -> str:
     found = [f"in {repo.root}"] if roots and repo.root != roots[0].path else []
     found += [download(partial) for partial in repo.partials]
     missing = sum(len(revision.missing) for revision in repo.revisions if revision.complete is False)
+    if repo.downloading and not any(partial.live for partial in repo.partials):
+        found.append("downloading")
     if missing:
         found.append(_missing(missing))
     detached = sum(revision.detached for revision in repo.revisions)

@@ -43,7 +43,8 @@ def resident(repo: Repo) -> tuple[int, int] | None:
 
 def _partial(repo: Repo) -> list[str]:
     words = {True: "live", False: "stale", None: "unknown"}
-    return [words[partial.live] for partial in repo.partials]
+    between = ["live"] if repo.downloading else []
+    return between + [words[partial.live] for partial in repo.partials]
 
 
 def _some(part: tuple[int, int] | None) -> bool:

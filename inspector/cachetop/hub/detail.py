@@ -7,6 +7,7 @@ access time. What cannot be told stays None.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from itertools import repeat
 
@@ -26,6 +27,9 @@ from cachetop.hub.summary import unused
 from cachetop.hub.tree import Tree
 from cachetop.hub.verdicts import Damage
 from cachetop.hub.warm import Opened, opened
+
+_BETWEEN = 5.0
+"""Seconds after a file came for which a repo with missing files is being downloaded, though none is unfinished."""
 
 
 def with_detail(models: Models, scanner: Scanner, probe: bool = True, quick: bool = False) -> Models:
@@ -88,6 +92,7 @@ def _repo(repo: Repo, scanner: Scanner, locks: Locks, warm: _Warm, probe: bool, 
         known.repo,
         revisions=tuple(revisions),
         partials=partials,
+        downloading=_downloading(known, revisions, partials),
         last_used=None if known.frozen else used or None,
         last_used_reason=unused(known.frozen, used, known.contents),
         problems=known.repo.problems + complaints.problems(sick),
@@ -106,7 +111,7 @@ def _kept(known: Known, scanner: Scanner, locks: Locks, probe: bool) -> Repo | N
     if before is not known.repo:
         if before.revisions != known.repo.revisions or before.problems != known.repo.problems:
             return None
-    elif not known.repo.partials:
+    elif not known.repo.partials and not said.downloading:
         return said
     partials: tuple[Partial, ...] = ()
     if known.repo.partials:
@@ -114,7 +119,12 @@ def _kept(known: Known, scanner: Scanner, locks: Locks, probe: bool) -> Repo | N
             if hold is None:
                 return None
             partials = _partials(hold, scanner, locks, probe)
-    found = msgspec.structs.replace(said, partials=partials, reclaimable=known.repo.reclaimable)
+    found = msgspec.structs.replace(
+        said,
+        partials=partials,
+        reclaimable=known.repo.reclaimable,
+        downloading=_downloading(known, said.revisions, partials),
+    )
     known.detail_of = known.repo
     if found != said:
         known.detailed = found
@@ -205,6 +215,8 @@ def _partials(hold: Opened, scanner: Scanner, locks: Locks, probe: bool) -> tupl
         for name, blob in group.items():
             there = min(blob.size, blob.disk)
             live = states[name]
+            if live is False and hold.ended(name):
+                continue  # it was finished, and its lock given back, since the scan
             if live is False and proves_nothing(os.path.join(known.root, known.folder), blob.modified):
                 live = None
             found.append(
@@ -218,6 +230,19 @@ def _partials(hold: Opened, scanner: Scanner, locks: Locks, probe: bool) -> tupl
                 )
             )
     return tuple(found)
+
+
+def _downloading(known: Known, revisions: Iterable[Revision], partials: Iterable[Partial]) -> bool | None:
+    """Whether files come in: see `Repo.downloading`. What was cut off after the last file came speaks against it."""
+    states = {partial.blob: partial.live for partial in partials}
+    if True in states.values():
+        return True
+    came = known.repo.last_modified
+    if abs(time.time() - came) < _BETWEEN and any(one.complete is False and one.missing for one in revisions):
+        written = known.contents.partials.items()
+        if not any(blob.modified > came for name, blob in written if states.get(clean(name)) is False):
+            return True
+    return None if None in states.values() else False
 
 
 def _alive(held: bool | None, pid: int | None, group: dict[str, Blob]) -> dict[str, bool | None]:

@@ -28,35 +28,61 @@ class Locks:
     """The flocks of this moment, by (major, minor, inode)."""
 
     def __init__(self) -> None:
-        self._holders: dict[tuple[int, int, int], int] = {}
-        try:
-            with open("/proc/locks", encoding="ascii", errors="replace") as lines:
-                for line in lines:
-                    if found := _LINE.match(line):
-                        pid, major, minor, inode = found.groups()
-                        self._holders[int(major, 16), int(minor, 16), int(inode)] = int(pid)
-        except OSError:
-            pass
+        self._holders = _table()
 
     def holder(self, root: int, repo: str, etag: str, probe: bool = True) -> tuple[bool | None, int | None]:
         """(held, pid) of the lock of one download in the open cache root; None for what cannot be told."""
         try:
             with folder(".locks", root) as locks, folder(repo, locks) as mine:
+                status = os.stat(f"{etag}.lock", dir_fd=mine, follow_symlinks=False)
+                if (pid := self._pid(status)) is not None:  # also where only its owner may open it
+                    return True, pid or None
+                if not probe:
+                    return None, None
                 descriptor = open_quietly(f"{etag}.lock", mine)
         except FileNotFoundError:
             return False, None
         except OSError:
             return None, None
         try:
-            status = os.fstat(descriptor)
-            pid = self._holders.get((os.major(status.st_dev), os.minor(status.st_dev), status.st_ino))
-            if pid is not None:
-                return True, pid if pid > 0 else None
-            return (_try(descriptor) if probe else None), None
+            held = _try(descriptor)
         except OSError:
-            return None, None
+            held = None
         finally:
             os.close(descriptor)
+        if held:
+            self._holders = _table()  # it was taken since, or the table does not know it
+            return True, self._pid(status) or None
+        return held, None
+
+    def _pid(self, status: os.stat_result) -> int | None:
+        """Who took the lock, None for nobody; 0 where that is a process of another pid namespace, or one that ended
+        and left the lock to its children."""
+        pid = self._holders.get((os.major(status.st_dev), os.minor(status.st_dev), status.st_ino))
+        if pid is None:
+            return None
+        return pid if pid > 0 and _runs(pid) else 0
+
+
+def _table() -> dict[tuple[int, int, int], int]:
+    found: dict[tuple[int, int, int], int] = {}
+    try:
+        with open("/proc/locks", encoding="ascii", errors="replace") as lines:
+            for line in lines:
+                if match := _LINE.match(line):
+                    pid, major, minor, inode = match.groups()
+                    found[int(major, 16), int(minor, 16), int(inode)] = int(pid)
+    except OSError:
+        pass
+    return found
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.close(os.pidfd_open(pid))
+    except OSError as error:
+        return error.errno != errno.ESRCH
+    return True
 
 
 def _try(descriptor: int) -> bool | None:

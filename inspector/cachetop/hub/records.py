@@ -108,6 +108,9 @@ class Repo(Record, frozen=True, gc=False):
     problems: tuple[Problem, ...]
     revisions: tuple[Revision, ...]
     partials: tuple[Partial, ...]
+    downloading: bool | None = None
+    """A partial of it is live; or files are missing and one came a moment ago, as between two small ones. None until
+    the second pass, and where it cannot be told."""
     last_used_reason: str | None = None
     """Why `last_used` is None. Access times are exact to a day on most mounts: see `Root.access_times`."""
 

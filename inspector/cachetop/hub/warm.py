@@ -39,6 +39,18 @@ class Opened:
             self.asked[blob] = self._ask(self.open_blob(key))
         return self.asked[blob]
 
+    def ended(self, key: str) -> bool:
+        """Whether nothing is called `key` in the folder of the blobs any more."""
+        if self._blobs is None:
+            return False
+        try:
+            os.stat(key, dir_fd=self._blobs, follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            pass
+        return False
+
     def kept(self, commit: str, name: str, blob: Blob) -> int | None:
         """Bytes in RAM of a real file in a revision's folder; `name` as in `File.name`."""
         if blob not in self.asked:

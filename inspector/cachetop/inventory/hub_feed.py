@@ -95,15 +95,21 @@ class HubFeed(Feed):
             self._quick_at = now + max(self._interval, _QUICK * self._quick_cost)
         if self._scanner.behind:
             self._quick_at = min(self._quick_at, now + _LIVE * max(self._quick_cost, cost))
-        repos = self._shown.repos if self._shown is not None else ()
-        live = any(partial.live is not False for repo in repos for partial in repo.partials)
-        near = 0.0 if whole or quick else (_LIVE if live else _NEAR) * cost
+        near = 0.0 if whole or quick else (_LIVE if self._downloads() else _NEAR) * cost
         return min(max(self._interval, near), self._whole_at - now, self._quick_at - now)
+
+    def _downloads(self) -> bool:
+        """Whether something is downloaded, or may be."""
+        return self._shown is not None and any(repo.downloading is not False for repo in self._shown.repos)
+
+    def _moves(self) -> bool:
+        """Whether the second pass may say another thing of the same graph: a lock may be taken, or given back."""
+        return self._shown is not None and any(repo.partials or repo.downloading for repo in self._shown.repos)
 
     def _detail(self, graph: Models, whole: bool) -> None:
         if self._scanner.damages.refresh():
             whole = True
-        if not whole and graph is self._graph and not any(repo.partials for repo in graph.repos):
+        if not whole and graph is self._graph and not self._moves():
             return
         self._graph = graph
         detailed = with_detail(graph, self._scanner, quick=not whole)

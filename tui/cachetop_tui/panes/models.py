@@ -129,8 +129,7 @@ def _repo(pen: Pen, at: _Columns, row: Row, view: View, now: float) -> None:
     gpus = view.held.get(repo.id)
     if gpus and not at.narrow:
         pen.right(at.vram, f"GPU {gpus[0]}" if len(gpus) == 1 else f"{len(gpus)} GPUs", "v.b")
-    live = any(partial.live for partial in repo.partials)
-    used = "now" if live else words.used(repo.last_used, now)
+    used = "now" if repo.downloading else words.used(repo.last_used, now)
     pen.right(at.used, used, "fg" if used == "now" else "dim")
 
 
@@ -192,7 +191,7 @@ def _partial(pen: Pen, at: _Columns, repo: Repo, partial: Partial, rates: Rates,
     if rate is not None:
         speed = f"{units.size(rate)}/s"
         said.append(speed)
-        drops.insert(0, speed)
+        drops.append(speed)  # after the percent, which the bar shows, too
         left = rates.left(repo, partial, now)
         if left is not None:
             said.append(f"{_left(left)} left")

@@ -35,8 +35,9 @@ class State:
 
 def repo_state(repo: Repo) -> State:
     """What is to be said about a repo: a running download first, then damage, then what could go."""
-    if any(partial.live for partial in repo.partials):
-        return State("▼", "live", "")
+    if repo.downloading:
+        more = sum(len(revision.missing) for revision in repo.revisions) - sum(1 for one in repo.partials if one.live)
+        return State("▼", "live", f"{more} more to come" if more > 0 else "")
     incomplete = [revision for revision in repo.revisions if revision.complete is False]
     wrong = [problem for problem in repo.problems if problem.rule != "no-snapshots" or not repo.partials]
     if wrong:
@@ -82,7 +83,7 @@ def in_order(ranked: Iterable[tuple[str, Repo]], held: Mapping[str, tuple[int, .
     busy: list[str] = []
     idle: list[str] = []
     for key, repo in ranked:
-        used = repo.id in held or (repo.partials and any(partial.live for partial in repo.partials))
+        used = repo.id in held or repo.downloading
         (busy if used else idle).append(key)
     return busy + idle
 
