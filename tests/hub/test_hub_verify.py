@@ -178,6 +178,16 @@ def test_the_command_line(cache: Path) -> None:
     assert subprocess.run([*command, "org/none"], capture_output=True).returncode == 1
 
 
+def test_what_cannot_be_checked_is_named(cache: Path) -> None:
+    for number in range(7):
+        hubcache.repo(cache, "org/real").real(f"{number}.bin", b"x" * (number + 1))
+    said = subprocess.run(
+        [sys.executable, "-m", "cachetop", "models", "verify"], capture_output=True, text=True, timeout=60
+    ).stdout
+    assert "7 that cannot be checked offline" in said and "  … and 2 more; --json lists all" in said
+    assert said.count("org/real  ") == 5 and "nothing here tells what it should be" in said
+
+
 def test_an_interrupt_reports_what_was_done(cache: Path) -> None:
     made = hubcache.repo(cache)
     (made.path / "snapshots").mkdir()

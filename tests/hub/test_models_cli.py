@@ -28,6 +28,13 @@ def listed(*words: str) -> list[str]:
     return [repo["id"] for repo in json.loads(models(*words, "--json").stdout)["repos"]]
 
 
+def test_an_age_that_is_not_known_is_said_to_match_nothing(three: Path) -> None:
+    assert (
+        "Of 3 repos the last use is not known: accessed>7d does not match" in models("--filter", "accessed>7d").stderr
+    )
+    assert not models("--filter", "size>1").stderr
+
+
 def test_nothing_matched_is_an_exit_code_where_it_is_asked_for(three: Path) -> None:
     models("--filter", "size>1TB")
     models("--filter", "size>1TB", "--exit-code", code=4)

@@ -66,6 +66,7 @@ def test_an_empty_repo_has_a_document_too(cache: Path, scanner: Scanner) -> None
     found = describe(scanner.scan().repos[0], scanner)
     text = "\n".join(line.text for line in document.lines(found, 80, NOW))
     assert "org/starting" in text and "no snapshots: a download" in text and "CARD" not in text
+    assert "cachetop prune models org/starting --dry-run" in text, "what to do about it"
 
 
 def test_a_stranger_s_card_cannot_write_on_the_screen(record: About) -> None:

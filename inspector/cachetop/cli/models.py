@@ -81,6 +81,7 @@ def _count(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """List the repos. Filters and the limit choose repos; the totals stay those of the whole cache."""
+    from cachetop.base import units
     from cachetop.hub import beside, choose
     from cachetop.hub.detail import with_detail
     from cachetop.hub.roots import roots, trouble
@@ -111,6 +112,11 @@ def run(args: argparse.Namespace) -> int:
     shown = msgspec.structs.replace(models, repos=tuple(chosen), beside=beside.look(), problems=models.problems + wrong)
     if not detailed:
         shown = with_detail(shown, scanner)
+    ages = [one for one in filters if one.strip().lower().startswith("accessed")]
+    if ages and (unknown := sum(repo.last_used is None for repo in models.repos)):
+        from cachetop.cli.table import say
+
+        say(f"Of {units.many(unknown, 'repo')} the last use is not known: {ages[0].strip()} does not match them.")
     if args.json or (inner and args.ls_json):
         from cachetop.cli.table import emit
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from cachetop.hub.records import Repo
     from cachetop.hub.verify import Progress, Verification, Verifier
 
+_NAMED = 5
+"""Contents without a checksum that are named."""
+
 
 def add(words: argparse._SubParsersAction[Any]) -> None:
     """Define `models verify`."""
@@ -119,4 +122,12 @@ def report(found: Verification, repos: int) -> str:
     from cachetop.hub.facts import checked
 
     many = units.many(repos, "repo")
-    return f"{many}: {checked(found)}" + ("" if found.complete else " Interrupted.")
+    return f"{many}: {checked(found)}" + ("" if found.complete else " Interrupted.") + _unchecked(found)
+
+
+def _unchecked(found: Verification) -> str:
+    """Lines that name the first contents that cannot be checked offline, and say why."""
+    left = [one for one in found.files if one.state == "unchecked"]
+    lines = [f"\n  {one.repo}  {one.file or one.blob}: {one.message}" for one in left[:_NAMED]]
+    more = f"\n  … and {len(left) - _NAMED:,} more; --json lists all" if len(left) > _NAMED else ""
+    return "".join(lines) + more

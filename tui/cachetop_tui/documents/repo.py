@@ -59,6 +59,8 @@ def lines(record: About, width: int, now: float) -> list[Line]:
     out += list(_facts(record, width, now))
     for problem in record.problems:
         out += [_text(width, 3, line, "err") for line in sentences(clean(problem.message), width - 6)]
+        if problem.fix:
+            out += [_text(width, 5, line, "link") for line in sentences(clean(problem.fix), width - 8)]
     for title, part in (
         ("REVISIONS", _revisions(record, width)),
         ("WEIGHTS", _weights(record, width)),
