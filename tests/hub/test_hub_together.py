@@ -42,6 +42,9 @@ def fill(cache: Path) -> hubcache.RepoFolder:
         made.file(f"data/test/{number:02}/a.tar", b"test %d" % (number // 2))  # each content twice
     for number in range(60):
         made.file(f"images/{number:03}.png", b"image %d" % (number // 3))
+    for number in range(30):
+        made.file(f"imágenes/{number:03}-año.png", b"image %d" % number)
+        made.file("sick/texts/" + "\x1b" * (number % 10 == 3) + f"{number:03}", b"text %d" % number)
     made.real("images/031-copy.png", b"no blob")
     made.file("images/032-more/a.png", b"in a folder of a long one")
     made.link("images/040-lost.png", "../../../blobs/" + "f" * 64)
@@ -115,7 +118,7 @@ def test_they_say_what_one_process_says(ground: Ground, shared: Callable[..., li
     taken = shared(count)
     assert in_order(read(ground.place, NAME)) == alone
     kinds = {name.split("/")[0] for name in taken}
-    assert kinds == {"data", "images", "copies", "stored"}
+    assert kinds == {"data", "images", "imágenes", "copies", "stored", "sick"}
     assert len(taken) > 60
     assert not children() and descriptors() == before
 
@@ -160,6 +163,18 @@ def test_it_does_not_matter_where_most_files_lie(
         taken = shared(1)
         assert in_order(read(ground.place, made.path.name)) == alone
     assert {name.split("/")[0] for name in taken} >= {"0", "6", "7"}  # where this process was first, or refused was
+
+
+def test_files_come_in_the_order_of_their_names_as_shown(tmp_path: Path, shared: Callable[..., list[str]]) -> None:
+    made = hubcache.repo(tmp_path)
+    for number in range(40):
+        made.file("\x1b" * (number % 10 == 3) + f"{number:02}", b"%d" % number)
+    with closing(Ground(tmp_path)) as ground:
+        alone = read(ground.place, made.path.name)
+        names = [file.name for file in alone.snapshots[0].files]
+        assert names == sorted(names) and names[0] == "00" and names[-1] == "\ufffd33"
+        taken = shared(1)
+        assert in_order(read(ground.place, made.path.name)) == in_order(alone) and taken
 
 
 def test_the_helper_is_of_the_same_cachetop(

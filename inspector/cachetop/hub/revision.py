@@ -59,17 +59,16 @@ class Revision:
         self.walk.vanished |= not names  # a folder that was removed meanwhile is read as an empty one
         if max(len(names), len(self.contents.blobs)) > self.place.most:
             raise Unwieldy
-        if not plain or not harmless(prefix):
-            self._mixed(path, prefix, names, descriptor)
-        elif self.together is not None and self.together.has_many(names):
+        self._ordered &= plain  # else that of the names as they are shown may be another one
+        if self.together is not None and self.together.has_many(names):
             self._ordered = False
             self.together.files(path, names, lambda some: self.files(path, prefix, some, descriptor), self.snapshot)
-        elif not self._links(prefix, names, descriptor):
+        elif not (plain and harmless(prefix) and self._links(prefix, names, descriptor)):
             self._mixed(path, prefix, names, descriptor)
 
     def files(self, path: str, prefix: str, names: list[str], descriptor: int) -> None:
-        """Some harmless names in a folder."""
-        if not self._links(prefix, names, descriptor):
+        """Some of the names in a folder."""
+        if not (harmless("\0".join((prefix, *names))) and self._links(prefix, names, descriptor)):
             self._mixed(path, prefix, names, descriptor)
 
     def _links(self, prefix: str, names: list[str], descriptor: int) -> bool:
