@@ -87,6 +87,18 @@ async def test_a_revision_is_found_by_its_commit_in_a_folded_repo() -> None:
         await until(pilot, lambda: chosen(app).endswith(f"{repo.id}\0{commit}"))
 
 
+async def test_what_is_wrong_with_a_filter_is_seen_wherever_the_cursor_is() -> None:
+    async with opened((80, 24)) as (app, pilot):
+        models = app.overview.models
+        await pilot.press("end")
+        before = chosen(app)
+        await pilot.press("f", *"sizee>3")
+        await until(pilot, lambda: any("'sizee' is not a filter here" in line for line in models.texts))
+        await pilot.press("backspace", "backspace", "escape")
+        assert chosen(app) == before
+        assert any(key == before for _, key in models.in_sight())
+
+
 async def test_a_kernel_in_a_folded_group_is_found() -> None:
     entries = pictures.kernels().entries
     wanted = next(one for one in entries if sum(other.name == one.name for other in entries) == 1 and one.name)

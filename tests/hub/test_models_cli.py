@@ -184,6 +184,20 @@ def test_one_file_is_described_with_its_blob_checksum_and_tensors(cache: Path) -
     assert "Is it org/name?" in models("show", "name", code=1).stderr
 
 
+def test_many_downloads_of_a_repo_are_one_remark(cache: Path) -> None:
+    made = hubcache.repo(cache, "org/many")
+    etags = [f"{number}" * 64 for number in range(1, 6)]
+    made.tree({f"{number}.bin": (10**6, etag) for number, etag in enumerate(etags)})
+    made.ref()
+    for count in (1, 5):
+        for etag in etags[:count]:
+            made.partial(etag, b"x" * 5000)
+        said = "5 files cut off at 25.0 KB of 5.00 MB" if count > 1 else "  cut off at 5.00 KB of 1.00 MB"
+        assert said in models().stdout
+        told = models("show", "org/many").stdout
+        assert ("download      5 files cut off" if count > 1 else "download      0.bin: cut off at 5.00 KB of") in told
+
+
 def test_what_is_missing_and_half_there_is_named(cache: Path) -> None:
     made = hubcache.repo(cache, "org/sharded")
     etags = [f"{number}" * 64 for number in range(1, 4)]

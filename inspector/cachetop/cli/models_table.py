@@ -149,10 +149,10 @@ def _warm(repo: Repo) -> str:
 
 
 def _remarks(repo: Repo, roots: Sequence[Root]) -> str:
-    from cachetop.hub.facts import download
+    from cachetop.hub.facts import downloads
 
     found = [f"in {repo.root}"] if roots and repo.root != roots[0].path else []
-    found += [download(partial) for partial in repo.partials]
+    found += downloads(repo.partials)
     missing = sum(len(revision.missing) for revision in repo.revisions if revision.complete is False)
     if repo.downloading and not any(partial.live for partial in repo.partials):
         found.append("downloading")

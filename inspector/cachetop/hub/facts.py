@@ -32,7 +32,7 @@ def facts(about: About, now: float) -> list[tuple[str, str]]:
         ("size", f"{units.size(about.size)}, on disk {units.size(about.size_on_disk)}"),
         ("complete", completeness(about)),
         ("missing", missing(about)),
-        *(("download", f"{one.file or one.blob}: {download(one)}") for one in about.partials[:_FEW]),
+        *(("download", said) for said in _named(about.partials)),
         ("in RAM", warmth(about)),
         ("last used", used(about, now)),
     ]
@@ -101,14 +101,35 @@ def missing(about: About) -> str | None:
     return ", ".join(names[:_FEW]) + more or None
 
 
-def download(partial: Partial) -> str:
-    """`downloading 1.20 MB of 4.90 GB (pid 4711)`, `cut off at 1.20 MB of 4.90 GB`."""
-    amount = units.size(partial.bytes)
-    if partial.expected is not None:
-        amount += f" of {units.size(partial.expected)}"
-    if partial.live:
-        return f"downloading {amount}" + (f" (pid {partial.pid})" if partial.pid is not None else "")
-    return f"cut off at {amount}" if partial.live is False else f"unfinished, {amount}"
+def downloads(partials: Sequence[Partial]) -> list[str]:
+    """Running and left ones: `downloading 4 files, 120 MB of 1.20 GB (pid 4711)`, `cut off at 1.20 MB of 5.00 MB`."""
+    found = []
+    for live in (True, False, None):
+        same = [partial for partial in partials if partial.live is live]
+        if not same:
+            continue
+        amount = units.size(sum(partial.bytes for partial in same))
+        expected = [partial.expected for partial in same]
+        if None not in expected:
+            amount += f" of {units.size(sum(filter(None, expected)))}"
+        several = f"{units.many(len(same), 'file')}" if len(same) > 1 else ""
+        if live:
+            pids = sorted({partial.pid for partial in same if partial.pid is not None})
+            who = f" ({'pid' if len(pids) == 1 else 'pids'} {', '.join(map(str, pids))})" if pids else ""
+            found.append(f"downloading {several + ', ' if several else ''}{amount}{who}")
+        elif live is False:
+            found.append(f"{several + ' ' if several else ''}cut off at {amount}")
+        else:
+            found.append(f"{several + ' ' if several else ''}unfinished, {amount}")
+    return found
+
+
+def _named(partials: Sequence[Partial]) -> list[str]:
+    """The same with the names of the files, of few."""
+    if len(partials) > _FEW:
+        return downloads(partials)
+    named = sorted(((one.file or one.blob, one) for one in partials), key=lambda pair: pair[0])
+    return [f"{name}: {downloads([one])[0]}" for name, one in named]
 
 
 def warmth(about: About) -> str:

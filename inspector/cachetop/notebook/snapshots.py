@@ -10,7 +10,7 @@ from cachetop.gpu.records import Gpu, Gpus, HeldModel, Process
 from cachetop.hub.about import About
 from cachetop.hub.choose import resident
 from cachetop.hub.facts import count as elements
-from cachetop.hub.facts import download, facts, refs_of
+from cachetop.hub.facts import downloads, facts, refs_of
 from cachetop.hub.records import Asked, Models, Repo
 from cachetop.kernelcache.records import Entry, Kernels
 from cachetop.kernelcache.sm import order
@@ -147,7 +147,7 @@ def status(found: Status) -> Sheet:
 
 
 def _repo(repo: Repo, largest: int) -> tuple[Cell, ...]:
-    remarks = [download(partial) for partial in repo.partials]
+    remarks = downloads(repo.partials)
     missing = sum(len(revision.missing) for revision in repo.revisions if revision.complete is False)
     if missing:
         remarks.append(f"{count(missing, 'file')} missing")

@@ -237,8 +237,14 @@ class ModelsPane(LineView):
 
     def set_filter(self, text: str) -> None:
         """Show only repos that `text` asks for, as `choose.search` reads it; all of them for an empty text."""
+        chosen = self.view.chosen
+        was_wrong = chosen is not None and chosen.wrong
         self.view.filter = text
         self.sort()
+        if self.view.chosen is not None and self.view.chosen.wrong:
+            self._scroll(-len(self.shown_rows))  # to the sentence on it, wherever the cursor is
+        elif was_wrong and self.cursor is not None:
+            self.go_to(self.cursor.key)
 
     def _arrange(self) -> None:
         """Sort, but never under a cursor that somebody moved."""
