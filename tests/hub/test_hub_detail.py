@@ -365,6 +365,35 @@ def test_without_a_lock_file_nobody_downloads_and_a_link_tells_nothing(cache: Pa
     assert partial_of(scanner).live is None
 
 
+def test_of_the_lists_of_a_repo_only_those_are_read_that_name_what_is_downloaded(
+    cache: Path, scanner: Scanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of 100,000 files takes a second."""
+    made = hubcache.repo(cache)
+    for number in range(5):
+        path = made.tree({f"{number}.bin": (9, f"{number}" * 64)}, commit=f"{number}" * 40)
+        os.utime(path, (number, number))
+    made.tree({"new.bin": (5, ETAG), "0.bin": (9, "0" * 64)}, commit="f" * 40)
+    read, parse = list[bytes](), tree.parse
+
+    def counted(raw: bytes, etags: bool = False) -> tree.Tree | None:
+        read.append(raw)
+        return parse(raw, etags)
+
+    monkeypatch.setattr(tree, "parse", counted)
+    made.partial(ETAG, b"x")
+    for _ in range(2):
+        assert [(one.file, one.expected) for one in look(scanner).repos[0].partials] == [("new.bin", 5)]
+        assert len(read) == 1
+    made.partial("3" * 64, b"x")
+    made.partial("0" * 64, b"x")
+    made.partial("9" * 64, b"x")
+    for _ in range(2):
+        found = [(one.file, one.expected) for one in look(scanner).repos[0].partials]
+        assert found == [("0.bin", 9), ("3.bin", 9), (None, None), ("new.bin", 5)]
+        assert len(read) == 2
+
+
 def test_a_list_of_very_many_files_is_read_in_parts_and_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     files = {
         f'data/{n} "{n}\\ {{{n}}},.bin': {"size": n, "blob_id": "0" * 40, "lfs_sha256": f"{n:064x}", "lfs_size": n}

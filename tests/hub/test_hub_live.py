@@ -178,6 +178,40 @@ def test_the_rest_of_such_a_repo_is_read_when_there_was_time_for_it(
     assert feed.look() > 0
 
 
+def test_a_download_into_such_a_repo_is_seen_before_a_long_look(
+    cache: Path, feed: HubFeed, seen: list[Models], settle: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "_LARGE", 2)
+    made = hubcache.healthy(cache)
+    settle()
+    feed.look()
+    made.file("more.bin", b"more", commit=hubcache.OTHER)
+    made.partial(ETAG, b"x" * 1000)
+    feed.refresh()
+    before = len(seen)
+    feed.look()
+    steps = [(len(repo.partials), len(repo.revisions)) for repo in (models.repos[0] for models in seen[before:])]
+    assert steps == [(1, 1), (1, 2)]
+
+
+def test_once_nothing_comes_into_such_a_repo_any_more_the_rest_is_read_soon(
+    cache: Path, feed: HubFeed, seen: list[Models], settle: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "_LARGE", 2)
+    monkeypatch.setattr(hub_feed, "_LIVE", 1e9)
+    monkeypatch.setattr(hub_feed, "_OVER", 0)
+    made = hubcache.healthy(cache)
+    settle()
+    feed.look()
+    feed.look()
+    made.file("more.bin", b"more", commit=hubcache.OTHER)
+    assert feed.look() > 1, "more may come"
+    monkeypatch.setattr(scan, "_QUIET", 0.0)
+    assert feed.look() == 0.0
+    feed.look()
+    assert len(named(seen[-1], "org/model").revisions) == 2
+
+
 @pytest.mark.parametrize("large", [2, 2000])
 def test_near_looks_in_between_change_nothing_of_what_a_scan_finds(
     cache: Path, settle: Callable[[], None], monkeypatch: pytest.MonkeyPatch, large: int

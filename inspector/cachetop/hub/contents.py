@@ -178,6 +178,14 @@ def told(contents: Contents, name: str, top: int) -> tuple[str, str]:
     return "its revision and the list of its files" if listed else "its revision", ref
 
 
+def moved_before(root: int, path: str, when: float) -> bool:
+    """Whether `path` below the open cache root changed before `when` for the last time, or is gone."""
+    try:
+        return os.lstat(path, dir_fd=root).st_ctime < when
+    except OSError:
+        return True
+
+
 def moved(root: int, marks: list[Mark]) -> bool:
     """Whether anything behind the marks changed since they were taken. `root` is the open cache root."""
     look = os.lstat

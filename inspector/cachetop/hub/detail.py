@@ -201,15 +201,15 @@ def _before(revision: Revision, known: Known) -> Iterable[File | None]:
 
 def _partials(hold: Opened, scanner: Scanner, locks: Locks, probe: bool) -> tuple[Partial, ...]:
     known = hold.known
-    trees = scanner.trees.every(hold.top)
     rivals: dict[str, dict[str, Blob]] = {}
     for name, blob in sorted(known.contents.partials.items()):
         rivals.setdefault(layout.etag(name), {})[name] = blob
+    trees = scanner.trees.naming(hold.top, rivals)
     found = []
     for etag, group in rivals.items():
         held, pid = locks.holder(hold.root, known.folder, etag, probe)
         states = _alive(held, pid, group)
-        tree = next((tree for tree in trees if etag in tree.etags), None)
+        tree = trees.get(etag)
         file = tree.etags[etag][0] if tree else None
         expected = tree.sizes[file] if tree and file is not None else None
         for name, blob in group.items():

@@ -22,7 +22,7 @@ from cachetop.base.hostile import clean
 from cachetop.base.record import Problem
 from cachetop.base.turns import in_turns
 from cachetop.hub import growing, layout, unseen
-from cachetop.hub.contents import Contents, Place, moved, open_root
+from cachetop.hub.contents import Contents, Place, moved, moved_before, open_root
 from cachetop.hub.known import Known
 from cachetop.hub.names import Names
 from cachetop.hub.owners import Inodes
@@ -40,6 +40,8 @@ again without its time moving, so it is read again."""
 _FIRST_ROWS = 0.05
 _MORE_ROWS = 0.25
 """Seconds into a scan after which the repos so far are told, and from then on."""
+_QUIET = 5.0
+"""Seconds without a change after which a download into a very large repo is over."""
 _MANY = 20_000
 """Blobs that are not given up in one go."""
 _LARGE = 2000
@@ -69,6 +71,8 @@ class Scanner:
         self._inodes: Inodes | None = None
         self.behind = False
         """The last scan was a near one and left out a repo that is to be read again."""
+        self.quiet = False
+        """Into none of these something comes any more."""
 
     def scan(self, early: Callable[[Models], None] | None = None, near: bool = False) -> Models:
         """The picture now. With nothing changed it is the very object of the previous call.
@@ -97,6 +101,7 @@ class Scanner:
         seen: set[tuple[int, int]] = set()
         changed = [root.refresh(seen, tell, near) for root in self._roots]
         self.behind = any(root.behind for root in self._roots)
+        self.quiet = not any(root.busy for root in self._roots)
         if any(root.read_anew for root in self._roots):
             self._inodes = None
         if self._models is not None and not any(changed):
@@ -185,8 +190,8 @@ class _Root:
         self._folders: dict[str, Known | None] = {}
         self.read_anew = False
         """Repos came, went or were read again in the last refresh, so inodes may differ even if no record does."""
-        self.behind = False
-        """See `Scanner.behind`."""
+        self.behind = self.busy = False
+        """See `Scanner.behind`; and whether something comes into such a repo."""
         self._store_moved = False
         """The shared store changed since the last scan that was no near one."""
         self._grew = False
@@ -205,7 +210,7 @@ class _Root:
         `seen`: roots done already. `tell` is called after each repo that was read, and with True
         before the first one that may take long. `near`: see `Scanner.scan`.
         """
-        self.read_anew = self.behind = False
+        self.read_anew = self.behind = self.busy = False
         try:
             descriptor = open_root(self.location.path)
         except OSError as error:
@@ -304,6 +309,7 @@ class _Root:
                 self._grew |= known.grow(growing.listed, descriptor)
                 self.read_anew |= before.keys() != known.contents.partials.keys()
                 self.behind = True
+                self.busy |= not moved_before(descriptor, f"{name}/blobs", time.time() - _QUIET)
             else:
                 due.append(name)
         return due

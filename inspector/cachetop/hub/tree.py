@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from sys import intern
 
 import msgspec
@@ -71,11 +72,17 @@ class Tree:
                 self.etags.setdefault(entry.lfs_sha256 or entry.blob_id, []).append(name)
 
 
+_Key = tuple[int, int, int, int]
+"""Of the file: st_dev, st_ino, st_mtime in nanoseconds, st_size."""
+
+
 class Trees:
     """Reads file lists and keeps them while their files do not change."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[int, int, int, int], Tree | None] = {}
+        self._kept: dict[_Key, Tree | None] = {}
+        self._without: dict[_Key, set[str]] = {}
+        """Etags that a list does not have, where it was not read for them."""
 
     def get(self, repo: int, commit: str, etags: bool = False) -> Tree | None:
         """The list for `commit` in the open repo folder, on demand with its etags; None when there is none or it
@@ -86,19 +93,24 @@ class Trees:
         except OSError:
             return None
 
-    def every(self, repo: int) -> list[Tree]:
-        """All lists of the open repo folder, with their etags: a download may run before its revision has a folder."""
-        found = []
+    def naming(self, repo: int, etags: Iterable[str]) -> dict[str, Tree]:
+        """For each of the etags the newest list of the open repo folder that has it, if one has.
+
+        A download may run before its revision has a folder, hence before anything says which list is its.
+        """
+        left, found = set(etags), dict[str, Tree]()
         try:
             with folder("trees", repo) as descriptor:
-                for name in sorted(os.listdir(descriptor))[:_LISTED]:
-                    if name.endswith(".json") and (tree := self._read(descriptor, name, etags=True)):
-                        found.append(tree)
+                for name in _newest_first(descriptor):
+                    if left and (tree := self._read(descriptor, name, True, left)):
+                        found |= {etag: tree for etag in left if etag in tree.etags}
+                        left -= found.keys()
         except OSError:
             pass
         return found
 
-    def _read(self, folder: int, name: str, etags: bool) -> Tree | None:
+    def _read(self, folder: int, name: str, etags: bool, sought: Collection[str] = ()) -> Tree | None:
+        """The list; also None where it has none of the etags that are `sought`."""
         try:
             descriptor = open_quietly(name, folder)
         except OSError:
@@ -110,15 +122,33 @@ class Trees:
             key = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
             known = self._kept.get(key)
             if key not in self._kept or (etags and known is not None and not known.whole):
+                without = self._without.get(key, set())
+                if sought and without.issuperset(sought):
+                    return None
+                with open(descriptor, "rb", closefd=False) as stream:
+                    raw = stream.read(_LIMIT)
+                if sought and not any(os.fsencode(etag) in raw for etag in sought):  # a long list takes a second
+                    self._without[key] = without.union(sought) if len(without) < _KEPT else set(sought)
+                    return None
                 if len(self._kept) >= _KEPT:
                     self._kept.clear()
-                with open(descriptor, "rb", closefd=False) as stream:
-                    self._kept[key] = parse(stream.read(_LIMIT), etags)
+                    self._without.clear()
+                self._kept[key] = parse(raw, etags)
             return self._kept[key]
         except OSError:
             return None
         finally:
             os.close(descriptor)
+
+
+def _newest_first(folder: int) -> list[str]:
+    """The names of the lists in the open folder."""
+    found = []
+    for name in os.listdir(folder)[:_LISTED]:
+        if name.endswith(".json"):
+            with suppress(OSError):
+                found.append((os.lstat(name, dir_fd=folder).st_mtime_ns, name))
+    return [name for _, name in sorted(found, reverse=True)]
 
 
 def parse(raw: bytes, etags: bool = False) -> Tree | None:

@@ -33,6 +33,8 @@ _NEAR = 25
 """Looks of each kind take at most one part in so many of the time."""
 _LIVE = 10
 """The same for near looks while something is downloaded, and for quick ones while a near one left something out."""
+_OVER = 1
+"""The same for a quick one after a download into what was left out."""
 
 
 class HubFeed(Feed):
@@ -80,7 +82,9 @@ class HubFeed(Feed):
                 self._show(graph)  # names and sizes first; completeness and residency follow
                 self._detail(graph, whole=True)
         else:
-            self._detail(self._scanner.scan(near=not whole and not quick), whole)
+            self._detail(self._scanner.scan(near=True), whole=False)  # what begins is seen before a long look
+            if whole or quick:
+                self._detail(self._scanner.scan(), whole)
         return self._pause(began, whole, quick)
 
     def _pause(self, began: float, whole: bool, quick: bool) -> float:
@@ -94,7 +98,8 @@ class HubFeed(Feed):
         if whole or quick:
             self._quick_at = now + max(self._interval, _QUICK * self._quick_cost)
         if self._scanner.behind:
-            self._quick_at = min(self._quick_at, now + _LIVE * max(self._quick_cost, cost))
+            share = _OVER if self._scanner.quiet else _LIVE
+            self._quick_at = min(self._quick_at, now + share * max(self._quick_cost, cost))
         near = 0.0 if whole or quick else (_LIVE if self._downloads() else _NEAR) * cost
         return min(max(self._interval, near), self._whole_at - now, self._quick_at - now)
 
