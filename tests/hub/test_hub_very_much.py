@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cachetop.base import turns
-from cachetop.hub import members, one_file, safetensors, sets
+from cachetop.hub import detail, members, one_file, safetensors, sets
 from cachetop.hub.about import About, describe
+from cachetop.hub.detail import with_detail
 from cachetop.hub.facts import facts, refs_of
 from cachetop.hub.one_file import describe_file
+from cachetop.hub.records import Revision
 from cachetop.hub.scan import Scanner
 from cachetop_tui.documents import file as file_document
 from cachetop_tui.documents import repo as repo_document
@@ -204,3 +206,33 @@ def test_sorting_in_turns_is_sorting(items: list[int], part: int) -> None:
         assert done == [sorted(items)]
         turns.give_up(items)
         assert not items
+
+
+def test_of_very_many_revisions_each_is_compared_with_itself_alone(
+    cache: Path, scanner: Scanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = hubcache.repo(cache)
+    for number in range(12):
+        made.file("config.json", b"{}", commit=f"{number:040x}")
+    models = scanner.scan()
+    before = with_detail(models, scanner)
+    asked: list[tuple[str, str | None]] = []
+    original = detail._before
+
+    def noting(revision: Revision, last: Revision | None) -> Any:
+        asked.append((revision.commit, last.commit if last is not None else None))
+        return original(revision, last)
+
+    monkeypatch.setattr(detail, "_before", noting)
+    again = with_detail(models, scanner)
+    assert again.repos[0] is before.repos[0]
+    assert len(asked) == 12 and all(one == other for one, other in asked)
+
+
+def test_to_look_up_a_repo_no_revision_is_looked_at(cache: Path, scanner: Scanner) -> None:
+    made = hubcache.repo(cache)
+    made.file("config.json", b"{}")
+    (repo,) = scanner.scan().repos
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Revision, "__hash__", None)
+        assert hash(repo) == hash(msgspec.structs.replace(repo))

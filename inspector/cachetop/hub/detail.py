@@ -80,9 +80,11 @@ def _repo(repo: Repo, scanner: Scanner, locks: Locks, warm: _Warm, probe: bool, 
             return repo
         complaints = Complaints()
         revisions = []
-        for revision, snapshot in zip(known.repo.revisions, known.contents.snapshots, strict=True):
+        before = {one.commit: one for one in known.detailed.revisions} if known.detailed is not None else {}
+        for revision, snapshot in in_turns(zip(known.repo.revisions, known.contents.snapshots, strict=True)):
             tree = scanner.trees.get(hold.top, snapshot.commit)
-            revisions.append(_revision(revision, snapshot, tree, hold, complaints))
+            said = _before(revision, before.get(revision.commit))
+            revisions.append(_revision(revision, said, snapshot, tree, hold, complaints))
         partials = _partials(hold, scanner, locks, probe) if known.contents.partials else ()
         used = max(0.0, known.repo.last_used or 0.0, *hold.used)
         warm.add(hold.asked)
@@ -162,11 +164,16 @@ def _damaged(known: Known, scanner: Scanner, complaints: Complaints) -> None:
 
 
 def _revision(
-    revision: Revision, snapshot: Snapshot, tree: Tree | None, hold: Opened, complaints: Complaints
+    revision: Revision,
+    said: Iterable[File | None],
+    snapshot: Snapshot,
+    tree: Tree | None,
+    hold: Opened,
+    complaints: Complaints,
 ) -> Revision:
     contents = hold.known.contents
     files = []
-    for file, before in in_turns(zip(revision.files, _before(revision, hold.known), strict=False), 16):
+    for file, before in in_turns(zip(revision.files, said, strict=False), 16):
         if file.blob is None:
             warm = hold.kept(snapshot.commit, file.name, snapshot.kept[file.name])
         else:
@@ -190,13 +197,12 @@ def _revision(
     )
 
 
-def _before(revision: Revision, known: Known) -> Iterable[File | None]:
-    """What was said of the files of a revision last, so that what is the same again stays the same object."""
-    for one in known.detailed.revisions if known.detailed is not None else ():
-        same = one.commit == revision.commit and len(one.files) == len(revision.files)
-        if same and all(before.name == file.name for before, file in zip(one.files, revision.files, strict=True)):
-            return one.files
-    return repeat(None)
+def _before(revision: Revision, last: Revision | None) -> Iterable[File | None]:
+    """What was said of the files of a revision `last`, so that what is the same again stays the same object."""
+    if last is None or len(last.files) != len(revision.files):
+        return repeat(None)
+    same = all(before.name == file.name for before, file in zip(last.files, revision.files, strict=True))
+    return last.files if same else repeat(None)
 
 
 def _partials(hold: Opened, scanner: Scanner, locks: Locks, probe: bool) -> tuple[Partial, ...]:

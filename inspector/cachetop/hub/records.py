@@ -76,7 +76,7 @@ class Revision(Record, frozen=True, gc=False):
 
     def __hash__(self) -> int:
         """Of what tells revisions apart, without a look at each file."""
-        return hash((self.commit, self.refs, self.size, len(self.files)))
+        return hash((self.commit, self.size, len(self.refs), len(self.files)))
 
 
 _BUT_FILES = tuple(name for name in Revision.__struct_fields__ if name != "files")
@@ -113,6 +113,10 @@ class Repo(Record, frozen=True, gc=False):
     the second pass, and where it cannot be told."""
     last_used_reason: str | None = None
     """Why `last_used` is None. Access times are exact to a day on most mounts: see `Root.access_times`."""
+
+    def __hash__(self) -> int:
+        """Of what tells repos apart, without a look at each revision: there may be tens of thousands."""
+        return hash((self.root, self.type, self.id, self.size, len(self.revisions)))
 
 
 class Root(Record, frozen=True):
