@@ -1,7 +1,7 @@
 """Markdown as lines of a document: headings, paragraphs, lists, tables, code. Links are shown as text.
 
-Of HTML the usual tags of cards go and what is between them stays; a picture is named. Whatever else stands in angle
-brackets stays as it is: cards write of tokens such as `<s>`.
+HTML is shown as text, too, but in a card: there the usual tags go, what is between them stays, a picture is named.
+Whatever else stands in angle brackets stays as it is: cards write of tokens such as `<s>`.
 """
 
 from __future__ import annotations
@@ -37,9 +37,12 @@ _CODE = "\x00"
 _HEADINGS = {"h1": "b:hi", "h2": "b:link", "h3": "b:fg"}
 
 
-def render(text: str, width: int, most: int | None = None) -> list[Line]:
-    """The lines of `text`, wrapped at `width` cells; the first `most`, the rest of which is not laid out then."""
-    return list(islice(_Renderer(width).blocks(parsed(text)), most))
+def render(text: str, width: int, most: int | None = None, *, html: bool = False) -> list[Line]:
+    """The lines of `text`, wrapped at `width` cells; the first `most`, the rest of which is not laid out then.
+
+    `html`: its tags are read, as in a card.
+    """
+    return list(islice(_Renderer(width, html).blocks(parsed(text)), most))
 
 
 def in_pieces(text: str, width: int) -> Iterator[Line]:
@@ -85,8 +88,9 @@ def _parsed(text: str) -> Sequence[Token]:
 
 
 class _Renderer:
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, html: bool = False) -> None:
         self._width = width
+        self._html = html
         self._depth = 0
         self._bullets: list[tuple[str, int]] = []
         self._mark = ""
@@ -102,16 +106,16 @@ class _Renderer:
                 number = end
             elif token.type == "heading_open":
                 word = _HEADINGS.get(token.tag, "fg")
-                yield from self._text(_words(tokens[number + 1]), word)
+                yield from self._text(self._words(tokens[number + 1]), word)
                 yield Line()
                 number += 2
             elif token.type == "inline":
-                text = _words(token)
+                text = self._words(token)
                 if text.strip():
                     yield from self._text(text, "fg" if not self._quoted else "dim")
                 elif tokens[number + 1].type == "paragraph_close":
                     number += 1  # there was nothing but tags
-            elif token.type == "code_block" and _TAG.match(token.content.lstrip()):  # HTML that is indented
+            elif self._html and token.type == "code_block" and _TAG.match(token.content.lstrip()):  # HTML, indented
                 yield from self._text(clean(" ".join(_untagged(token.content).split()), 100_000), "fg")
                 yield Line()
             elif token.type in ("fence", "code_block"):
@@ -151,6 +155,23 @@ class _Renderer:
         elif token.type == "paragraph_close" and not self._bullets:
             yield Line()
 
+    def _words(self, token: Token) -> str:
+        """The text of an inline token: what it says, without its marks; a picture by its description."""
+        out, code = [], []
+        for part in token.children or ():
+            if part.type == "text":
+                out.append(part.content)
+            elif part.type == "code_inline":
+                code.append(part.content)
+                out.append(_CODE)
+            elif part.type in ("softbreak", "hardbreak"):
+                out.append(" ")
+            elif part.type == "image":
+                out.append(f"[picture: {part.content or 'without a description'}]")
+        said = "".join(out)
+        first, *rest = (_untagged(said) if self._html else said).split(_CODE)
+        return clean("".join([first, *(one for pair in zip(code, rest, strict=False) for one in pair)]), 100_000)
+
     def _line(self, text: str, word: str, ground: str = "") -> Line:
         pen = Pen(self._width, ground)
         pen.put(MARGIN + self._depth, text, word)
@@ -181,7 +202,7 @@ class _Renderer:
             if token.type == "tr_open":
                 rows.append([])
             elif token.type == "inline":
-                rows[-1].append(_words(token))
+                rows[-1].append(self._words(token))
         wide = [max(width_of(cell) for cell in column) for column in zip(*rows, strict=False)]
         left_out, wide = len(wide[_MOST_COLUMNS:]), wide[:_MOST_COLUMNS]
         room = self._width - 2 * MARGIN - self._depth - 3 * (len(wide) - 1)
@@ -202,23 +223,6 @@ class _Renderer:
         if left_out:
             yield self._line(f"… and {left_out} more {'column' if left_out == 1 else 'columns'}", "faint")
         yield Line()
-
-
-def _words(token: Token) -> str:
-    """The text of an inline token: what it says, without its marks; a picture by its description."""
-    out, code = [], []
-    for part in token.children or ():
-        if part.type == "text":
-            out.append(part.content)
-        elif part.type == "code_inline":
-            code.append(part.content)
-            out.append(_CODE)
-        elif part.type in ("softbreak", "hardbreak"):
-            out.append(" ")
-        elif part.type == "image":
-            out.append(f"[picture: {part.content or 'without a description'}]")
-    first, *rest = _untagged("".join(out)).split(_CODE)
-    return clean("".join([first, *(one for pair in zip(code, rest, strict=False) for one in pair)]), 100_000)
 
 
 def _untagged(text: str) -> str:

@@ -158,7 +158,7 @@ def _uncommented(text: str) -> str:
 def _card(record: About, width: int) -> Iterator[Line]:
     """The card, its Markdown rendered."""
     text = card(record)
-    made = markdown.render(text, width, _CARD_LINES + 1) if text.strip() else []
+    made = markdown.render(text, width, _CARD_LINES + 1, html=True) if text.strip() else []
     yield from made[:_CARD_LINES]
     if len(made) > _CARD_LINES or (record.card and len(record.card) > _CARD):
         yield _text(width, 3, "… the card goes on", "faint")
