@@ -14,8 +14,13 @@ from pathlib import Path
 import pytest
 
 from cachetop import locations
+from cachetop.hub import folder, together
 from cachetop.hub import scan as scanning
+from cachetop.hub.contents import Contents, Snapshot
+from cachetop.hub.helper import Helper
 from cachetop.hub.scan import Scanner
+from cachetop.hub.together import Together
+from support.scan_helpers import Patient
 
 NEEDS = {1: ("huggingface_hub>=1,<2", "httpx"), 2: ("huggingface_hub>=2,<3", "httpx2", "httpcore2", "truststore")}
 """What the other generation of huggingface_hub needs besides what is installed with this one."""
@@ -42,6 +47,27 @@ def settle(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         monkeypatch.setattr(scanning, "_YOUNG", 0.0)
 
     return wait
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Let so many helpers take part in any repo; returns the files that they were believed."""
+    taken: list[str] = []
+    take_in = Together._take_in
+
+    def spy(self: Together, snapshot: Snapshot, part: Contents) -> None:
+        take_in(self, snapshot, part)
+        taken.extend(file.name for file in part.snapshots[0].files)
+
+    def use(count: int, kind: type[Helper] = Patient) -> list[str]:
+        monkeypatch.setattr(folder, "wanted", lambda _: count)
+        monkeypatch.setattr(together, "Helper", kind)
+        for name, value in (("_SIDE_BY_SIDE", 6), ("_LONG", 20), ("_PIECE", 4)):
+            monkeypatch.setattr(together, name, value)
+        monkeypatch.setattr(Together, "_take_in", spy)
+        return taken
+
+    return use
 
 
 @pytest.fixture(scope="session")

@@ -145,6 +145,10 @@ def test_a_broken_helper_costs_nothing(
     assert not children() and descriptors() == before
 
 
+def test_none_is_started_where_the_root_is_in_the_place_of_a_standard_stream(ground: Ground) -> None:
+    assert Helper(msgspec.structs.replace(ground.place, root=0)).pid is None and not children()
+
+
 def test_what_is_no_answer_is_not_waited_for(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(helper, "_MAIN", "import os\nwhile True: os.write(1, b'Welcome!\\n' * 9999)")
     came: helper.Came = deque()

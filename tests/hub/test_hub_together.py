@@ -8,14 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
 import cachetop
 from cachetop.hub import folder, helper, together
-from cachetop.hub.contents import Contents, Place, Snapshot, Unwieldy
+from cachetop.hub.contents import Place, Snapshot, Unwieldy
 from cachetop.hub.folder import read
 from cachetop.hub.helper import Came, Helper
 from cachetop.hub.names import Names
@@ -25,7 +24,7 @@ from cachetop.hub.scan import Scanner
 from cachetop.hub.together import Together
 from cachetop.locations import Location
 from support import hubcache
-from support.scan_helpers import BROKEN, Ground, Patient, children, descriptors, shape
+from support.scan_helpers import BROKEN, Ground, Patient, children, descriptors, in_order
 
 NAME = "datasets--org--large"
 
@@ -77,39 +76,6 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ground(large: Path) -> Iterator[Ground]:
     with closing(Ground(large)) as ground:
         yield ground
-
-
-@pytest.fixture
-def shared(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Let so many helpers take part in any repo; returns the files that they were believed."""
-    taken: list[str] = []
-    take_in = Together._take_in
-
-    def spy(self: Together, snapshot: Snapshot, part: Contents) -> None:
-        take_in(self, snapshot, part)
-        taken.extend(file.name for file in part.snapshots[0].files)
-
-    def use(count: int, kind: type[Helper] = Patient) -> list[str]:
-        monkeypatch.setattr(folder, "wanted", lambda _: count)
-        monkeypatch.setattr(together, "Helper", kind)
-        for name, value in (("_SIDE_BY_SIDE", 6), ("_LONG", 20), ("_PIECE", 4)):
-            monkeypatch.setattr(together, name, value)
-        monkeypatch.setattr(Together, "_take_in", spy)
-        return taken
-
-    return use
-
-
-def in_order(contents: Contents) -> Any:
-    """All that is in `contents`, whoever read what first."""
-    ordered = msgspec.structs.replace(
-        contents,
-        marks=sorted(contents.marks),
-        blobs=dict(sorted(contents.blobs.items())),
-        partials=dict(sorted(contents.partials.items())),
-        unnamed=sorted(contents.unnamed),
-    )
-    return shape(ordered)
 
 
 @pytest.mark.parametrize("count", [1, 3])

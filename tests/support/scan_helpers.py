@@ -50,6 +50,18 @@ def shape(contents: Contents) -> Any:
     )
 
 
+def in_order(contents: Contents) -> Any:
+    """All that is in `contents`, whoever read what first."""
+    ordered = msgspec.structs.replace(
+        contents,
+        marks=sorted(contents.marks),
+        blobs=dict(sorted(contents.blobs.items())),
+        partials=dict(sorted(contents.partials.items())),
+        unnamed=sorted(contents.unnamed),
+    )
+    return shape(ordered)
+
+
 class Ground:
     """An open cache root with what is read below it."""
 

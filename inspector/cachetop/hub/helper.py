@@ -56,6 +56,8 @@ class Helper:
             self._start(place)
 
     def _start(self, place: Place) -> None:
+        if place.root <= 2:
+            return  # who scans has a standard stream closed: the helper has its own there
         import subprocess  # most scans need none, and it takes a while to import
 
         paths = (Path(__file__).absolute().parents[2], Path(msgspec.__file__).absolute().parents[1])
