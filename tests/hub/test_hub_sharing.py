@@ -39,7 +39,7 @@ def add(made: hubcache.RepoFolder, commit: str, name: str, number: int, kind: st
         case "real":
             made.real(name, content, commit)
         case "stored":
-            made.stored(name, content, commit, etag=f"stored-{name.replace('/', '-')[:40]}-{number}")
+            made.stored(name, content, commit, etag=hubcache.etag_of(os.fsencode(f"{commit} {name}")))
         case "lost":
             made.link(name, f"{blobs}{'f' * 64}", commit)
         case "foreign":
