@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it.token import Token
 
 from cachetop.conversion.again import cold
 from cachetop.conversion.folder import JobFolder, create
@@ -146,6 +147,20 @@ async def test_a_result_is_laid_out_beside_the_event_loop_once_for_a_width(tmp_p
         await until(pilot, lambda: len(asked) == 2)
         assert asked[1] == (view.size.width, False)
         await until(pilot, lambda: tab.laid is not None and tab.laid[1] == view.size.width)
+
+
+def test_of_a_long_table_no_more_rows_are_read_than_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    original = markdown._Renderer._words
+
+    def noting(self: markdown._Renderer, token: Token) -> str:
+        read.append(token.content)
+        return original(self, token)
+
+    monkeypatch.setattr(markdown._Renderer, "_words", noting)
+    table = "|a|b|\n|-|-|\n" + "|x|y|\n" * 500
+    assert len(markdown.render(table, 60, 20)) == 20 and len(read) < 50
+    assert len(markdown.render(table, 60)) == 503
 
 
 def test_an_empty_item_keeps_its_mark_to_itself() -> None:

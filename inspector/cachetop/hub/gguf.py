@@ -11,7 +11,7 @@ import os
 import struct
 
 from cachetop.base.hostile import clean
-from cachetop.base.turns import in_order
+from cachetop.base.turns import give_up, in_order
 from cachetop.hub.weights import MOST_TENSORS, Header, Tensor, Unreadable
 
 _LIMIT = 256 << 20
@@ -147,7 +147,9 @@ def read(descriptor: int, file: str, size: int) -> Header:
         stream.sure(left * _TENSOR)
         found.append(_tensor(stream, file))
     _check(found, size - -(-stream.position // alignment) * alignment, file)
-    return Header(tensors=tuple(tensor for tensor, _ in found), architecture=architecture)
+    header = Header(tensors=tuple([tensor for tensor, _ in found]), architecture=architecture)
+    give_up(found)
+    return header
 
 
 def _check(found: list[tuple[Tensor, int]], room: int, file: str) -> None:

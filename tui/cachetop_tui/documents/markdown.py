@@ -42,7 +42,7 @@ def render(text: str, width: int, most: int | None = None, *, html: bool = False
 
     `html`: its tags are read, as in a card.
     """
-    return list(islice(_Renderer(width, html).blocks(parsed(text)), most))
+    return list(islice(_Renderer(width, html, most).blocks(parsed(text)), most))
 
 
 def in_pieces(text: str, width: int) -> Iterator[Line]:
@@ -88,9 +88,10 @@ def _parsed(text: str) -> Sequence[Token]:
 
 
 class _Renderer:
-    def __init__(self, width: int, html: bool = False) -> None:
+    def __init__(self, width: int, html: bool = False, most: int | None = None) -> None:
         self._width = width
         self._html = html
+        self._most = most  # lines that are wanted: of a table no more rows are read
         self._depth = 0
         self._bullets: list[tuple[str, int]] = []
         self._mark = ""
@@ -200,6 +201,8 @@ class _Renderer:
         rows: list[list[str]] = []
         for token in tokens:
             if token.type == "tr_open":
+                if self._most is not None and len(rows) > self._most:
+                    break
                 rows.append([])
             elif token.type == "inline":
                 rows[-1].append(self._words(token))
