@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from cachetop import locations
-from cachetop.hub import scan
+from cachetop.base.residency import resident_fd
+from cachetop.hub import scan, warm
 from cachetop.hub.detail import with_detail
 from cachetop.hub.records import Models, Repo
 from cachetop.hub.roots import Roots
@@ -274,6 +275,29 @@ def test_what_changed_is_seen_whole_between_two_whole_looks(
     Verifier(scanner, locations.state_dir()).run(scanner.scan().repos)
     feed.look()
     assert [problem.rule for problem in named(seen[-1], "org/other").problems] == ["corrupt"]
+
+
+def test_of_files_that_were_there_it_is_not_asked_again_what_is_in_ram(
+    cache: Path, feed: HubFeed, seen: list[Models], settle: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = hubcache.healthy(cache)
+    settle()
+    feed.look()
+    before, asked, ask = seen[-1].repos[0], list[int](), resident_fd
+
+    def counted(descriptor: int) -> int | None:
+        asked.append(os.fstat(descriptor).st_size)
+        return ask(descriptor)
+
+    monkeypatch.setattr(warm, "resident_fd", counted)
+    made.file("more.bin", b"m" * 3000, commit=hubcache.OTHER)
+    feed.look()
+    old, new = seen[-1].repos[0].revisions
+    assert old.files == before.revisions[0].files and new.files[0].resident == 3000
+    assert asked == [3000]
+    feed.refresh()
+    feed.look()
+    assert sorted(asked) == sorted([3000, 3000, *(file.size for file in old.files)])
 
 
 def test_somebody_who_asks_gets_a_whole_look(

@@ -37,8 +37,8 @@ def with_detail(models: Models, scanner: Scanner, probe: bool = True, quick: boo
 
     `models` comes from `scanner`, possibly with some repos left out. `probe` allows to try a download's lock
     where /proc/locks does not know it. A repo of which nothing changed is the very record of the previous call.
-    `quick` looks again only at repos that changed since the previous call or have downloads; of the others it says what
-    it said then, and nothing of the sum in RAM.
+    `quick` looks again only at repos that changed since the previous call or have downloads, and asks what is in RAM
+    only of files that came; of the rest it says what it said then, and nothing of the sum in RAM.
     Never raises for what is on disk; a repo that vanished stays as it is.
     """
     locks, warm = Locks(), _Warm()
@@ -84,7 +84,7 @@ def _repo(repo: Repo, scanner: Scanner, locks: Locks, warm: _Warm, probe: bool, 
         for revision, snapshot in in_turns(zip(known.repo.revisions, known.contents.snapshots, strict=True)):
             tree = scanner.trees.get(hold.top, snapshot.commit)
             said = _before(revision, before.get(revision.commit))
-            revisions.append(_revision(revision, said, snapshot, tree, hold, complaints))
+            revisions.append(_revision(revision, said, snapshot, tree, hold, complaints, quick))
         partials = _partials(hold, scanner, locks, probe) if known.contents.partials else ()
         used = max(0.0, known.repo.last_used or 0.0, *hold.used)
         warm.add(hold.asked)
@@ -170,11 +170,14 @@ def _revision(
     tree: Tree | None,
     hold: Opened,
     complaints: Complaints,
+    quick: bool,
 ) -> Revision:
     contents = hold.known.contents
     files = []
     for file, before in in_turns(zip(revision.files, said, strict=False), 16):
-        if file.blob is None:
+        if quick and before is not None and (before.blob, before.size) == (file.blob, file.size):
+            warm = before.resident
+        elif file.blob is None:
             warm = hold.kept(snapshot.commit, file.name, snapshot.kept[file.name])
         else:
             warm = hold.blob(contents.keys.get(file.blob, file.blob))

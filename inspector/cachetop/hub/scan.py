@@ -326,6 +326,7 @@ class _Root:
                 known.contents, known.summary, known.pool, known.settled = contents, summary, pool, settled
                 return False  # read again, and nothing to see: it stays the same record
             fresh = Known(self.location.path, name, contents, summary, summary.repo, pool, settled, frozen)
+            fresh.detailed = known.detailed if known is not None else None  # most of its files are the same
         self._folders[name] = fresh
         return fresh is not known
 
