@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from cachetop.hub.choose import PRESETS
+from cachetop.hub.choose import typed as written
 from cachetop.hub.detail import with_detail
 from cachetop.hub.records import Beside, Models
 from cachetop.hub.scan import Scanner
@@ -39,6 +41,15 @@ def test_the_filter_line_takes_filters_and_names(models: Models) -> None:
         (line,) = texts(models, pane.View(filter=typed))
         assert expected in line
     assert "No repo has 'partial good'" in texts(models, pane.View(filter="partial good"))[0]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_title_calls_a_preset_by_its_name(models: Models, preset: str) -> None:
+    def title(typed: str) -> str:
+        return pane.headers(models, 90, 20, pane.View(filter=typed), True)[0].text
+
+    assert f"preset: {preset} " in title(written(preset)) and "filter:" not in title(written(preset))
+    assert "filter: org" in title("org") and "preset:" not in title("org")
 
 
 @pytest.mark.parametrize("width", [48, 90])

@@ -69,6 +69,12 @@ def test_filters_and_caches(capsys: pytest.CaptureFixture[str]) -> None:
     assert ([one["id"] for one in said["caches"]], said["entries"]) == (["nvrtc"], [])
 
 
+def test_nothing_matched_is_an_exit_code_where_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(capsys, "--sm", "86", "--cache", "nvrtc")[0] == 0
+    assert _run(capsys, "--sm", "86", "--cache", "nvrtc", "--exit-code")[0] == 4
+    assert _run(capsys, "--sm", "90", "--exit-code")[0] == 0
+
+
 @pytest.mark.parametrize("words", [["--sm", "x"], ["--assume-sm", "gfx"], ["--filter", "size"], ["--cache", "models"]])
 def test_usage_errors_say_what_would_do(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     with pytest.raises(Refused) as refused:
